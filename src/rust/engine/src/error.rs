@@ -1,0 +1,248 @@
+//! The one error type of the engine.
+//!
+//! Errors carry data, not only text: the R side turns `kind`, `message` and
+//! `data` into a classed condition.
+
+use std::fmt;
+
+/// A layer (or operation) that this engine can't run, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsupported {
+    /// The layer's name in the model.
+    pub name: String,
+    /// Its Keras class, such as `Conv2D`.
+    pub class: String,
+    /// What can be done about it, in one sentence.
+    pub hint: String,
+}
+
+/// Everything that can go wrong between a file and its predictions.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Error {
+    /// There is no file (or folder) at `path`.
+    FileMissing { path: String },
+    /// The bytes are not a Keras model at all.
+    NotAModel { path: String, reason: String },
+    /// A Keras model whose bytes are incomplete or inconsistent.
+    Damaged { path: String, reason: String },
+    /// A format or a version of it that is not known.
+    UnknownFormat { path: String, reason: String },
+    /// Layers that can't be run, all of them.
+    UnsupportedLayers { layers: Vec<Unsupported> },
+    /// A config key that would be ignored, which could make predictions wrong.
+    UnknownKey {
+        layer: String,
+        class: String,
+        key: String,
+        value: String,
+    },
+    /// A config value of the wrong kind.
+    BadConfig {
+        layer: String,
+        class: String,
+        key: String,
+        expected: String,
+        given: String,
+    },
+    /// A stored weight that is missing or has another shape or dtype.
+    BadWeight {
+        layer: String,
+        weight: String,
+        expected: String,
+        given: String,
+    },
+    /// Shapes or dtypes that a layer can't take, found while lowering.
+    Lowering { layer: String, message: String },
+    /// Model inputs of the wrong number, shape or dtype.
+    BadInput {
+        input: String,
+        expected: String,
+        given: String,
+    },
+    /// An index that a lookup layer has no row for, found while running.
+    Index {
+        layer: String,
+        index: i64,
+        size: usize,
+    },
+    /// The user asked to stop.
+    Interrupted,
+    /// A defect of the engine.
+    Internal { message: String },
+}
+
+/// The engine's result type.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// A defect of the engine, to be reported.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Error::Internal {
+            message: message.into(),
+        }
+    }
+
+    /// A short name for the kind of error; the R condition class is
+    /// `keraspredict_error_<kind>`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Error::FileMissing { .. } => "file_missing",
+            Error::NotAModel { .. } => "not_a_model",
+            Error::Damaged { .. } => "damaged_file",
+            Error::UnknownFormat { .. } => "unknown_format",
+            Error::UnsupportedLayers { .. } => "unsupported_layers",
+            Error::UnknownKey { .. } => "unknown_config_key",
+            Error::BadConfig { .. } => "bad_config",
+            Error::BadWeight { .. } => "bad_weight",
+            Error::Lowering { .. } => "shape",
+            Error::BadInput { .. } => "bad_input",
+            Error::Index { .. } => "index",
+            Error::Interrupted => "interrupted",
+            Error::Internal { .. } => "internal",
+        }
+    }
+
+    /// The error's fields as name and text, for the condition object.
+    pub fn data(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Error::FileMissing { path } => vec![("path", path.clone())],
+            Error::NotAModel { path, reason }
+            | Error::Damaged { path, reason }
+            | Error::UnknownFormat { path, reason } => {
+                vec![("path", path.clone()), ("reason", reason.clone())]
+            }
+            Error::UnsupportedLayers { layers } => {
+                let join = |f: fn(&Unsupported) -> &String| {
+                    layers
+                        .iter()
+                        .map(|l| f(l).as_str())
+                        .collect::<Vec<_>>()
+                        .join("\n")
+                };
+                vec![
+                    ("layers", join(|l| &l.name)),
+                    ("classes", join(|l| &l.class)),
+                    ("hints", join(|l| &l.hint)),
+                ]
+            }
+            Error::UnknownKey {
+                layer,
+                class,
+                key,
+                value,
+            } => vec![
+                ("layer", layer.clone()),
+                ("class_name", class.clone()),
+                ("key", key.clone()),
+                ("given", value.clone()),
+            ],
+            Error::BadConfig {
+                layer,
+                class,
+                key,
+                expected,
+                given,
+            } => vec![
+                ("layer", layer.clone()),
+                ("class_name", class.clone()),
+                ("key", key.clone()),
+                ("expected", expected.clone()),
+                ("given", given.clone()),
+            ],
+            Error::BadWeight {
+                layer,
+                weight,
+                expected,
+                given,
+            } => vec![
+                ("layer", layer.clone()),
+                ("weight", weight.clone()),
+                ("expected", expected.clone()),
+                ("given", given.clone()),
+            ],
+            Error::Lowering { layer, message } => {
+                vec![("layer", layer.clone()), ("reason", message.clone())]
+            }
+            Error::BadInput {
+                input,
+                expected,
+                given,
+            } => vec![
+                ("input", input.clone()),
+                ("expected", expected.clone()),
+                ("given", given.clone()),
+            ],
+            Error::Index { layer, index, size } => vec![
+                ("layer", layer.clone()),
+                ("index", index.to_string()),
+                ("size", size.to_string()),
+            ],
+            Error::Interrupted | Error::Internal { .. } => vec![],
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::FileMissing { path } => write!(f, "there is no file at '{path}'"),
+            Error::NotAModel { path, reason } => {
+                write!(f, "'{path}' is not a Keras model: {reason}")
+            }
+            Error::Damaged { path, reason } => write!(f, "'{path}' is damaged: {reason}"),
+            Error::UnknownFormat { path, reason } => {
+                write!(f, "'{path}' has an unknown format: {reason}")
+            }
+            Error::UnsupportedLayers { layers } => {
+                write!(f, "the model has layers that are not supported:")?;
+                for l in layers {
+                    write!(f, "\n  {} ({}): {}", l.name, l.class, l.hint)?;
+                }
+                Ok(())
+            }
+            Error::UnknownKey {
+                layer,
+                class,
+                key,
+                value,
+            } => write!(
+                f,
+                "layer '{layer}' ({class}): config key '{key}' = {value} is not known"
+            ),
+            Error::BadConfig {
+                layer,
+                class,
+                key,
+                expected,
+                given,
+            } => write!(
+                f,
+                "layer '{layer}' ({class}): config key '{key}' must be {expected}, not {given}"
+            ),
+            Error::BadWeight {
+                layer,
+                weight,
+                expected,
+                given,
+            } => write!(
+                f,
+                "layer '{layer}': weight '{weight}' must be {expected}, not {given}"
+            ),
+            Error::Lowering { layer, message } => write!(f, "layer '{layer}': {message}"),
+            Error::BadInput {
+                input,
+                expected,
+                given,
+            } => write!(f, "input '{input}' must be {expected}, not {given}"),
+            Error::Index { layer, index, size } => write!(
+                f,
+                "layer '{layer}': index {index} is outside of 0 to {}",
+                size.saturating_sub(1)
+            ),
+            Error::Interrupted => write!(f, "interrupted"),
+            Error::Internal { message } => write!(f, "internal error: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,389 @@
+//! The primitives: what is left of a Keras model after lowering.
+//!
+//! Layouts are channels-last; spatial attributes have one entry per spatial
+//! axis (1 to 3). Inputs of a node are listed after each primitive.
+
+use std::sync::Arc;
+
+use crate::graph::Graph;
+use crate::tensor::{DType, Shape, Tensor};
+
+/// A tensor known before the run. `id` is equal only for equal contents and is
+/// what caches of packed or folded weights go by.
+#[derive(Debug)]
+pub struct Const {
+    pub id: u64,
+    pub tensor: Tensor,
+}
+
+/// f64 attribute that compares and hashes by its bits.
+#[derive(Copy, Clone, Debug)]
+pub struct F(pub f64);
+
+impl PartialEq for F {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
+}
+impl Eq for F {}
+impl std::hash::Hash for F {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.to_bits().hash(state)
+    }
+}
+
+/// Elementwise functions of one tensor. The dtype stays, but for the tests
+/// (`IsNan`, `IsInf`, `IsFinite`, `Not`), which give bool.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Unary {
+    Neg,
+    Abs,
+    Sign,
+    Floor,
+    Ceil,
+    Trunc,
+    /// Half to even.
+    Round,
+    Sqrt,
+    Rsqrt,
+    Square,
+    Reciprocal,
+    Exp,
+    Exp2,
+    Expm1,
+    Log,
+    Log2,
+    Log10,
+    Log1p,
+    Sin,
+    Cos,
+    Tan,
+    Asin,
+    Acos,
+    Atan,
+    Sinh,
+    Cosh,
+    Tanh,
+    Asinh,
+    Acosh,
+    Atanh,
+    Erf,
+    Erfinv,
+    Lgamma,
+    Digamma,
+    Sigmoid,
+    /// `log(1 + exp(x))`.
+    Softplus,
+    /// `x * sigmoid(x)`.
+    Silu,
+    /// Exact gelu, by erf.
+    Gelu,
+    /// Gelu by the tanh approximation.
+    GeluTanh,
+    /// `max(x, 0)`.
+    Relu,
+    /// `exp(x) - 1` below 0, scaled by alpha.
+    Elu(F),
+    Selu,
+    /// `x` above 0, else `alpha * x`.
+    LeakyRelu(F),
+    /// Not, bitwise for integers, logical for bool.
+    Not,
+    IsNan,
+    IsInf,
+    IsFinite,
+}
+
+/// Elementwise functions of two tensors of one dtype and one shape after
+/// broadcasting. Comparisons and logic give bool.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Binary {
+    Add,
+    Sub,
+    Mul,
+    /// True division of floats; truncating for integers.
+    Div,
+    FloorDiv,
+    /// The sign of the divisor (Python's `%`).
+    Mod,
+    /// NaN-propagating, as Keras'.
+    Max,
+    Min,
+    Pow,
+    Atan2,
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    /// Logical for bool, bitwise for integers.
+    And,
+    Or,
+    Xor,
+    Shl,
+    Shr,
+}
+
+impl Binary {
+    /// Whether the result is bool whatever the inputs.
+    pub fn is_comparison(self) -> bool {
+        use Binary::*;
+        matches!(self, Eq | Ne | Lt | Le | Gt | Ge)
+    }
+}
+
+/// One step of a fused elementwise chain. Operands number the registers:
+/// first the inputs of the node, then the results of the steps, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    Unary(Unary, usize),
+    Binary(Binary, usize, usize),
+    /// Condition (bool), then, else.
+    Select(usize, usize, usize),
+    Cast(DType, usize),
+}
+
+/// A chain of elementwise steps over inputs that broadcast to the output's
+/// shape; the last step is the result. `dtypes[i]` is the dtype of step i.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Program {
+    pub inputs: usize,
+    pub steps: Vec<Step>,
+    pub dtypes: Vec<DType>,
+}
+
+/// Reductions over axes.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Reduce {
+    Sum,
+    Mean,
+    Prod,
+    Max,
+    Min,
+    Any,
+    All,
+    ArgMax,
+    ArgMin,
+    /// `log(sum(exp(x)))`, stable.
+    LogSumExp,
+}
+
+/// Running reductions along an axis.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Cumulate {
+    Sum,
+    Prod,
+    Max,
+    Min,
+}
+
+/// A slice of one axis: elements `start`, `start + step`, ..., `len` of them.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SliceDim {
+    pub start: usize,
+    pub step: isize,
+    pub len: usize,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PadMode {
+    /// The value is the node's second input, of rank 0.
+    Constant,
+    Reflect,
+    Symmetric,
+    Edge,
+}
+
+/// Windows over the spatial axes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ConvAttrs {
+    pub strides: Vec<usize>,
+    /// Zeros before and after each spatial axis.
+    pub padding: Vec<(usize, usize)>,
+    pub dilation: Vec<usize>,
+    pub groups: usize,
+}
+
+/// Transposed convolution: the gradient of the convolution of the same
+/// attributes with respect to its input.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ConvTransposeAttrs {
+    pub strides: Vec<usize>,
+    /// What is cut from the full result before and after each spatial axis.
+    pub crop: Vec<(usize, usize)>,
+    pub dilation: Vec<usize>,
+    /// Spatial sizes of the output.
+    pub output: Vec<usize>,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PoolKind {
+    Max,
+    /// Padding does not count.
+    Average,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PoolAttrs {
+    pub kind: PoolKind,
+    pub size: Vec<usize>,
+    pub strides: Vec<usize>,
+    pub padding: Vec<(usize, usize)>,
+}
+
+/// Activations that the fused recurrent kernels compute themselves.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RnnActivation {
+    Linear,
+    Tanh,
+    Sigmoid,
+    Relu,
+    /// `clip(x / 6 + 0.5, 0, 1)`.
+    HardSigmoid,
+    /// `clip(0.2 x + 0.5, 0, 1)`, Keras before 3.
+    HardSigmoidLegacy,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RnnCell {
+    /// Gates i, f, c, o. States h, c.
+    Lstm,
+    /// Gates z, r, h.
+    Gru {
+        reset_after: bool,
+    },
+    Simple,
+}
+
+/// A fused recurrent layer over a sequence.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RnnAttrs {
+    pub cell: RnnCell,
+    pub activation: RnnActivation,
+    pub recurrent_activation: RnnActivation,
+    /// Time runs from the last step to the first; outputs stay in that order.
+    pub reverse: bool,
+    /// All outputs (batch, time, units), else the last (batch, units).
+    pub sequences: bool,
+    /// Masked steps give zeros, not the output before.
+    pub zero_masked: bool,
+    /// Whether a mask (batch, time) is the last input.
+    pub masked: bool,
+    /// Whether the recurrent bias is an input (GRU with reset_after).
+    pub recurrent_bias: bool,
+}
+
+/// A loop over time: `body` is run once a step.
+///
+/// Node inputs: the sequences (leading axis is time), the initial carries, the
+/// closed-over values. Body inputs: one slice (without the time axis) of each
+/// sequence, the carries, the closed-over values. Body outputs: the carries,
+/// then the values to stack. Node outputs: the last carries, then the stacks
+/// (leading axis is time).
+#[derive(Clone, Debug)]
+pub struct ScanAttrs {
+    pub body: Arc<Graph>,
+    pub sequences: usize,
+    pub carries: usize,
+    /// Steps, for loops without sequences.
+    pub length: usize,
+    pub reverse: bool,
+}
+
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// The i-th input of the graph.
+    Input(usize),
+    Const(Arc<Const>),
+
+    /// x
+    Unary(Unary),
+    /// x, y
+    Binary(Binary),
+    /// condition, then, else
+    Select,
+    /// x; float to integer truncates, number to bool is `!= 0`
+    Cast(DType),
+    /// Fused elementwise chain, made by the optimiser.
+    Map(Arc<Program>),
+
+    /// x
+    Reshape(Shape),
+    /// x; output axis i is input axis `perm[i]`
+    Transpose(Vec<usize>),
+    /// x, of the rank of the shape, sizes equal or 1
+    Broadcast(Shape),
+    /// any number of tensors
+    Concat(usize),
+    /// x; one entry per axis
+    Slice(Vec<SliceDim>),
+    /// x, and the value for `PadMode::Constant`; (before, after) per axis
+    Pad(Vec<(usize, usize)>, PadMode),
+    /// table, indices (int32 or int64, non-negative or wrapping once): the
+    /// indices' axes stand in place of `axis`; the first `batch` axes of both go together
+    Gather {
+        axis: usize,
+        batch: usize,
+    },
+    /// x, indices: numpy's take_along_axis
+    TakeAlong {
+        axis: usize,
+    },
+    /// base, indices (n, k), updates (n, ...): rows added (or set) at positions
+    Scatter {
+        add: bool,
+    },
+    /// x, sorted along the last axis; stable; gives values and indices (int32)
+    Sort {
+        descending: bool,
+    },
+
+    /// x
+    Reduce {
+        kind: Reduce,
+        axes: Vec<usize>,
+        keepdims: bool,
+    },
+    /// x
+    Cumulate {
+        kind: Cumulate,
+        axis: usize,
+        reverse: bool,
+    },
+    /// x, over the last axis
+    Softmax {
+        log: bool,
+    },
+    /// x, then gamma and beta (each there or not) of the last axis' size:
+    /// `(x - mean) / sqrt(var + eps)` over the last axis; without `center` only x / rms
+    LayerNorm {
+        epsilon: F,
+        center: bool,
+        gamma: bool,
+        beta: bool,
+    },
+
+    /// a (..., m, k), b (..., k, n); leading axes are equal, or b has rank 2;
+    /// `ta`/`tb`: the last two axes of a/b are swapped. Then the epilogue's operands.
+    MatMul {
+        ta: bool,
+        tb: bool,
+        epilogue: Option<Arc<Program>>,
+    },
+    /// x (n, spatial..., cin), kernel (spatial..., cin / groups, cout), epilogue operands
+    Conv(ConvAttrs, Option<Arc<Program>>),
+    /// x (n, spatial..., c), kernel (spatial..., c, multiplier), epilogue operands;
+    /// the output has c * multiplier channels
+    DepthwiseConv(ConvAttrs, Option<Arc<Program>>),
+    /// x (n, spatial..., cin), kernel (spatial..., cout, cin), epilogue operands
+    ConvTranspose(ConvTransposeAttrs, Option<Arc<Program>>),
+    /// x (n, spatial..., c)
+    Pool(PoolAttrs),
+
+    /// x projected by the input kernel, bias included (batch, time, gates * units);
+    /// recurrent kernel (units, gates * units); recurrent bias?; initial states; mask?
+    /// Gives the output and the last states.
+    Rnn(RnnAttrs),
+    Scan(ScanAttrs),
+}

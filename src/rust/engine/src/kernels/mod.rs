@@ -1,0 +1,90 @@
+//! Kernels: typed slices in, typed slices out. They never validate; shapes and
+//! dtypes were checked while lowering.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use crate::error::Result;
+use crate::graph::{Const, Op};
+use crate::tensor::{Fact, Line, View, ViewMut};
+
+/// How a kernel may spread its work. Results don't depend on it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Par {
+    /// This thread only: whole batches run in parallel.
+    Serial,
+    /// The current rayon pool.
+    Pool,
+}
+
+/// One step of a plan, made for fixed shapes: dispatch, strides and packed
+/// weights are decided when it is prepared.
+pub trait Kernel: Send + Sync {
+    /// Scratch memory a run needs, in bytes.
+    fn scratch(&self) -> usize {
+        0
+    }
+
+    /// Inputs whose buffer the first output may take over (read and written
+    /// at the same element only, same size).
+    fn in_place(&self) -> &[usize] {
+        &[]
+    }
+
+    /// Computes the outputs. When the first output took over an input's buffer,
+    /// `aliased` is that input's position and its view in `ins` is empty: the
+    /// elements are in the output.
+    fn run(
+        &self,
+        ins: &[View],
+        outs: &mut [ViewMut],
+        scratch: &mut [Line],
+        aliased: Option<usize>,
+        par: Par,
+    ) -> Result<()>;
+}
+
+/// What is known of an input when a kernel is prepared.
+pub struct Operand<'a> {
+    pub fact: &'a Fact,
+    /// The tensor, if it is constant.
+    pub constant: Option<&'a Arc<Const>>,
+}
+
+/// Packed weights, shared by all plans of a model. Keys are the constant's id
+/// and the name of the layout.
+#[derive(Default)]
+pub struct PackCache {
+    packs: Mutex<HashMap<(u64, &'static str), Arc<dyn std::any::Any + Send + Sync>>>,
+}
+
+impl PackCache {
+    /// The pack of `constant` in `layout`, made by `pack` the first time.
+    pub fn get<P: Send + Sync + 'static>(
+        &self,
+        constant: &Const,
+        layout: &'static str,
+        pack: impl FnOnce() -> P,
+    ) -> Arc<P> {
+        let key = (constant.id, layout);
+        let lock = || self.packs.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(found) = lock().get(&key).cloned() {
+            if let Ok(p) = found.downcast::<P>() {
+                return p;
+            }
+        }
+        let made = Arc::new(pack());
+        lock().insert(key, made.clone());
+        made
+    }
+}
+
+/// What a kernel is prepared from.
+pub struct Request<'a> {
+    pub op: &'a Op,
+    pub ins: &'a [Operand<'a>],
+    pub outs: &'a [Fact],
+    /// The layer the node came from, for run-time errors.
+    pub path: &'a str,
+    pub packs: &'a PackCache,
+}

@@ -1,0 +1,15 @@
+//! The engine of keraspredict: from a Keras model file to predictions.
+//!
+//! ```text
+//! file -> config + weights -> primitive graph -> plan -> run
+//! format/     keras/              graph/         plan/   run/
+//! ```
+
+pub mod error;
+pub mod format;
+pub mod graph;
+pub mod kernels;
+pub mod nest;
+pub mod tensor;
+
+pub use error::{Error, Result};
