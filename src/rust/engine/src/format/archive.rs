@@ -1,0 +1,96 @@
+//! Zip archives held in memory.
+
+use std::io::{Cursor, Read};
+
+use zip::result::ZipError;
+use zip::{CompressionMethod, ZipArchive};
+
+use super::bytes::Bytes;
+use super::{damaged, unknown_format};
+use crate::error::{Error, Result};
+
+/// Deflate can't expand a byte to more than this many.
+const MAX_EXPANSION: u64 = 1032;
+
+/// No member is read that declares more than 64 GB.
+const MAX_MEMBER: u64 = 64 << 30;
+
+pub struct Archive<'a> {
+    bytes: Bytes,
+    zip: ZipArchive<Cursor<Bytes>>,
+    label: &'a str,
+}
+
+impl<'a> Archive<'a> {
+    pub fn open(bytes: Bytes, label: &'a str) -> Result<Self> {
+        let zip = ZipArchive::new(Cursor::new(bytes.clone()))
+            .map_err(|e| zip_error(e, "its archive", label))?;
+        Ok(Archive { bytes, zip, label })
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.zip
+            .file_names_raw()
+            .filter_map(|n| std::str::from_utf8(n).ok())
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.zip.index_for_name(name).is_some()
+    }
+
+    /// The bytes of a member, checked against its CRC. A stored member shares
+    /// the archive's bytes.
+    pub fn read(&mut self, name: &str) -> Result<Bytes> {
+        let what = format!("its member '{name}'");
+        let label = self.label;
+        let bad = |reason: &str| damaged(label, format!("{what} {reason}"));
+        let raw = self
+            .zip
+            .by_name(name)
+            .map_err(|e| zip_error(e, &what, label))?;
+        let (size, packed, crc) = (raw.size(), raw.compressed_size(), raw.crc32());
+        if raw.encrypted() {
+            return Err(unknown_format(label, format!("{what} is encrypted")));
+        }
+        if size > MAX_MEMBER || size > packed.saturating_mul(MAX_EXPANSION) {
+            return Err(bad("declares an impossible size"));
+        }
+        if raw.compression() == CompressionMethod::Stored {
+            let part = raw
+                .data_start()
+                .and_then(|start| usize::try_from(start).ok())
+                .zip(usize::try_from(size).ok())
+                .filter(|_| size == packed)
+                .and_then(|(start, size)| self.bytes.slice(start, size))
+                .ok_or_else(|| bad("is cut short"))?;
+            if crc32fast::hash(&part) != crc {
+                return Err(bad("fails its checksum"));
+            }
+            return Ok(part);
+        }
+        let mut out = Vec::new();
+        raw.take(size + 1)
+            .read_to_end(&mut out)
+            .map_err(|e| bad(&format!("can't be unpacked ({e})")))?;
+        if out.len() as u64 != size {
+            return Err(bad("has another size than it declares"));
+        }
+        if crc32fast::hash(&out) != crc {
+            return Err(bad("fails its checksum"));
+        }
+        Ok(Bytes::new(out))
+    }
+}
+
+fn zip_error(e: ZipError, what: &str, label: &str) -> Error {
+    match e {
+        ZipError::UnsupportedArchive(reason) => {
+            unknown_format(label, format!("{what} is of an unknown kind ({reason})"))
+        }
+        ZipError::CompressionMethodNotSupported(n) => unknown_format(
+            label,
+            format!("{what} is compressed with the unknown method {n}"),
+        ),
+        e => damaged(label, format!("{what} can't be read ({e})")),
+    }
+}

@@ -1,0 +1,218 @@
+//! Reading of real Keras files; `fixtures/format/make.py` makes them.
+
+use std::path::{Path, PathBuf};
+
+use keraspredict_engine::format::{self, LegacyWeights, ModelFile, WeightTree, Weights};
+use keraspredict_engine::tensor::{DType, Tensor};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/format")
+        .join(name)
+}
+
+fn bytes(name: &str) -> Vec<u8> {
+    std::fs::read(fixture(name)).expect(name)
+}
+
+fn read(name: &str) -> ModelFile {
+    format::read(&fixture(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+fn tree(weights: Option<Weights>) -> WeightTree {
+    match weights {
+        Some(Weights::Tree(t)) => t,
+        other => panic!("no tree: {other:?}"),
+    }
+}
+
+fn legacy(weights: Option<Weights>) -> LegacyWeights {
+    match weights {
+        Some(Weights::Legacy(l)) => l,
+        other => panic!("no legacy weights: {other:?}"),
+    }
+}
+
+fn at<'a>(tree: &'a WeightTree, path: &str) -> &'a WeightTree {
+    path.split('/').fold(tree, |t, part| {
+        t.children
+            .get(part)
+            .unwrap_or_else(|| panic!("no '{part}' among {:?}", t.children.keys()))
+    })
+}
+
+/// The fixtures' weights are 0, 1, 2, ...
+fn assert_ramp(t: &Tensor, shape: &[usize]) {
+    assert_eq!(t.shape(), shape);
+    let want: Vec<f64> = (0..t.numel()).map(|i| i as f64).collect();
+    assert_eq!(t.to_f64(), want);
+}
+
+fn assert_small_tree(t: &WeightTree) {
+    let names: Vec<&String> = t.children.keys().collect();
+    assert!(!names.contains(&&"optimizer".to_string()), "{names:?}");
+    let first = &at(t, "layers/dense").vars;
+    assert_eq!(first.len(), 2);
+    assert_eq!(first[0].name, "0");
+    assert_ramp(&first[0].tensor, &[3, 4]);
+    assert_ramp(&first[1].tensor, &[4]);
+    assert_eq!(at(t, "layers/batch_normalization").vars.len(), 4);
+    let deep = &at(t, "layers/sequential/layers/dense").vars;
+    assert_ramp(&deep[0].tensor, &[4, 2]);
+}
+
+fn assert_small_legacy(l: &LegacyWeights) {
+    let layers: Vec<(&str, usize)> = l.iter().map(|(n, w)| (n.as_str(), w.len())).collect();
+    assert_eq!(layers, [("x", 0), ("first", 2), ("norm", 4), ("inner", 2)]);
+    assert_ramp(&l[1].1[0].tensor, &[3, 4]);
+    assert_ramp(&l[3].1[0].tensor, &[4, 2]);
+    assert!(
+        l[3].1[0].name.ends_with("deep/kernel"),
+        "{}",
+        l[3].1[0].name
+    );
+}
+
+#[test]
+fn an_archive_is_read() {
+    for name in ["small.keras", "deflated.keras"] {
+        let file = read(name);
+        assert_eq!(file.config["class_name"], "Functional");
+        assert!(file.keras_version.is_some_and(|v| v.starts_with("3.")));
+        assert_small_tree(&tree(file.weights));
+    }
+}
+
+#[test]
+fn a_folder_is_read() {
+    let folder = std::env::temp_dir().join(format!("keraspredict-{}", std::process::id()));
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(bytes("small.keras"))).expect("zip");
+    zip.extract(&folder).expect("extract");
+    let file = format::read(&folder);
+    let weights = format::read_weights(&folder);
+    std::fs::remove_file(folder.join("config.json")).expect("remove");
+    let without = format::read(&folder).map(|_| ());
+    std::fs::write(folder.join("saved_model.pb"), b"").expect("write");
+    let saved = format::read(&folder).map(|_| ());
+    std::fs::remove_dir_all(&folder).expect("remove");
+    assert_small_tree(&tree(file.expect("folder").weights));
+    assert_small_tree(&tree(weights.ok()));
+    assert_eq!(without.expect_err("no config").kind(), "not_a_model");
+    assert_eq!(saved.expect_err("saved model").kind(), "unknown_format");
+}
+
+#[test]
+fn a_legacy_model_is_read() {
+    let file = read("small.h5");
+    assert_eq!(file.config["class_name"], "Functional");
+    assert!(file.keras_version.is_some_and(|v| v.starts_with("3.")));
+    assert_small_legacy(&legacy(file.weights));
+}
+
+#[test]
+fn weights_are_read_from_every_kind_of_file() {
+    for name in ["small.weights.h5", "small.keras"] {
+        assert_small_tree(&tree(format::read_weights(&fixture(name)).ok()));
+    }
+    assert_small_legacy(&legacy(format::read_weights(&fixture("small.h5")).ok()));
+}
+
+#[test]
+fn split_attributes_are_joined() {
+    let l = legacy(format::read_weights(&fixture("split_names.h5")).ok());
+    let layers: Vec<(&str, usize)> = l.iter().map(|(n, w)| (n.as_str(), w.len())).collect();
+    assert_eq!(layers.len(), 7);
+    assert_eq!(
+        layers[1..6],
+        [0, 1, 2, 3, 4].map(|i| {
+            (
+                ["dense_0", "dense_1", "dense_2", "dense_3", "dense_4"][i],
+                2,
+            )
+        })
+    );
+}
+
+#[test]
+fn json_is_read_without_weights() {
+    let file = read("small.json");
+    assert_eq!(file.config["config"]["name"], "small");
+    assert!(file.weights.is_none());
+    let text = String::from_utf8(bytes("small.json")).expect("utf-8");
+    let twice = serde_json::to_vec(&text).expect("json");
+    let again = format::read_bytes(twice, "twice").expect("JSON in JSON");
+    assert_eq!(again.config, file.config);
+}
+
+#[test]
+fn every_dtype_is_read() {
+    let t = tree(format::read_weights(&fixture("dtypes.weights.h5")).ok());
+    let vars = &at(&t, "layers/all").vars;
+    use DType::*;
+    let want = [
+        I8, I16, I32, I64, U8, U16, U32, U64, F16, F32, F64, Bool, F32, I16,
+    ];
+    for (v, want) in vars.iter().zip(want) {
+        assert_eq!(v.tensor.dtype(), want);
+        let values = match want {
+            Bool => [0.0, 1.0, 1.0, 0.0],
+            _ => [0.0, 1.0, 2.0, 100.0],
+        };
+        assert_eq!(v.tensor.to_f64(), values, "{want}");
+    }
+    assert_eq!(vars[14].tensor.to_f64(), [7.0]);
+    assert_eq!(vars[14].tensor.shape(), [0usize; 0]);
+    assert_eq!(vars[15].tensor.shape(), [0, 3]);
+    let strings: Vec<&str> = vars[16].tensor.strings().iter().map(|s| &**s).collect();
+    assert_eq!(strings, ["a", "héllo"]);
+    assert_ramp(&vars[17].tensor, &[50, 100]);
+
+    let t = tree(format::read_weights(&fixture("bfloat16.weights.h5")).ok());
+    let kernel = &at(&t, "layers/dense").vars[0].tensor;
+    assert_eq!(kernel.dtype(), BF16);
+    assert_ramp(kernel, &[2, 1]);
+}
+
+#[test]
+fn the_four_errors_are_told_apart() {
+    let kind = |b: &[u8]| {
+        format::read_bytes(b.to_vec(), "file")
+            .map(|_| ())
+            .expect_err("an error")
+            .kind()
+    };
+    let missing = format::read(Path::new("no/such/file.keras")).map(|_| ());
+    assert_eq!(missing.expect_err("missing").kind(), "file_missing");
+    for text in [&b""[..], b"hello", b"{}", b"[1, 2]", b"\"text\"", b"<html>"] {
+        assert_eq!(kind(text), "not_a_model");
+    }
+    assert_eq!(kind(&bytes("small.weights.h5")), "not_a_model");
+    assert_eq!(kind(&bytes("small.json")[..100]), "damaged_file");
+    for name in ["small.keras", "deflated.keras", "small.h5"] {
+        let whole = bytes(name);
+        assert_eq!(kind(&whole[..whole.len() - 600]), "damaged_file", "{name}");
+        assert_eq!(kind(&whole[..100]), "damaged_file", "{name}");
+    }
+    assert_eq!(kind(b"\x1c\0\0\0TFL3...."), "unknown_format");
+    assert_eq!(kind(b"\x80\x04\x95..."), "unknown_format");
+    let mut future = bytes("small.h5");
+    future[8] = 9;
+    assert_eq!(kind(&future), "unknown_format");
+}
+
+#[test]
+fn a_stored_member_is_checked() {
+    let mut file = bytes("small.keras");
+    let at = file
+        .windows(8)
+        .position(|w| w == b"\x89HDF\r\n\x1a\n")
+        .expect("the weights");
+    file[at + 4000] ^= 1;
+    let e = format::read_bytes(file, "file")
+        .map(|_| ())
+        .expect_err("CRC");
+    assert_eq!(
+        e.to_string(),
+        "'file' is damaged: its member 'model.weights.h5' fails its checksum"
+    );
+}
