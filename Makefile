@@ -1,0 +1,22 @@
+# Each command installs what is missing on a fresh Debian machine with cargo
+# (as root, by apt) and does the whole job.
+
+.PHONY: test demo conformance document
+
+# Formatting, lints, the engine's tests, R CMD INSTALL, the R tests.
+test:
+	@bash tools/test.sh
+
+# Reads real digits with the bundled model and draws them to digits.png.
+demo:
+	@bash tools/demo.sh
+
+# Golden cases made anew by real Keras, and the R tests that use TensorFlow.
+conformance:
+	@bash tools/conformance.sh
+	@bash tools/test.sh reticulate
+
+# Writes the generated files: wrappers, NAMESPACE, man.
+document:
+	@bash tools/setup.sh
+	@Rscript tools/document.R

@@ -1,0 +1,5 @@
+#' @keywords internal
+"_PACKAGE"
+
+#' @useDynLib keraspredict, .registration = TRUE
+NULL

@@ -1,0 +1,4 @@
+library(testthat)
+library(keraspredict)
+
+test_check("keraspredict")

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Makes sure that Rust is there and new enough, and installs R and the R
+# packages that the tests need, by apt, where they are missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PATH="$PATH:$HOME/.cargo/bin"
+
+wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' src/rust/Cargo.toml | head -1)
+how="keraspredict is built with Rust $wanted or newer: get it from https://rustup.rs"
+if ! command -v cargo >/dev/null || ! command -v rustc >/dev/null; then
+  echo "$how" >&2
+  exit 1
+fi
+given=$(rustc --version | sed 's/^rustc \([0-9.]*\).*/\1/')
+if [ "$(printf '%s\n%s\n' "$wanted" "$given" | sort -V | head -1)" != "$wanted" ]; then
+  echo "$how (rustc here is $given)" >&2
+  exit 1
+fi
+
+missing=()
+need() { # package, file that shows that it is there
+  [ -e "$2" ] || missing+=("$1")
+}
+need_r() {
+  need "r-cran-$1" "/usr/lib/R/site-library/${2:-$1}/DESCRIPTION"
+}
+if ! command -v apt-get >/dev/null; then
+  command -v Rscript >/dev/null || { echo "R is missing: install it first." >&2; exit 1; }
+  exit 0
+fi
+need r-base-dev /usr/share/doc/r-base-dev
+need_r testthat
+need_r knitr
+need_r rmarkdown
+need_r reticulate
+need_r roxygen2
+need r-cran-matrix /usr/lib/R/library/Matrix/DESCRIPTION
+need pandoc /usr/bin/pandoc
+need python3-venv /usr/share/doc/python3-venv
+need bsdutils /usr/bin/script
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "Installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq >/dev/null
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
