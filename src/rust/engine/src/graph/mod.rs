@@ -1,7 +1,10 @@
 //! The primitive graph: nodes in topological order, each value with its fact.
 
+mod builder;
+mod einsum;
 mod op;
 
+pub use builder::*;
 pub use op::*;
 
 use std::sync::Arc;

@@ -1,0 +1,461 @@
+//! What a layer is to the model: config turned into a [`Layer`], with its
+//! variables, its sublayers, and a call that writes primitives.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, OnceLock};
+
+use serde_json::Value as Json;
+
+use super::cfg::Cfg;
+use super::policy::Policy;
+use crate::error::{Error, Result};
+use crate::graph::{Builder, Const, ValueId};
+use crate::nest::Nest;
+use crate::tensor::{show_shape, DType};
+
+/// A tensor and the mask that Keras would carry on it: bool, usually (batch, time).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct T {
+    pub value: ValueId,
+    pub mask: Option<ValueId>,
+}
+
+impl From<ValueId> for T {
+    fn from(value: ValueId) -> Self {
+        T { value, mask: None }
+    }
+}
+
+/// What a call returns: one tensor, or lists and dicts of them.
+pub type Out = Nest<T>;
+
+impl From<T> for Out {
+    fn from(t: T) -> Self {
+        Nest::Leaf(t)
+    }
+}
+impl From<ValueId> for Out {
+    fn from(value: ValueId) -> Self {
+        Nest::Leaf(value.into())
+    }
+}
+
+/// An argument of a call: tensors and literals, nested.
+#[derive(Clone, Debug)]
+pub enum Arg {
+    Tensor(T),
+    /// Anything that is not a tensor, as Keras serialized it (also slices and
+    /// ellipses, as `{"class_name": "__slice__", ...}`). Null is None.
+    Lit(Json),
+    List(Vec<Arg>),
+    Dict(Vec<(String, Arg)>),
+}
+
+impl Arg {
+    pub fn is_none(&self) -> bool {
+        matches!(self, Arg::Lit(Json::Null))
+    }
+
+    /// All tensors in it, in flattening order.
+    pub fn tensors(&self) -> Vec<T> {
+        match self {
+            Arg::Tensor(t) => vec![*t],
+            Arg::Lit(_) => vec![],
+            Arg::List(items) => items.iter().flat_map(Arg::tensors).collect(),
+            Arg::Dict(items) => {
+                let mut sorted: Vec<_> = items.iter().collect();
+                sorted.sort_by(|a, b| a.0.cmp(&b.0));
+                sorted.into_iter().flat_map(|(_, v)| v.tensors()).collect()
+            }
+        }
+    }
+
+    /// The same argument with each tensor replaced.
+    pub fn map(&self, f: &mut impl FnMut(T) -> Result<T>) -> Result<Arg> {
+        Ok(match self {
+            Arg::Tensor(t) => Arg::Tensor(f(*t)?),
+            Arg::Lit(j) => Arg::Lit(j.clone()),
+            Arg::List(items) => Arg::List(items.iter().map(|i| i.map(f)).collect::<Result<_>>()?),
+            Arg::Dict(items) => Arg::Dict(
+                items
+                    .iter()
+                    .map(|(k, v)| Ok((k.clone(), v.map(f)?)))
+                    .collect::<Result<_>>()?,
+            ),
+        })
+    }
+}
+
+impl From<&Out> for Arg {
+    fn from(out: &Out) -> Self {
+        match out {
+            Nest::Leaf(t) => Arg::Tensor(*t),
+            Nest::List(items) => Arg::List(items.iter().map(Arg::from).collect()),
+            Nest::Dict(items) => {
+                Arg::Dict(items.iter().map(|(k, v)| (k.clone(), v.into())).collect())
+            }
+            Nest::Null => Arg::Lit(Json::Null),
+        }
+    }
+}
+
+/// The arguments of one call.
+#[derive(Clone, Debug, Default)]
+pub struct Call {
+    pub args: Vec<Arg>,
+    pub kwargs: Vec<(String, Arg)>,
+}
+
+impl Call {
+    /// A call on one tensor.
+    pub fn on(x: impl Into<T>) -> Call {
+        Call {
+            args: vec![Arg::Tensor(x.into())],
+            kwargs: vec![],
+        }
+    }
+
+    pub fn with(mut self, name: &str, arg: Arg) -> Call {
+        self.kwargs.push((name.to_string(), arg));
+        self
+    }
+
+    /// The argument at a position or of a name; `None` where it is absent or None.
+    pub fn arg(&self, position: usize, name: &str) -> Option<&Arg> {
+        let by_name = || self.kwargs.iter().find(|(k, _)| k == name).map(|(_, v)| v);
+        self.args
+            .get(position)
+            .or_else(by_name)
+            .filter(|a| !a.is_none())
+    }
+
+    /// A keyword argument; `None` where it is absent or None.
+    pub fn kwarg(&self, name: &str) -> Option<&Arg> {
+        self.arg(usize::MAX, name)
+    }
+
+    /// A keyword argument's tensor.
+    pub fn kwarg_tensor(&self, name: &str) -> Option<T> {
+        match self.kwarg(name) {
+            Some(Arg::Tensor(t)) => Some(*t),
+            _ => None,
+        }
+    }
+
+    /// The mask passed as `mask =`, else the one the first tensor carries.
+    pub fn mask(&self) -> Option<ValueId> {
+        match self.kwarg("mask") {
+            Some(Arg::Tensor(t)) => Some(t.value),
+            _ => self.args.first().and_then(|a| match a {
+                Arg::Tensor(t) => t.mask,
+                _ => None,
+            }),
+        }
+    }
+}
+
+/// A variable of a layer, in the order Keras keeps them.
+#[derive(Clone, Debug)]
+pub struct Var {
+    pub name: &'static str,
+    pub trainable: bool,
+}
+
+impl Var {
+    pub const fn new(name: &'static str) -> Var {
+        Var {
+            name,
+            trainable: true,
+        }
+    }
+
+    pub const fn frozen(name: &'static str) -> Var {
+        Var {
+            name,
+            trainable: false,
+        }
+    }
+}
+
+/// The behaviour of one layer class, made from its config.
+pub trait Layer: Send + Sync {
+    /// Writes the layer's primitives. `me` gives weights and sublayers.
+    fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out>;
+
+    /// Whether Keras casts the call's float tensors to the compute dtype.
+    fn autocast(&self) -> bool {
+        true
+    }
+}
+
+/// What a class makes of its config.
+pub struct Built {
+    pub layer: Box<dyn Layer>,
+    /// The layer's own variables.
+    pub vars: Vec<Var>,
+    /// Sublayers under the path of the weight store they are saved at,
+    /// such as `cell` or `layers/dense_1`, in Keras' order of variables.
+    pub children: Vec<(String, Arc<LayerNode>)>,
+}
+
+impl Built {
+    pub fn new(layer: impl Layer + 'static) -> Built {
+        Built {
+            layer: Box::new(layer),
+            vars: vec![],
+            children: vec![],
+        }
+    }
+
+    pub fn var(mut self, name: &'static str) -> Built {
+        self.vars.push(Var::new(name));
+        self
+    }
+
+    /// Adds a variable if the condition holds.
+    pub fn var_if(self, condition: bool, name: &'static str) -> Built {
+        if condition {
+            self.var(name)
+        } else {
+            self
+        }
+    }
+
+    pub fn frozen(mut self, name: &'static str) -> Built {
+        self.vars.push(Var::frozen(name));
+        self
+    }
+
+    pub fn child(mut self, key: &str, node: Arc<LayerNode>) -> Built {
+        self.children.push((key.to_string(), node));
+        self
+    }
+}
+
+/// A layer of a model: shared by every place that calls it.
+pub struct LayerNode {
+    pub name: String,
+    pub class: String,
+    pub policy: Policy,
+    pub trainable: bool,
+    pub layer: Box<dyn Layer>,
+    pub vars: Vec<Var>,
+    pub children: Vec<(String, Arc<LayerNode>)>,
+    /// One per entry of `vars`, set once when the weights are loaded.
+    pub weights: OnceLock<Vec<Arc<Const>>>,
+}
+
+impl LayerNode {
+    /// The sublayer saved at `key`.
+    ///
+    /// # Errors
+    /// If there is none, which is a defect of the layer's code.
+    pub fn child(&self, key: &str) -> Result<&Arc<LayerNode>> {
+        self.children
+            .iter()
+            .find(|(k, _)| k == key)
+            .map(|(_, n)| n)
+            .ok_or_else(|| Error::internal(format!("{} has no sublayer {key}", self.class)))
+    }
+
+    pub fn has_var(&self, name: &str) -> bool {
+        self.vars.iter().any(|v| v.name == name)
+    }
+}
+
+/// Where a layer writes: the builder, and what holds for the whole lowering.
+pub struct Cx {
+    b: Builder,
+    /// Whether `training = TRUE`.
+    pub training: bool,
+    /// Output facts of every call at the top level, when asked for (summary).
+    pub trace: Option<Vec<(Arc<str>, Out)>>,
+}
+
+impl Deref for Cx {
+    type Target = Builder;
+    fn deref(&self) -> &Builder {
+        &self.b
+    }
+}
+impl DerefMut for Cx {
+    fn deref_mut(&mut self) -> &mut Builder {
+        &mut self.b
+    }
+}
+
+impl Cx {
+    pub fn new(training: bool) -> Cx {
+        Cx {
+            b: Builder::default(),
+            training,
+            trace: None,
+        }
+    }
+
+    pub fn into_builder(self) -> Builder {
+        self.b
+    }
+
+    /// A context for the body of a loop: another graph, the same settings.
+    pub fn for_body(&self) -> Cx {
+        let mut cx = Cx::new(self.training);
+        cx.set_path(self.path().clone());
+        cx
+    }
+
+    /// Calls a layer as Keras' `Layer.__call__` does: sets the path, casts float
+    /// tensors to the compute dtype.
+    pub fn call(&mut self, node: &LayerNode, call: &Call) -> Result<Out> {
+        let path: Arc<str> = match self.path().is_empty() {
+            true => Arc::from(node.name.as_str()),
+            false => Arc::from(format!("{}/{}", self.path(), node.name)),
+        };
+        let outer = self.set_path(path);
+        let out = self.call_here(node, call);
+        self.set_path(outer);
+        out
+    }
+
+    fn call_here(&mut self, node: &LayerNode, call: &Call) -> Result<Out> {
+        if !node.layer.autocast() {
+            return node.layer.call(self, node, call);
+        }
+        let compute = node.policy.compute;
+        let cast = |cx: &mut Cx, a: &Arg| {
+            a.map(&mut |t| {
+                let dtype = cx.dtype(t.value);
+                let value = match dtype.is_float() && compute.is_float() {
+                    true => cx.cast(t.value, compute)?,
+                    false => t.value,
+                };
+                Ok(T { value, ..t })
+            })
+        };
+        let mut made = Call::default();
+        for a in &call.args {
+            made.args.push(cast(self, a)?);
+        }
+        for (k, a) in &call.kwargs {
+            made.kwargs.push((k.clone(), cast(self, a)?));
+        }
+        node.layer.call(self, node, &made)
+    }
+
+    /// Calls a layer on one tensor that gives one tensor.
+    pub fn call_one(&mut self, node: &LayerNode, x: impl Into<T>) -> Result<T> {
+        let out = self.call(node, &Call::on(x))?;
+        out.single()
+            .copied()
+            .ok_or_else(|| self.error(format!("'{}' must give one tensor", node.name)))
+    }
+
+    /// The call's only tensor (the first argument).
+    pub fn one(&self, call: &Call) -> Result<T> {
+        match call.args.first() {
+            Some(Arg::Tensor(t)) => Ok(*t),
+            Some(Arg::List(items)) if items.len() == 1 => match items[0] {
+                Arg::Tensor(t) => Ok(t),
+                _ => Err(self.error("expected one tensor")),
+            },
+            _ => {
+                let n = call.args.first().map_or(0, |a| a.tensors().len());
+                Err(self.error(format!("expected one tensor, not {n}")))
+            }
+        }
+    }
+
+    /// The call's list of tensors (the first argument).
+    pub fn many(&self, call: &Call) -> Result<Vec<T>> {
+        match call.args.first() {
+            Some(a) if !a.tensors().is_empty() => Ok(a.tensors()),
+            _ => Err(self.error("expected a list of tensors")),
+        }
+    }
+
+    /// A weight of the layer, checked against the shape it must have, in the
+    /// layer's compute dtype (floats only).
+    pub fn weight(&mut self, me: &LayerNode, name: &str, shape: &[usize]) -> Result<ValueId> {
+        let v = self.raw_weight(me, name)?;
+        let have = self.shape(v);
+        if have != shape {
+            return Err(Error::BadWeight {
+                layer: self.path().to_string(),
+                weight: name.to_string(),
+                expected: format!("of shape {}", show_shape(shape)),
+                given: show_shape(&have),
+            });
+        }
+        match self.dtype(v).is_float() && me.policy.compute.is_float() {
+            true => self.cast(v, me.policy.compute),
+            false => Ok(v),
+        }
+    }
+
+    /// A weight of the layer as stored.
+    pub fn raw_weight(&mut self, me: &LayerNode, name: &str) -> Result<ValueId> {
+        let missing = |cx: &Cx| Error::BadWeight {
+            layer: cx.path().to_string(),
+            weight: name.to_string(),
+            expected: "there".to_string(),
+            given: "missing".to_string(),
+        };
+        let at = me
+            .vars
+            .iter()
+            .position(|v| v.name == name)
+            .ok_or_else(|| missing(self))?;
+        let weight = me
+            .weights
+            .get()
+            .and_then(|w| w.get(at))
+            .ok_or_else(|| missing(self))?;
+        let weight = weight.clone();
+        Ok(self.b.weight(&weight))
+    }
+
+    /// An error unless the tensor's rank is the one given.
+    pub fn check_rank(&self, x: ValueId, rank: usize) -> Result<()> {
+        let fact = self.fact(x);
+        if fact.rank() != rank {
+            return Err(self.error(format!(
+                "expected a tensor of rank {rank}, not one of shape {}",
+                show_shape(&fact.shape)
+            )));
+        }
+        Ok(())
+    }
+
+    /// A mask `(batch, time)` spread over the trailing axes of a tensor of `rank`.
+    pub fn spread_mask(&mut self, mask: ValueId, rank: usize) -> Result<ValueId> {
+        let mut shape = self.shape(mask);
+        shape.resize(rank.max(shape.len()), 1);
+        self.reshape(mask, &shape)
+    }
+
+    /// A bool tensor as 0 and 1 of `dtype`.
+    pub fn bool_to(&mut self, x: ValueId, dtype: DType) -> Result<ValueId> {
+        self.cast(x, dtype)
+    }
+}
+
+/// Builds sublayers from serialized layers within configs.
+pub trait Nested {
+    /// A layer from `{"class_name", "config", ...}`.
+    fn layer(&self, spec: &Json) -> Result<Arc<LayerNode>>;
+}
+
+/// A layer class: its names and how it is made. One entry of the table.
+pub struct LayerDef {
+    /// Keras class name, as in `class_name`.
+    pub class: &'static str,
+    pub build: fn(&Cfg, &dyn Nested) -> Result<Built>,
+}
+
+/// An operation of `keras.ops` as a graph node. One entry of the table.
+pub struct OpDef {
+    /// Keras class name, such as `Add` or `GetItem`.
+    pub class: &'static str,
+    /// Lowers a call; the config holds what the operation was made with.
+    pub lower: fn(&mut Cx, &Cfg, &Call) -> Result<Out>,
+}

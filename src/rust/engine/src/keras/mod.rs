@@ -1,0 +1,13 @@
+//! Keras meaning: configs and weights become layers, and layers write primitives.
+
+pub mod activations;
+pub mod cfg;
+pub mod layer;
+pub mod layers;
+pub mod ops;
+pub mod policy;
+pub mod promote;
+
+pub use cfg::Cfg;
+pub use layer::{Arg, Built, Call, Cx, Layer, LayerDef, LayerNode, Nested, OpDef, Out, Var, T};
+pub use policy::Policy;
