@@ -315,6 +315,7 @@ impl Tensor {
         bytemuck::cast_slice(self.bytes())
     }
 
+    #[allow(clippy::should_implement_trait)] // the counterpart of as_slice
     pub fn as_mut<T: Elem>(&mut self) -> &mut [T] {
         debug_assert!(matches(self.dtype(), T::DTYPE));
         bytemuck::cast_slice_mut(self.bytes_mut())
@@ -484,6 +485,7 @@ impl<'a> ViewMut<'a> {
         }
     }
 
+    #[allow(clippy::should_implement_trait)] // the counterpart of as_slice
     pub fn as_mut<T: Elem>(&mut self) -> &mut [T] {
         debug_assert!(matches(self.dtype, T::DTYPE));
         bytemuck::cast_slice_mut(self.bytes())

@@ -236,7 +236,8 @@ impl Activation {
             A::HardShrink(t) => {
                 let a = cx.unary(Unary::Abs, x)?;
                 let keep = cx.binary_s(Binary::Gt, a, t)?;
-                let zero = cx.scalar(cx.dtype(x), 0.0);
+                let dtype = cx.dtype(x);
+                let zero = cx.scalar(dtype, 0.0);
                 cx.select(keep, x, zero)
             }
             A::SoftShrink(t) => {
@@ -255,7 +256,8 @@ impl Activation {
             }
             A::Threshold { threshold, default } => {
                 let keep = cx.binary_s(Binary::Gt, x, threshold)?;
-                let other = cx.scalar(cx.dtype(x), default);
+                let dtype = cx.dtype(x);
+                let other = cx.scalar(dtype, default);
                 cx.select(keep, x, other)
             }
             A::SparsePlus => {

@@ -51,11 +51,13 @@ pub struct Operand<'a> {
     pub constant: Option<&'a Arc<Const>>,
 }
 
+type Pack = Arc<dyn std::any::Any + Send + Sync>;
+
 /// Packed weights, shared by all plans of a model. Keys are the constant's id
 /// and the name of the layout.
 #[derive(Default)]
 pub struct PackCache {
-    packs: Mutex<HashMap<(u64, &'static str), Arc<dyn std::any::Any + Send + Sync>>>,
+    packs: Mutex<HashMap<(u64, &'static str), Pack>>,
 }
 
 impl PackCache {
