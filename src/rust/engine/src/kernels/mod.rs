@@ -4,9 +4,16 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Const, Op};
 use crate::tensor::{Fact, Line, View, ViewMut};
+
+mod convert;
+mod gemm;
+mod matmul;
+mod simd;
+#[cfg(test)]
+mod testing;
 
 /// How a kernel may spread its work. Results don't depend on it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -89,4 +96,12 @@ pub struct Request<'a> {
     /// The layer the node came from, for run-time errors.
     pub path: &'a str,
     pub packs: &'a PackCache,
+}
+
+/// Makes the kernel of a node.
+pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
+    match req.op {
+        Op::MatMul { .. } => matmul::prepare(req),
+        op => Err(Error::internal(format!("no kernel for {op:?}"))),
+    }
 }

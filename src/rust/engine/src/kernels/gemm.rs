@@ -1,0 +1,541 @@
+//! Matrix products whose right side is packed and whose left side may lie
+//! anywhere: the one engine below dense layers, attention and convolutions.
+//!
+//! The left side is given as pointers, one for each row and *segment* of the
+//! summed axis, so that a convolution reads its windows where they lie. Each
+//! element is summed in an order that depends on the length of the summed axis
+//! only: neither the number of rows, nor the tiles, nor the threads change a bit.
+
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::simd::{self, Float, Job, Portable, Simd};
+use super::{Operand, PackCache, Par};
+use crate::error::{Error, Result};
+use crate::graph::Program;
+use crate::tensor::{buffer, lines, DType, Elem, Line, View};
+
+/// Rows of a block: with 256 summed elements its left side is 96 KB.
+const BLOCK_ROWS: usize = 96;
+/// Columns of a block, at most: with 96 rows its result is 192 KB.
+const BLOCK_COLS: usize = 512;
+/// Summed elements between two visits to the result.
+const DEPTH: usize = 256;
+/// Segments between two visits to the result, at most.
+const SEGMENTS: usize = 16;
+/// Columns of the widest panel.
+const MAX_PANEL: usize = 32;
+/// Products in a block that are worth a task of its own.
+const TASK: usize = 1 << 18;
+
+/// A pointer that tasks may share.
+#[derive(Copy, Clone)]
+pub(super) struct Shared<T>(pub *mut T);
+// SAFETY: who uses one keeps tasks from writing what others touch.
+unsafe impl<T> Send for Shared<T> {}
+// SAFETY: see above.
+unsafe impl<T> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// The pointer. A method, so that closures capture the whole.
+    pub fn get(self) -> *mut T {
+        self.0
+    }
+}
+
+/// Lengths of a product.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Dims {
+    pub rows: usize,
+    pub cols: usize,
+    /// The summed axis: segments, and elements of each.
+    pub segments: usize,
+    pub len: usize,
+    /// Distance between a segment's elements on the left side.
+    pub step: usize,
+}
+
+/// Where the rows of the left side and of the result lie.
+///
+/// # Safety
+/// `left` must give pointers to `(len - 1) * step + 1` readable elements, and
+/// `out` pointers to `cols` writable ones, no two rows overlapping.
+pub(super) unsafe trait Rows<E>: Sync {
+    /// Pointers to segment `segment` of the rows from `first` on.
+    fn left(&self, segment: usize, first: usize, pointers: &mut [*const E]);
+    /// Pointers to the result's rows from `first` on.
+    fn out(&self, first: usize, pointers: &mut [*mut E]);
+}
+
+/// Rows at equal distances, of one segment.
+pub(super) struct Strided<E> {
+    pub left: *const E,
+    pub left_stride: usize,
+    pub out: *mut E,
+    pub out_stride: usize,
+}
+// SAFETY: the pointers are read and written as `Rows` says.
+unsafe impl<E: Sync> Sync for Strided<E> {}
+
+// SAFETY: who makes one gives matrices of the product's size.
+unsafe impl<E: Sync> Rows<E> for Strided<E> {
+    #[inline(always)]
+    fn left(&self, _: usize, first: usize, pointers: &mut [*const E]) {
+        for (i, p) in pointers.iter_mut().enumerate() {
+            *p = self.left.wrapping_add((first + i) * self.left_stride);
+        }
+    }
+    #[inline(always)]
+    fn out(&self, first: usize, pointers: &mut [*mut E]) {
+        for (i, p) in pointers.iter_mut().enumerate() {
+            *p = self.out.wrapping_add((first + i) * self.out_stride);
+        }
+    }
+}
+
+/// Numbers that can be multiplied here.
+pub(super) trait Gemm: simd::Scalar + Elem {
+    /// Columns of a panel of the packed right side.
+    fn panel() -> usize;
+    fn block<R: Rows<Self>>(block: Block<Self, R>);
+}
+
+impl Gemm for f32 {
+    fn panel() -> usize {
+        2 * simd::lanes()
+    }
+    fn block<R: Rows<f32>>(block: Block<f32, R>) {
+        simd::dispatch(block)
+    }
+}
+
+macro_rules! portable {
+    ($($t:ty),*) => { $(impl Gemm for $t {
+        fn panel() -> usize {
+            2 * Portable::<$t>::LANES
+        }
+        fn block<R: Rows<$t>>(block: Block<$t, R>) {
+            // SAFETY: every processor has these.
+            unsafe { run_block::<Portable<$t>, R>(&block) }
+        }
+    })* };
+}
+portable!(f64, i64);
+
+/// Elements of a packed right side of `depth` by `cols`.
+pub(super) fn packed_len<E: Gemm>(depth: usize, cols: usize) -> usize {
+    cols.next_multiple_of(E::panel()) * depth
+}
+
+/// Packs the matrix of `depth` rows and `cols` columns whose elements are at
+/// `row * row_stride + col * col_stride`: panels of columns one after the
+/// other, each row by row, the last one padded with zeros.
+pub(super) fn pack<E: Gemm>(
+    matrix: &[E],
+    (depth, cols): (usize, usize),
+    (row_stride, col_stride): (usize, usize),
+    out: &mut [E],
+    par: Par,
+) {
+    let nr = E::panel();
+    if depth == 0 || cols == 0 {
+        return;
+    }
+    let panel = |(j, panel): (usize, &mut [E])| {
+        let first = j * nr;
+        let n = nr.min(cols - first);
+        for (p, row) in panel.chunks_exact_mut(nr).enumerate() {
+            let start = p * row_stride + first * col_stride;
+            if col_stride == 1 {
+                row[..n].copy_from_slice(&matrix[start..start + n]);
+            } else {
+                for (i, x) in row[..n].iter_mut().enumerate() {
+                    *x = matrix[start + i * col_stride];
+                }
+            }
+            row[n..].fill(E::default());
+        }
+    };
+    let out = &mut out[..packed_len::<E>(depth, cols)];
+    if par == Par::Pool && out.len() > TASK {
+        out.par_chunks_mut(depth * nr).enumerate().for_each(panel);
+    } else {
+        out.chunks_mut(depth * nr).enumerate().for_each(panel);
+    }
+}
+
+/// A packed constant, made once per model. `pack` fills the elements.
+pub(super) fn pack_constant<E: Gemm>(
+    operand: &Operand,
+    packs: &PackCache,
+    layout: &'static str,
+    len: usize,
+    pack: impl FnOnce(&[E], &mut [E]),
+) -> Option<Arc<Packed>> {
+    let constant = operand.constant?;
+    Some(packs.get(constant, layout, || {
+        let mut packed = Packed(buffer(len * size_of::<E>()));
+        let out = &mut bytemuck::cast_slice_mut(&mut packed.0)[..len];
+        pack(constant.tensor.as_slice::<E>(), out);
+        packed
+    }))
+}
+
+/// A packed right side.
+pub(super) struct Packed(Vec<Line>);
+
+impl Packed {
+    pub fn as_slice<E: Gemm>(&self) -> &[E] {
+        bytemuck::cast_slice(&self.0)
+    }
+}
+
+/// The elementwise program that finishes a block of f32 results while it is in
+/// the cache.
+pub(super) struct Epilogue {
+    program: Option<Arc<Program>>,
+    /// Where its operands start among the node's inputs.
+    extras: usize,
+}
+
+impl Epilogue {
+    pub fn new(program: &Option<Arc<Program>>, dtype: DType, extras: usize) -> Result<Self> {
+        if program.is_some() && dtype != DType::F32 {
+            return Err(Error::internal(format!("an epilogue of {dtype}")));
+        }
+        if program.is_some() {
+            return Err(Error::internal("epilogues"));
+        }
+        Ok(Epilogue {
+            program: program.clone(),
+            extras,
+        })
+    }
+
+    pub fn is_some(&self) -> bool {
+        self.program.is_some()
+    }
+
+    /// Finishes elements of the row-major output, `first` of which come before.
+    fn apply(&self, _block: &mut [f32], _first: usize, _last_axis: usize, ins: &[View]) {
+        let _extras = &ins[self.extras..];
+    }
+
+    /// Finishes a block of rows and columns of an output of `width` columns.
+    ///
+    /// # Safety
+    /// `out` is the whole output, and nobody else touches the block.
+    pub unsafe fn finish<E>(
+        &self,
+        out: Shared<E>,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        width: usize,
+        ins: &[View],
+    ) {
+        if !self.is_some() {
+            return;
+        }
+        let out = out.get().cast::<f32>();
+        let part = |first: usize, len: usize| {
+            // SAFETY: inside of the output, and this task's own.
+            let block = unsafe { std::slice::from_raw_parts_mut(out.add(first), len) };
+            self.apply(block, first, width, ins);
+        };
+        if cols.len() == width {
+            part(rows.start * width, rows.len() * width);
+        } else {
+            for row in rows {
+                part(row * width + cols.start, cols.len());
+            }
+        }
+    }
+}
+
+thread_local! {
+    static BUFFER: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
+}
+
+/// Lends this thread's buffer, for work whose need of memory depends on the
+/// number of threads. A task that starts inside of another gets a fresh one.
+pub(super) fn with_buffer<T>(bytes: usize, work: impl FnOnce(&mut [Line]) -> T) -> T {
+    let mut lent = BUFFER.take();
+    if lent.len() < lines(bytes) {
+        lent = buffer(bytes);
+    }
+    let out = work(&mut lent);
+    BUFFER.set(lent);
+    out
+}
+
+/// Multiplies: the result's rows are the left side's rows times the packed
+/// right side. `done` is called for each block of rows and columns once it is
+/// complete.
+pub(super) fn multiply<E: Gemm, R: Rows<E>>(
+    rows: &R,
+    dims: Dims,
+    packed: &[E],
+    par: Par,
+    done: &(dyn Fn(Range<usize>, Range<usize>) + Sync),
+) {
+    let nr = E::panel();
+    assert!(packed.len() >= packed_len::<E>(dims.segments * dims.len, dims.cols));
+    let row_blocks = dims.rows.div_ceil(BLOCK_ROWS);
+    let mut cols = BLOCK_COLS;
+    let depth = dims.segments * dims.len;
+    if par == Par::Pool && row_blocks < 16 {
+        // Few rows: narrower blocks, so that all threads have some.
+        let wanted = dims.cols.div_ceil(16usize.div_ceil(row_blocks.max(1)));
+        let worth = TASK / (dims.rows.min(BLOCK_ROWS) * depth).max(1);
+        cols = cols.min(wanted.max(worth)).next_multiple_of(nr);
+    }
+    let col_blocks = dims.cols.div_ceil(cols);
+    let task = |t: usize| {
+        let (r, c) = (t / col_blocks, t % col_blocks);
+        let rs = r * BLOCK_ROWS..dims.rows.min((r + 1) * BLOCK_ROWS);
+        let cs = c * cols..dims.cols.min((c + 1) * cols);
+        E::block(Block {
+            rows,
+            dims,
+            packed,
+            row_range: rs.clone(),
+            col_range: cs.clone(),
+        });
+        done(rs, cs);
+    };
+    let tasks = row_blocks * col_blocks;
+    if par == Par::Pool && tasks > 1 && dims.rows * dims.cols * depth.max(1) > 2 * TASK {
+        (0..tasks).into_par_iter().for_each(task);
+    } else {
+        (0..tasks).for_each(task);
+    }
+}
+
+/// A block of the result; its columns start at a panel.
+pub(super) struct Block<'a, E, R> {
+    rows: &'a R,
+    dims: Dims,
+    packed: &'a [E],
+    row_range: Range<usize>,
+    col_range: Range<usize>,
+}
+
+impl<R: Rows<f32>> Job for Block<'_, f32, R> {
+    type Out = ();
+    #[inline(always)]
+    unsafe fn run<S: Float>(self) {
+        run_block::<S, R>(&self)
+    }
+}
+
+/// What the tiles of a block share for one stretch of the summed axis.
+struct Stretch<'a, E> {
+    /// Pointers to the left side, `rows` for each segment.
+    left: &'a [*const E],
+    rows: usize,
+    segments: usize,
+    len: usize,
+    step: usize,
+    /// The stretch's first row in the first panel, and the panels' distance.
+    right: *const E,
+    panel_stride: usize,
+    out: &'a [*mut E],
+    cols: Range<usize>,
+    /// There is no result yet, else it is added to.
+    first: bool,
+}
+
+/// Makes `n` pointers of an array that was not initialised.
+#[inline(always)]
+fn pointers<P: Copy>(array: &mut [MaybeUninit<P>], n: usize, null: P) -> &mut [P] {
+    let part = &mut array[..n];
+    for p in part.iter_mut() {
+        p.write(null);
+    }
+    // SAFETY: all of the part was just written.
+    unsafe { &mut *(part as *mut [MaybeUninit<P>] as *mut [P]) }
+}
+
+#[inline(always)]
+unsafe fn run_block<S: Simd, R: Rows<S::E>>(block: &Block<S::E, R>) {
+    let Dims {
+        segments,
+        len,
+        step,
+        ..
+    } = block.dims;
+    let nr = 2 * S::LANES;
+    let first_row = block.row_range.start;
+    let rows = block.row_range.len();
+    // Either some segments at once, or a part of one.
+    let (count, part) = if len > DEPTH + DEPTH / 4 {
+        (1, len.div_ceil(len.div_ceil(DEPTH + DEPTH / 4)))
+    } else {
+        ((DEPTH / len.max(1)).clamp(1, SEGMENTS), len)
+    };
+    let mut out = [const { MaybeUninit::uninit() }; BLOCK_ROWS];
+    let out = pointers(&mut out, rows, std::ptr::null_mut());
+    block.rows.out(first_row, out);
+    let mut left = [const { MaybeUninit::uninit() }; BLOCK_ROWS * SEGMENTS];
+
+    let panel_stride = segments * len * nr;
+    let right = block
+        .packed
+        .as_ptr()
+        .add(block.col_range.start / nr * panel_stride);
+    let (mut segment, mut at) = (0, 0);
+    loop {
+        let count = count.min(segments - segment);
+        let left = pointers(&mut left, count * rows, std::ptr::null());
+        for s in 0..count {
+            let row = &mut left[s * rows..(s + 1) * rows];
+            block.rows.left(segment + s, first_row, row);
+            for p in row {
+                *p = p.wrapping_add(at * step);
+            }
+        }
+        let done = segment * len + at;
+        run_stretch::<S>(&Stretch {
+            left,
+            rows,
+            segments: count,
+            len: part.min(len - at),
+            step,
+            right: right.add(done * nr),
+            panel_stride,
+            out,
+            cols: block.col_range.clone(),
+            first: done == 0,
+        });
+        at += part;
+        if at >= len {
+            at = 0;
+            segment += count;
+        }
+        if segment >= segments {
+            break;
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn run_stretch<S: Simd>(s: &Stretch<S::E>) {
+    let full = s.rows / S::ROWS * S::ROWS;
+    let panels = s.cols.len().div_ceil(2 * S::LANES);
+    if full > 0 {
+        for panel in 0..panels {
+            for row in (0..full).step_by(S::ROWS) {
+                if S::ROWS == 12 {
+                    tile::<S, 12, 1>(s, row, panel);
+                } else {
+                    tile::<S, 6, 1>(s, row, panel);
+                }
+            }
+        }
+    }
+    // Fewer rows take more columns at once, so that enough sums are under way.
+    match s.rows - full {
+        0 => {}
+        1 => sweep::<S, 1, 4>(s, full, panels),
+        2 => sweep::<S, 2, 2>(s, full, panels),
+        3 => sweep::<S, 3, 2>(s, full, panels),
+        4 => sweep::<S, 4, 1>(s, full, panels),
+        5 => sweep::<S, 5, 1>(s, full, panels),
+        rest if S::ROWS == 12 => match rest {
+            6 => sweep::<S, 6, 1>(s, full, panels),
+            7 => sweep::<S, 7, 1>(s, full, panels),
+            8 => sweep::<S, 8, 1>(s, full, panels),
+            9 => sweep::<S, 9, 1>(s, full, panels),
+            10 => sweep::<S, 10, 1>(s, full, panels),
+            _ => sweep::<S, 11, 1>(s, full, panels),
+        },
+        _ => {}
+    }
+}
+
+/// `R` rows times all panels, `P` full panels at once.
+#[inline(always)]
+unsafe fn sweep<S: Simd, const R: usize, const P: usize>(
+    s: &Stretch<S::E>,
+    row: usize,
+    panels: usize,
+) {
+    let mut panel = 0;
+    if P > 1 {
+        while (panel + P) * 2 * S::LANES <= s.cols.len() {
+            tile::<S, R, P>(s, row, panel);
+            panel += P;
+        }
+    }
+    while panel < panels {
+        tile::<S, R, 1>(s, row, panel);
+        panel += 1;
+    }
+}
+
+/// `R` rows times `P` panels. All but the last panel must be full, and the last if `P > 1`.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)]
+unsafe fn tile<S: Simd, const R: usize, const P: usize>(
+    s: &Stretch<S::E>,
+    row: usize,
+    panel: usize,
+) {
+    let nr = 2 * S::LANES;
+    let mut acc = [[[S::zero(); 2]; P]; R];
+    let mut right = s.right.add(panel * s.panel_stride);
+    let mut left = s.left.as_ptr().add(row);
+    for _ in 0..s.segments {
+        let rows: [*const S::E; R] = left.cast::<[*const S::E; R]>().read();
+        let mut k = 0;
+        for _ in 0..s.len {
+            for j in 0..P {
+                let b = right.add(j * s.panel_stride);
+                let b = [S::load(b), S::load(b.add(S::LANES))];
+                for i in 0..R {
+                    let a = S::splat(*rows[i].add(k));
+                    acc[i][j][0] = S::fma(a, b[0], acc[i][j][0]);
+                    acc[i][j][1] = S::fma(a, b[1], acc[i][j][1]);
+                }
+            }
+            right = right.add(nr);
+            k += s.step;
+        }
+        left = left.add(s.rows);
+    }
+    let col = panel * nr;
+    let valid = s.cols.len() - col;
+    for i in 0..R {
+        let out = (*s.out.as_ptr().add(row + i)).add(s.cols.start + col);
+        if valid >= nr {
+            for j in 0..P {
+                for h in 0..2 {
+                    let p = out.add(j * nr + h * S::LANES);
+                    let mut v = acc[i][j][h];
+                    if !s.first {
+                        v = S::add(S::load(p), v);
+                    }
+                    S::store(p, v);
+                }
+            }
+        } else {
+            // The last panel may be wider than the result.
+            let mut edge = [MaybeUninit::<S::E>::uninit(); MAX_PANEL];
+            let edge = edge.as_mut_ptr().cast::<S::E>();
+            if !s.first {
+                S::store(edge, S::zero());
+                S::store(edge.add(S::LANES), S::zero());
+                std::ptr::copy_nonoverlapping(out, edge, valid);
+                acc[i][0][0] = S::add(S::load(edge), acc[i][0][0]);
+                acc[i][0][1] = S::add(S::load(edge.add(S::LANES)), acc[i][0][1]);
+            }
+            S::store(edge, acc[i][0][0]);
+            S::store(edge.add(S::LANES), acc[i][0][1]);
+            std::ptr::copy_nonoverlapping(edge, out, valid);
+        }
+    }
+}
