@@ -1,0 +1,374 @@
+"""What all groups of golden cases share: building, randomising, saving and packing."""
+
+import io
+import itertools
+import json
+import os
+import re
+import tempfile
+import traceback
+import zipfile
+import zlib
+
+import keras
+import numpy as np
+from keras import layers as L
+
+FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+ATOL, RTOL = 1e-5, 1e-4
+
+
+# ---- building -------------------------------------------------------------------------------
+
+
+def chain(shape, *stack, dtype=None, name=None):
+    """A functional model: one input, layers one after another."""
+    x = inp = keras.Input(shape, dtype=dtype)
+    for layer in stack:
+        x = layer(x)
+    return keras.Model(inp, x, name=name) if name else keras.Model(inp, x)
+
+
+def sequential(shape, *stack, dtype=None):
+    return keras.Sequential([keras.Input(shape, dtype=dtype), *stack])
+
+
+# ---- inputs ---------------------------------------------------------------------------------
+# An input maker is called as maker(rng, shape, dtype), where shape has the rows in front.
+
+
+def normal(scale=1.0, shift=0.0):
+    return lambda rng, shape, dtype: (rng.normal(size=shape) * scale + shift).astype(dtype)
+
+
+def uniform(low=0.0, high=1.0):
+    return lambda rng, shape, dtype: rng.uniform(low, high, size=shape).astype(dtype)
+
+
+SPECIAL = [0.0, -0.0, 1e-8, -1e-8, 1e-3, -1e-3, 0.5, -0.5, 1.0, -1.0, 3.0, -3.0, 6.0, -6.0, 20.0, -20.0, 88.0, -88.0, 1e3, -1e3]
+
+
+def wild(special=SPECIAL):
+    """Numbers of all sizes, and exactly the points where activations bend."""
+
+    def make(rng, shape, dtype):
+        x = rng.normal(size=shape) * rng.choice([0.01, 1.0, 5.0], size=shape)
+        where = rng.random(size=shape) < 0.5
+        return np.where(where, rng.choice(special, size=shape), x).astype(dtype)
+
+    return make
+
+
+def ints(high, low=0):
+    return lambda rng, shape, dtype: rng.integers(low, high, size=shape).astype(dtype)
+
+
+def padded(high, left=False, empty=False, holes=False):
+    """Token numbers with zeros as padding: rows of different lengths. The last row is empty where asked."""
+
+    def make(rng, shape, dtype):
+        x = rng.integers(1, high, size=shape)
+        steps = shape[1]
+        for row in range(shape[0]):
+            length = steps if row == 0 else int(rng.integers(1, steps + 1))
+            if left:
+                x[row, : steps - length] = 0
+            else:
+                x[row, length:] = 0
+        if holes:
+            x[:, steps // 2] = 0
+        if empty:
+            x[-1] = 0
+        return x.astype(dtype)
+
+    return make
+
+
+def masked(value=0.0, left=False, empty=False):
+    """Sequences of features with whole steps equal to the mask value."""
+
+    def make(rng, shape, dtype):
+        x = rng.normal(size=shape)
+        steps = shape[1]
+        for row in range(shape[0]):
+            length = steps if row == 0 else int(rng.integers(1, steps + 1))
+            if left:
+                x[row, : steps - length] = value
+            else:
+                x[row, length:] = value
+        x[0, steps // 2] = value
+        if empty:
+            x[-1] = value
+        return x.astype(dtype)
+
+    return make
+
+
+def bools(p=0.7, first=False):
+    """Random booleans; with `first`, the first of the last axis is always true."""
+
+    def make(rng, shape, dtype):
+        x = rng.random(size=shape) < p
+        if first:
+            x[..., 0] = True
+        return x.astype(dtype)
+
+    return make
+
+
+def literal(values):
+    return lambda rng, shape, dtype: np.resize(np.asarray(values), shape).astype(dtype)
+
+
+# ---- weights --------------------------------------------------------------------------------
+
+
+def randomise(model, rng):
+    """Gives every weight a value that no other weight has."""
+    for w in model.weights:
+        value = random_weight(w.name, tuple(w.shape), rng)
+        if value is not None:
+            w.assign(value.astype(w.dtype))
+
+
+def random_weight(name, shape, rng):
+    # mean and variance of Normalization come from adapt(), which also derives other values from them
+    if "seed" in name or name in ("count", "iteration", "mean", "variance"):
+        return None
+    if name == "moving_variance":
+        return rng.uniform(0.3, 2.0, size=shape)
+    if name in ("gamma", "scale", "concat_score_weight"):
+        return rng.uniform(0.5, 1.5, size=shape) * np.where(rng.random(size=shape) < 0.3, -1, 1)
+    if name in ("beta", "bias", "moving_mean", "alpha"):
+        return rng.uniform(-1.0, 1.0, size=shape)
+    if name == "embeddings":
+        return rng.normal(size=shape)
+    if len(shape) < 2:
+        return rng.uniform(0.2, 1.0, size=shape)
+    fan_in = max(1, int(np.prod(shape[:-1])))
+    return rng.normal(size=shape) * np.sqrt(1.5 / fan_in)
+
+
+# ---- cases ----------------------------------------------------------------------------------
+
+
+class Skip(Exception):
+    """Raised by build where a random configuration makes no sense."""
+
+
+class Case:
+    def __init__(self, name, build, inputs=None, rows=4, batch_size=32, h5=False, call="predict", optional=False,
+                 row_independent=True, check=None, weights=randomise, dims=None, jit=False):
+        self.name = name
+        self.build = build
+        self.inputs = inputs
+        self.rows = rows
+        self.batch_size = batch_size
+        self.h5 = h5
+        self.call = call
+        self.optional = optional
+        self.row_independent = row_independent
+        self.check = check
+        self.weights = weights
+        self.dims = dims
+        # XLA computes what TensorFlow's own CPU kernels lack: channels_first, dilated transposed convolutions
+        self.jit = jit
+
+
+class Collector:
+    """Collects the cases of one group."""
+
+    def __init__(self, group, seed, full):
+        self.group, self.seed, self.full = group, seed, full
+        self.list = []
+
+    def add(self, name, build, **options):
+        assert re.fullmatch(r"[a-z0-9_]+", name), name
+        assert all(c.name != name for c in self.list), f"{self.group}/{name} is there twice"
+        self.list.append(Case(name, build, **options))
+
+    def random(self, topic, few, many):
+        """(index, generator) pairs for random configurations: `few` of them, `many` with --full."""
+        for i in range(many if self.full else few):
+            yield i, rng_of(self.seed, self.group, topic, i)
+
+
+def rng_of(seed, *path):
+    key = "/".join(str(p) for p in path)
+    return np.random.default_rng([seed, zlib.crc32(key.encode())])
+
+
+def make_inputs(case, model, rng):
+    """One array for each of model.inputs. None dims come from case.dims in turn, else they are 5."""
+    makers = case.inputs or []
+    makers = makers if isinstance(makers, (list, tuple)) else [makers]
+    dims = itertools.chain(case.dims or [], itertools.repeat(5))
+    arrays = []
+    for i, tensor in enumerate(model.inputs):
+        shape = (case.rows, *(next(dims) if d is None else d for d in tensor.shape[1:]))
+        dtype = keras.backend.standardize_dtype(tensor.dtype)
+        maker = makers[i] if i < len(makers) else None
+        if maker is None:
+            maker = {"bool": bools()}.get(dtype) or (ints(7) if "int" in dtype else normal())
+        arrays.append(np.ascontiguousarray(maker(rng, shape, dtype)))
+    return arrays
+
+
+def run(model, case, arrays):
+    if isinstance(model, keras.Sequential):
+        x = arrays[0]
+    else:
+        x = keras.tree.pack_sequence_as(model._inputs_struct, arrays)
+    if case.call == "predict":
+        if case.jit:
+            model.jit_compile = True
+        return model.predict(x, batch_size=case.batch_size, verbose=0)
+    return keras.tree.map_structure(keras.ops.convert_to_numpy, model(x, **case.call))
+
+
+def close(a, b):
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    if a.dtype.kind not in "fc":
+        return bool(np.array_equal(a, b))
+    return np.allclose(a, b, rtol=RTOL / 10, atol=ATOL / 10, equal_nan=True)
+
+
+def nest_of(structure):
+    counter = itertools.count()
+    numbered = keras.tree.map_structure(lambda _: next(counter), structure)
+
+    def plain(node):
+        if isinstance(node, dict):
+            return {str(k): plain(v) for k, v in node.items()}
+        return [plain(v) for v in node] if isinstance(node, (list, tuple)) else node
+
+    return plain(numbered)
+
+
+def input_paths(model):
+    if isinstance(model, keras.Sequential):
+        return [[]]
+    return [list(path) for path, _ in keras.tree.flatten_with_path(model._inputs_struct)]
+
+
+# ---- files ----------------------------------------------------------------------------------
+
+
+def saved(model, suffix):
+    """(bytes, the model that Keras loads from them). Keras can't load some of its own .h5 files: None then."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model" + suffix)
+        model.save(path)
+        with open(path, "rb") as f:
+            data = f.read()
+        if suffix == ".keras":
+            return reproducible(data), keras.models.load_model(path, compile=False)
+        try:
+            return data, keras.models.load_model(path, compile=False)
+        except Exception:
+            return data, None
+
+
+def reproducible(data):
+    """The same .keras file with a fixed date and small object ids, which are memory addresses otherwise."""
+    source = zipfile.ZipFile(io.BytesIO(data))
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
+        for info in source.infolist():
+            member = source.read(info)
+            if info.filename == "metadata.json":
+                meta = json.loads(member)
+                meta["date_saved"] = "2026-01-01@00:00:00"
+                member = json.dumps(meta).encode()
+            elif info.filename == "config.json":
+                ids = {}
+                member = re.sub(
+                    rb'("shared_object_id": )(\d+)',
+                    lambda m: m[1] + str(ids.setdefault(m[2], len(ids) + 1)).encode(),
+                    member,
+                )
+            target.writestr(zipfile.ZipInfo(info.filename, FIXED_TIME), member)
+    return out.getvalue()
+
+
+def npy(array):
+    out = io.BytesIO()
+    np.save(out, array, allow_pickle=False)
+    return out.getvalue()
+
+
+class Pack:
+    def __init__(self, path):
+        self.zip = zipfile.ZipFile(path, "w")
+
+    def write(self, name, data):
+        info = zipfile.ZipInfo(name, FIXED_TIME)
+        info.compress_type = zipfile.ZIP_DEFLATED
+        self.zip.writestr(info, data, compresslevel=9)
+
+    def close(self):
+        self.zip.close()
+
+
+def write_case(pack, group, case, seed):
+    """Makes one case and writes it; returns the names written. Raises where Keras fails."""
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(zlib.crc32(f"{seed}/{group}/{case.name}".encode()) % 2**31)
+    rng = rng_of(seed, group, case.name)
+    model = case.build()
+    if case.weights:
+        case.weights(model, rng)
+    arrays = make_inputs(case, model, rng)
+    structure = run(model, case, arrays)
+    outputs = [np.asarray(o) for o in keras.tree.flatten(structure)]
+    if case.check:
+        case.check(model, arrays, outputs)
+    written = []
+    for suffix in [".keras"] + ([".h5"] if case.h5 else []):
+        data, again = saved(model, suffix)
+        for a, b in zip(keras.tree.flatten(run(again, case, arrays)) if again else outputs, outputs, strict=True):
+            if not close(a, b):
+                raise RuntimeError(f"Keras predicts otherwise after loading its own {suffix} file")
+        name = case.name + ("_h5" if suffix == ".h5" else "")
+        meta = {
+            "name": name,
+            "group": group,
+            "keras_version": keras.__version__,
+            "inputs": [{"name": t.name, "path": p} for t, p in zip(model.inputs, input_paths(model), strict=True)],
+            "rows": case.rows,
+            "batch_size": case.batch_size,
+            "nest": nest_of(structure),
+            "exact": all(o.dtype.kind not in "fc" for o in outputs),
+            "row_independent": case.row_independent,
+            "keras_reloads": again is not None,
+            "call": case.call,
+        }
+        pack.write(f"{name}/meta.json", json.dumps(meta, indent=1))
+        pack.write(f"{name}/model{suffix}", data)
+        for i, a in enumerate(arrays):
+            pack.write(f"{name}/in.{i}.npy", npy(a))
+        for i, a in enumerate(outputs):
+            pack.write(f"{name}/out.{i}.npy", npy(a))
+        written.append(name)
+    return written
+
+
+def write_group(path, group, cases, seed):
+    """Writes a pack; returns (cases written, cases dropped, cases failed)."""
+    pack = Pack(path)
+    written, dropped, failed = 0, [], []
+    for case in cases:
+        try:
+            written += len(write_case(pack, group, case, seed))
+        except Skip:
+            pass
+        except Exception as e:
+            (dropped if case.optional else failed).append(case.name)
+            reason = (str(e).strip().splitlines() or [type(e).__name__])[0][:160]
+            print(f"{'dropped' if case.optional else 'FAILED'} {group}/{case.name}: {type(e).__name__}: {reason}", flush=True)
+            if not case.optional and os.environ.get("GOLDEN_TRACEBACK"):
+                traceback.print_exc()
+    pack.close()
+    return written, dropped, failed

@@ -1,0 +1,46 @@
+"""Writes golden cases with real Keras. README.md tells the format."""
+
+import argparse
+import importlib
+import os
+import sys
+import time
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+GROUPS = ["core", "activations", "conv", "pooling", "reshaping", "norm", "rnn", "attention", "merging", "masks", "ops", "graph", "formats"]
+FULL_ONLY = ["apps"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", required=True, help="folder for the packs")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--groups", help="comma-separated; all by default")
+    parser.add_argument("--full", action="store_true", help="more random configurations, and keras.applications")
+    args = parser.parse_args()
+
+    import common
+
+    groups = args.groups.split(",") if args.groups else GROUPS + (FULL_ONLY if args.full else [])
+    os.makedirs(args.out, exist_ok=True)
+    total, bad = 0, []
+    for group in groups:
+        begin = time.time()
+        collector = common.Collector(group, args.seed, args.full)
+        importlib.import_module(f"cases.{group}").cases(collector)
+        path = os.path.join(args.out, f"{group}.zip")
+        written, dropped, failed = common.write_group(path, group, collector.list, args.seed)
+        total += written
+        bad += failed
+        size = os.path.getsize(path) / 1e6
+        print(f"{group}: {written} cases, {len(dropped)} dropped, {len(failed)} failed, {size:.2f} MB, {time.time() - begin:.0f} s", flush=True)
+    print(f"{total} cases, {len(bad)} failed", flush=True)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
