@@ -118,7 +118,7 @@ impl Builder {
     /// A literal tensor.
     pub fn constant(&mut self, tensor: Tensor) -> ValueId {
         let id = content_id(&tensor);
-        self.weight(&Arc::new(Const { id, tensor }))
+        self.weight(&Const::new(id, tensor))
     }
 
     /// A literal of rank 0.

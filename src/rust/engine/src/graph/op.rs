@@ -13,7 +13,16 @@ use crate::tensor::{DType, Shape, Tensor};
 #[derive(Debug)]
 pub struct Const {
     pub id: u64,
-    pub tensor: Tensor,
+    pub tensor: Arc<Tensor>,
+}
+
+impl Const {
+    pub fn new(id: u64, tensor: impl Into<Arc<Tensor>>) -> Arc<Const> {
+        Arc::new(Const {
+            id,
+            tensor: tensor.into(),
+        })
+    }
 }
 
 /// f64 attribute that compares and hashes by its bits.

@@ -4,7 +4,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock};
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use super::cfg::Cfg;
 use super::policy::Policy;
@@ -340,6 +340,27 @@ impl Cx {
             made.kwargs.push((k.clone(), cast(self, a)?));
         }
         node.layer.call(self, node, &made)
+    }
+
+    /// Calls an operation of `keras.ops`.
+    pub fn call_op(
+        &mut self,
+        name: &str,
+        def: &OpDef,
+        config: &Map<String, Json>,
+        call: &Call,
+    ) -> Result<Out> {
+        let path: Arc<str> = match self.path().is_empty() {
+            true => Arc::from(name),
+            false => Arc::from(format!("{}/{name}", self.path())),
+        };
+        let outer = self.set_path(path);
+        let cfg = Cfg::new(name, def.class, config);
+        let out = (def.lower)(self, &cfg, call);
+        self.set_path(outer);
+        let out = out?;
+        cfg.finish()?;
+        Ok(out)
     }
 
     /// Calls a layer on one tensor that gives one tensor.

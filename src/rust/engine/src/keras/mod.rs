@@ -4,6 +4,8 @@ pub mod activations;
 pub mod cfg;
 pub mod layer;
 pub mod layers;
+pub mod load;
+pub mod model;
 pub mod ops;
 pub mod policy;
 pub mod promote;

@@ -1,0 +1,335 @@
+//! From a model file to layers with weights.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use serde_json::{Map, Value as Json};
+
+use super::layer::{Call, Cx, Layer, LayerNode, Nested, Out};
+use super::model::{self, Graph, Target};
+use super::policy::Policy;
+use super::{layers, ops, Cfg};
+use crate::error::{Error, Result, Unsupported};
+use crate::format::{LegacyWeights, StoredWeight, WeightTree, Weights};
+use crate::graph::Const;
+
+/// Builds layers from configs, remembering what is shared and what is missing.
+#[derive(Default)]
+pub struct Loader {
+    shared: RefCell<HashMap<i64, Arc<LayerNode>>>,
+    unsupported: RefCell<Vec<Unsupported>>,
+    graphs: RefCell<Vec<Arc<Graph>>>,
+}
+
+/// Stands for a layer that can't be run, so that all of them are found.
+struct Missing;
+
+impl Layer for Missing {
+    fn call(&self, cx: &mut Cx, _: &LayerNode, _: &Call) -> Result<Out> {
+        Err(cx.error("this layer is not supported"))
+    }
+}
+
+impl Nested for Loader {
+    fn layer(&self, spec: &Json) -> Result<Arc<LayerNode>> {
+        self.layer_node(spec)
+    }
+}
+
+fn text<'a>(spec: &'a Json, key: &str) -> Option<&'a str> {
+    spec.get(key).and_then(Json::as_str)
+}
+
+/// Whether a serialized object is of user code, whatever its name.
+fn is_custom(spec: &Json) -> bool {
+    match text(spec, "module") {
+        Some(m) => {
+            !(m == "keras"
+                || m.starts_with("keras.")
+                || m == "builtins"
+                || m.starts_with("tensorflow."))
+        }
+        None => text(spec, "registered_name").is_some_and(|r| r.contains('>')),
+    }
+}
+
+impl Loader {
+    /// The root model and its graph of calls.
+    ///
+    /// # Errors
+    /// All layers that can't be run in one error, or what is wrong in a config.
+    pub fn root(config: &Json) -> Result<(Arc<LayerNode>, Arc<Graph>)> {
+        let loader = Loader::default();
+        let root = loader.layer_node(config)?;
+        let layers = loader.unsupported.take();
+        if !layers.is_empty() {
+            return Err(Error::UnsupportedLayers { layers });
+        }
+        let graph = loader
+            .graphs
+            .take()
+            .pop()
+            .ok_or_else(|| Error::internal("the model has no graph"))?;
+        Ok((root, graph))
+    }
+
+    /// Keeps a model's graph; the root's is the last one kept.
+    pub fn keep(&self, graph: Graph) -> Arc<Graph> {
+        let graph = Arc::new(graph);
+        self.graphs.borrow_mut().push(graph.clone());
+        graph
+    }
+
+    /// A layer (or nested model) from its serialized form.
+    pub fn layer_node(&self, spec: &Json) -> Result<Arc<LayerNode>> {
+        let id = spec.get("shared_object_id").and_then(Json::as_i64);
+        if let Some(found) = id.and_then(|id| self.shared.borrow().get(&id).cloned()) {
+            return Ok(found);
+        }
+        let node = Arc::new(self.build(spec)?);
+        if let Some(id) = id {
+            self.shared.borrow_mut().insert(id, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn build(&self, spec: &Json) -> Result<LayerNode> {
+        let empty = Map::new();
+        let class = text(spec, "class_name").unwrap_or("?").to_string();
+        let config = spec
+            .get("config")
+            .and_then(Json::as_object)
+            .unwrap_or(&empty);
+        let name = text(spec, "name")
+            .or_else(|| config.get("name").and_then(Json::as_str))
+            .unwrap_or(&class)
+            .to_string();
+        let cfg = Cfg::new(&name, &class, config);
+        let policy = Policy::parse(config.get("dtype").unwrap_or(&Json::Null))
+            .ok_or_else(|| cfg.bad("dtype", "a dtype policy that is supported"))?;
+        let built = match class.as_str() {
+            "Sequential" if !is_custom(spec) => model::sequential(&cfg, self)?,
+            c if model::is_functional(c) && config.contains_key("layers") => {
+                model::functional(&cfg, self)?
+            }
+            _ => match layers::find(&class) {
+                Some(def) if !is_custom(spec) => (def.build)(&cfg, self)?,
+                _ => return Ok(self.missing(spec, name, class)),
+            },
+        };
+        cfg.finish()?;
+        Ok(LayerNode {
+            name,
+            class,
+            policy,
+            trainable: config
+                .get("trainable")
+                .and_then(Json::as_bool)
+                .unwrap_or(true),
+            layer: built.layer,
+            vars: built.vars,
+            children: built.children,
+            weights: OnceLock::new(),
+        })
+    }
+
+    fn missing(&self, spec: &Json, name: String, class: String) -> LayerNode {
+        self.report(spec, &name, &class);
+        LayerNode {
+            name,
+            class,
+            policy: Policy::default(),
+            trainable: true,
+            layer: Box::new(Missing),
+            vars: vec![],
+            children: vec![],
+            weights: OnceLock::new(),
+        }
+    }
+
+    fn report(&self, spec: &Json, name: &str, class: &str) {
+        let hint = match class {
+            "Lambda" => "holds Python code, which is never run; replace it by layers or keras.ops",
+            _ if is_custom(spec) => "is a custom class, whose code is not in the file",
+            _ => "is not supported by this version",
+        };
+        let entry = Unsupported {
+            name: name.to_string(),
+            class: class.to_string(),
+            hint: hint.to_string(),
+        };
+        let mut list = self.unsupported.borrow_mut();
+        if !list.contains(&entry) {
+            list.push(entry);
+        }
+    }
+
+    /// Whether a node of a functional graph is an operation, not a layer.
+    pub fn is_op(&self, spec: &Json) -> bool {
+        let module = text(spec, "module").unwrap_or("");
+        module.starts_with("keras.src.ops") || module.starts_with("keras.ops")
+    }
+
+    /// The operation of a functional graph's node.
+    pub fn op(&self, spec: &Json, name: &str, config: &Map<String, Json>) -> Result<Target> {
+        let class = text(spec, "class_name").unwrap_or("?");
+        Ok(match ops::find(class) {
+            Some(def) => Target::Op {
+                name: name.to_string(),
+                def,
+                config: config.clone(),
+            },
+            None => Target::Layer(Arc::new(self.missing(
+                spec,
+                name.to_string(),
+                class.to_string(),
+            ))),
+        })
+    }
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// A weight's constant, with an identity of its own.
+fn constant(stored: &StoredWeight) -> Arc<Const> {
+    Const::new(
+        NEXT_ID.fetch_add(1, Ordering::Relaxed),
+        stored.tensor.clone(),
+    )
+}
+
+fn missing_weight(path: &str, weight: &str, given: String) -> Error {
+    Error::BadWeight {
+        layer: path.to_string(),
+        weight: weight.to_string(),
+        expected: "in the file".to_string(),
+        given,
+    }
+}
+
+/// Gives every layer its weights.
+pub fn assign(root: &LayerNode, weights: &Weights) -> Result<()> {
+    match weights {
+        Weights::Tree(tree) => assign_tree(root, Some(tree))?,
+        Weights::Legacy(layers) => assign_legacy(root, layers)?,
+    }
+    complete(root, "")
+}
+
+/// Every variable must have been found somewhere.
+fn complete(node: &LayerNode, path: &str) -> Result<()> {
+    if node.vars.is_empty() {
+        let _ = node.weights.set(vec![]);
+    }
+    if node.weights.get().is_none() {
+        return Err(missing_weight(
+            path,
+            node.vars[0].name,
+            "missing".to_string(),
+        ));
+    }
+    for (_, child) in &node.children {
+        complete(child, &join(path, &child.name))?;
+    }
+    Ok(())
+}
+
+fn join(path: &str, name: &str) -> String {
+    match path.is_empty() {
+        true => name.to_string(),
+        false => format!("{path}/{name}"),
+    }
+}
+
+fn descend<'a>(tree: &'a WeightTree, key: &str) -> Option<&'a WeightTree> {
+    key.split('/')
+        .try_fold(tree, |t, part| t.children.get(part))
+}
+
+/// Weights by the path of the store. A layer met twice is stored where it was
+/// met first.
+fn assign_tree(node: &LayerNode, tree: Option<&WeightTree>) -> Result<()> {
+    if let Some(tree) = tree {
+        if node.weights.get().is_none() && !node.vars.is_empty() && !tree.vars.is_empty() {
+            if tree.vars.len() != node.vars.len() {
+                return Err(missing_weight(
+                    &node.name,
+                    node.vars.last().map_or("", |v| v.name),
+                    format!("{} of {} weights", tree.vars.len(), node.vars.len()),
+                ));
+            }
+            let _ = node.weights.set(tree.vars.iter().map(constant).collect());
+        }
+        for (key, child) in &node.children {
+            // Keras 2.12 to 2.15 saved `.keras` files under another name.
+            let old = || {
+                key.strip_prefix("layers/")
+                    .map(|k| format!("_layer_checkpoint_dependencies/{k}"))
+            };
+            let found = descend(tree, key).or_else(|| descend(tree, &old()?));
+            assign_tree(child, found)?;
+        }
+    }
+    Ok(())
+}
+
+/// The variables of a layer in the order of a legacy file: trainable ones, then the rest.
+fn legacy_order<'a>(
+    node: &'a LayerNode,
+    trainable: bool,
+    frozen: bool,
+    out: &mut Vec<(&'a LayerNode, usize)>,
+) {
+    let frozen = frozen || !node.trainable;
+    for (i, var) in node.vars.iter().enumerate() {
+        if (var.trainable && !frozen) == trainable
+            && !out.iter().any(|(n, k)| std::ptr::eq(*n, node) && *k == i)
+        {
+            out.push((node, i));
+        }
+    }
+    for (_, child) in &node.children {
+        legacy_order(child, trainable, frozen, out);
+    }
+}
+
+fn assign_legacy(root: &LayerNode, layers: &LegacyWeights) -> Result<()> {
+    for (_, child) in &root.children {
+        let mut order = vec![];
+        legacy_order(child, true, false, &mut order);
+        legacy_order(child, false, false, &mut order);
+        if order.is_empty() {
+            continue;
+        }
+        let stored = layers
+            .iter()
+            .find(|(name, _)| *name == child.name)
+            .map(|(_, w)| w.as_slice())
+            .unwrap_or_default();
+        if stored.len() != order.len() {
+            return Err(missing_weight(
+                &child.name,
+                order[0].0.vars[order[0].1].name,
+                format!("{} of {} weights", stored.len(), order.len()),
+            ));
+        }
+        // Weights by layer: the order of the file interleaves them.
+        let mut found: Vec<(&LayerNode, Vec<Option<Arc<Const>>>)> = vec![];
+        for ((node, at), weight) in order.into_iter().zip(stored) {
+            let known = found.iter().position(|f| std::ptr::eq(f.0, node));
+            let i = known.unwrap_or_else(|| {
+                found.push((node, vec![None; node.vars.len()]));
+                found.len() - 1
+            });
+            found[i].1[at] = Some(constant(weight));
+        }
+        for (node, weights) in found {
+            let all: Option<Vec<_>> = weights.into_iter().collect();
+            let all = all.ok_or_else(|| Error::internal("a weight without a place"))?;
+            let _ = node.weights.set(all);
+        }
+    }
+    Ok(())
+}
