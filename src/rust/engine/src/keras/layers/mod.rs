@@ -2,13 +2,19 @@
 
 mod dense;
 
-use super::layer::LayerDef;
+use super::cfg::Cfg;
+use super::layer::{Built, LayerDef, Nested};
+use crate::error::Result;
 
-/// Every layer class there is, by concept.
-pub static LAYERS: &[LayerDef] = &[LayerDef {
-    class: "Dense",
-    build: dense::dense,
-}];
+/// Every layer class there is, by concept (one block a file).
+pub static LAYERS: &[LayerDef] = &[
+    // dense
+    layer("Dense", dense::dense),
+];
+
+const fn layer(class: &'static str, build: fn(&Cfg, &dyn Nested) -> Result<Built>) -> LayerDef {
+    LayerDef { class, build }
+}
 
 /// The entry of a class.
 pub fn find(class: &str) -> Option<&'static LayerDef> {
