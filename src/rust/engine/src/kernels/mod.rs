@@ -1,6 +1,11 @@
 //! Kernels: typed slices in, typed slices out. They never validate; shapes and
 //! dtypes were checked while lowering.
 
+mod elementwise;
+pub mod vecmath;
+
+pub use elementwise::{unary_f32, Compiled};
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -98,9 +103,22 @@ pub struct Request<'a> {
     pub packs: &'a PackCache,
 }
 
-/// Makes the kernel of a node.
+impl Request<'_> {
+    /// Facts of the inputs.
+    pub fn facts(&self) -> Vec<&Fact> {
+        self.ins.iter().map(|i| i.fact).collect()
+    }
+}
+
+/// The kernel of a primitive.
+///
+/// # Errors
+/// [`Error::Internal`] for what no kernel computes (inputs, constants, loops).
 pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
     match req.op {
+        Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Cast(_) | Op::Map(_) => {
+            elementwise::prepare(req)
+        }
         Op::MatMul { .. } => matmul::prepare(req),
         op => Err(Error::internal(format!("no kernel for {op:?}"))),
     }

@@ -1,0 +1,430 @@
+//! Transcendental functions of `f32` as branch-free polynomials, which the
+//! compiler turns into vector code, and special functions of `f64`.
+//!
+//! Each is written once over [`Isa`] and gives the same bits on every CPU. The
+//! coefficients are minimax fits of our own; tests measure the error over all
+//! exponents (2 ulp or less).
+
+/// How `a * b + c` with one rounding is computed.
+pub trait Isa: Copy {
+    fn fma(a: f32, b: f32, c: f32) -> f32;
+}
+
+/// The CPU has fused multiply-add.
+#[derive(Copy, Clone)]
+pub struct Fused;
+
+/// The CPU has none: the same bits by way of f64.
+#[derive(Copy, Clone)]
+pub struct Portable;
+
+impl Isa for Fused {
+    #[inline(always)]
+    fn fma(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+}
+
+impl Isa for Portable {
+    #[inline(always)]
+    fn fma(a: f32, b: f32, c: f32) -> f32 {
+        // The product is exact in f64. Rounding the sum to odd makes the second
+        // rounding, to f32, the only one that counts.
+        let (p, c) = (a as f64 * b as f64, c as f64);
+        let s = p + c;
+        let t = s - p;
+        let err = (p - (s - t)) + (c - t);
+        let bits = s.to_bits();
+        let inexact = err > 0.0 || err < 0.0;
+        let away = (err > 0.0) == (s > 0.0);
+        let odd = if away {
+            bits.wrapping_add(1)
+        } else {
+            bits.wrapping_sub(1)
+        };
+        f64::from_bits(if inexact && bits & 1 == 0 { odd } else { bits }) as f32
+    }
+}
+
+/// Whether functions compiled for AVX2 and FMA may be called.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub fn has_avx2_fma() -> bool {
+    std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
+}
+
+/// Declares a function that runs `$body::<I>` compiled for the CPU at hand.
+/// `$body` must be `#[inline(always)]`.
+macro_rules! multiversion {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) = $body:ident) => {
+        $(#[$doc])*
+        $vis fn $name($($arg: $ty),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2($($arg: $ty),*) {
+                    $body::<$crate::kernels::vecmath::Fused>($($arg),*)
+                }
+                if $crate::kernels::vecmath::has_avx2_fma() {
+                    // SAFETY: the CPU has the features `avx2` is compiled for.
+                    return unsafe { avx2($($arg),*) };
+                }
+            }
+            #[cfg(target_arch = "aarch64")]
+            {
+                $body::<$crate::kernels::vecmath::Fused>($($arg),*)
+            }
+            #[cfg(not(target_arch = "aarch64"))]
+            {
+                $body::<$crate::kernels::vecmath::Portable>($($arg),*)
+            }
+        }
+    };
+}
+pub(crate) use multiversion;
+
+/// Horner's rule; the first coefficient is the constant.
+#[inline(always)]
+fn poly<I: Isa, const N: usize>(x: f32, c: [f32; N]) -> f32 {
+    let mut r = c[N - 1];
+    let mut i = N - 1;
+    while i > 0 {
+        i -= 1;
+        r = I::fma(r, x, c[i]);
+    }
+    r
+}
+
+const LOG2E: f32 = std::f32::consts::LOG2_E;
+const LN2_HI: f32 = 0.693_359_4;
+const LN2_LO: f32 = -2.121_944_4e-4;
+/// Adding and subtracting it rounds to an integer.
+const MAGIC: f32 = 12_582_912.0;
+
+/// `2^n` for n in -126..=127.
+#[inline(always)]
+fn pow2(n: i32) -> f32 {
+    f32::from_bits((n.wrapping_add(127) as u32) << 23)
+}
+
+/// `x = n ln 2 + r`; n and `e^r - 1`. NaN stays in the second.
+#[inline(always)]
+fn exp_parts<I: Isa>(x: f32) -> (i32, f32) {
+    let k = I::fma(x, LOG2E, MAGIC);
+    let n = (k.to_bits() as i32).wrapping_sub(MAGIC.to_bits() as i32);
+    let k = k - MAGIC;
+    let r = I::fma(-k, LN2_LO, I::fma(-k, LN2_HI, x));
+    let p = poly::<I, 5>(
+        r,
+        [
+            0.499_999_97,
+            0.166_665_33,
+            0.041_667_245,
+            0.008_367_854,
+            0.001_388_226_8,
+        ],
+    );
+    (n, I::fma(r * r, p, r))
+}
+
+/// Keeps `x` within the bounds; NaN stays.
+#[inline(always)]
+fn clamp(x: f32, lo: f32, hi: f32) -> f32 {
+    let x = if x < lo { lo } else { x };
+    if x > hi {
+        hi
+    } else {
+        x
+    }
+}
+
+#[inline(always)]
+pub fn exp<I: Isa>(x: f32) -> f32 {
+    let (n, em1) = exp_parts::<I>(clamp(x, -105.0, 90.0));
+    // Two factors, since 2^n itself may be outside of the normal numbers.
+    let h = n >> 1;
+    (em1 + 1.0) * pow2(h) * pow2(n - h)
+}
+
+#[inline(always)]
+pub fn expm1<I: Isa>(x: f32) -> f32 {
+    let (n, em1) = exp_parts::<I>(clamp(x, -30.0, 90.0));
+    let h = if n > 64 { 64 } else { 0 };
+    let s = pow2(n - h);
+    // Beyond 2^64 the 1 no longer counts.
+    let r = I::fma(em1, s, s - if h > 0 { 0.0 } else { 1.0 }) * pow2(h);
+    // Keeps -0 and denormals.
+    if x.abs() < 1e-8 {
+        x
+    } else {
+        r
+    }
+}
+
+/// `x = 2^k (1 + f)` with `1 + f` in [sqrt(1/2), sqrt(2)), for positive normal x.
+#[inline(always)]
+fn log_parts(x: f32) -> (f32, f32) {
+    const HALF_SQRT: i32 = 0x3f35_04f3;
+    let b = (x.to_bits() as i32).wrapping_sub(HALF_SQRT);
+    let k = b >> 23;
+    let m = f32::from_bits((b & 0x007f_ffff).wrapping_add(HALF_SQRT) as u32);
+    (k as f32, m - 1.0)
+}
+
+/// `k ln 2 + log(1 + f) + c`.
+#[inline(always)]
+fn log_sum<I: Isa>(k: f32, f: f32, c: f32) -> f32 {
+    let p = poly::<I, 9>(
+        f,
+        [
+            0.333_333_13,
+            -0.250_000_1,
+            0.200_021_19,
+            -0.166_679_96,
+            0.142_195_52,
+            -0.124_055_89,
+            0.118_881_635,
+            -0.116_756_506,
+            0.067_466_356,
+        ],
+    );
+    let f2 = f * f;
+    let tail = I::fma(k, LN2_LO, c);
+    let tail = I::fma(-0.5, f2, I::fma(f2 * f, p, tail));
+    I::fma(k, LN2_HI, f + tail)
+}
+
+#[inline(always)]
+pub fn log<I: Isa>(x: f32) -> f32 {
+    let tiny = x < f32::MIN_POSITIVE;
+    let (k, f) = log_parts(if tiny { x * 16_777_216.0 } else { x });
+    let r = log_sum::<I>(if tiny { k - 24.0 } else { k }, f, 0.0);
+    let r = if x < f32::INFINITY { r } else { x };
+    let r = if x > 0.0 { r } else { f32::NAN };
+    if x == 0.0 {
+        f32::NEG_INFINITY
+    } else {
+        r
+    }
+}
+
+#[inline(always)]
+pub fn log1p<I: Isa>(x: f32) -> f32 {
+    let u = 1.0 + x;
+    let (k, f) = log_parts(u);
+    // What rounding lost in 1 + x, relative to it.
+    let c = (if k > 1.0 {
+        1.0 - (u - x)
+    } else {
+        x - (u - 1.0)
+    }) / u;
+    let near = k == 0.0;
+    let r = log_sum::<I>(k, if near { x } else { f }, if near { 0.0 } else { c });
+    let r = if x < f32::INFINITY { r } else { x };
+    let r = if x > -1.0 { r } else { f32::NAN };
+    let r = if x == -1.0 { f32::NEG_INFINITY } else { r };
+    if x.abs() < 1e-8 {
+        x
+    } else {
+        r
+    }
+}
+
+#[inline(always)]
+pub fn tanh<I: Isa>(x: f32) -> f32 {
+    let t = x.abs();
+    let z = x * x;
+    let p = poly::<I, 5>(
+        z,
+        [
+            -0.333_332_78,
+            0.133_313_31,
+            -0.053_730_007,
+            0.020_606_177,
+            -0.005_666_977_3,
+        ],
+    );
+    let near = I::fma(p * z, x, x);
+    let far = 1.0 - 2.0 / (exp::<I>(2.0 * t) + 1.0);
+    if t < 0.625 {
+        near
+    } else {
+        far.copysign(x)
+    }
+}
+
+#[inline(always)]
+pub fn sigmoid<I: Isa>(x: f32) -> f32 {
+    let e = exp::<I>(-x.abs());
+    (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
+}
+
+#[inline(always)]
+pub fn silu<I: Isa>(x: f32) -> f32 {
+    let e = exp::<I>(-x.abs());
+    (if x < 0.0 { x * e } else { x }) / (1.0 + e)
+}
+
+#[inline(always)]
+pub fn softplus<I: Isa>(x: f32) -> f32 {
+    let tail = log1p::<I>(exp::<I>(-x.abs()));
+    if x > 0.0 {
+        x + tail
+    } else {
+        tail
+    }
+}
+
+#[inline(always)]
+pub fn erf<I: Isa>(x: f32) -> f32 {
+    let t = x.abs();
+    let near = poly::<I, 6>(
+        x * x,
+        [
+            0.128_379_14,
+            -0.376_124_47,
+            0.112_813_21,
+            -0.026_748_871,
+            0.004_967_513_5,
+            -0.000_586_211,
+        ],
+    );
+    // erfc(t) = exp(-t - t q(t))
+    let tc = if t > 4.0 { 4.0 } else { t };
+    let q = poly::<I, 7>(
+        tc,
+        [
+            0.128_637_08,
+            0.635_198_06,
+            0.106_159_03,
+            -0.023_694_55,
+            0.003_610_334_4,
+            -0.000_314_856_15,
+            1.043_290_65e-5,
+        ],
+    );
+    let far = 1.0 - exp::<I>(-I::fma(q, tc, tc));
+    if t < 0.9375 {
+        I::fma(near, x, x)
+    } else {
+        // NaN compares false and must stay.
+        if t >= 0.9375 {
+            far.copysign(x)
+        } else {
+            x
+        }
+    }
+}
+
+/// `x * Phi(x)`, with relative accuracy in the tail.
+#[inline(always)]
+pub fn gelu<I: Isa>(x: f32) -> f32 {
+    let a = x.abs();
+    let a = if a > 14.5 { 14.5 } else { a };
+    // Phi(-a) = exp(-a^2 / 2) g(a), g smooth: a polynomial in (a - 4) / (a + 4).
+    let t = 1.0 / (a + 4.0);
+    let g = t * poly::<I, 10>(
+        (a - 4.0) * t,
+        [
+            0.755_285_14,
+            -0.607_896_57,
+            0.387_136_9,
+            -0.186_523_44,
+            0.060_403_83,
+            -0.007_525_271_3,
+            -0.003_512_553_9,
+            0.001_569_923_5,
+            0.000_179_354_23,
+            -0.000_131_971_8,
+        ],
+    );
+    let h = a * a;
+    let low = I::fma(a, a, -h);
+    let e = exp::<I>(-0.5 * h);
+    let phi = I::fma(-0.5 * low, e, e) * g;
+    x * if x > 0.0 { 1.0 - phi } else { phi }
+}
+
+/// The tanh approximation: `x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3))`.
+#[inline(always)]
+pub fn gelu_tanh<I: Isa>(x: f32) -> f32 {
+    const C: f32 = 0.797_884_6;
+    let inner = C * x * I::fma(0.044_715 * x, x, 1.0);
+    0.5 * x * (1.0 + tanh::<I>(inner))
+}
+
+#[inline(always)]
+pub fn elu<I: Isa>(x: f32, alpha: f32) -> f32 {
+    if x > 0.0 {
+        x
+    } else {
+        alpha * expm1::<I>(x)
+    }
+}
+
+pub const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
+pub const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+
+/// The inverse of erf: a rational estimate, then two steps of Halley's method.
+pub fn erfinv(x: f64) -> f64 {
+    if x.is_nan() || x.abs() >= 1.0 {
+        return match x {
+            1.0 => f64::INFINITY,
+            -1.0 => f64::NEG_INFINITY,
+            _ => f64::NAN,
+        };
+    }
+    if x == 0.0 {
+        return x;
+    }
+    let (a, c) = (x.abs(), 1.0 - x.abs());
+    // Winitzki's estimate.
+    let l = ((1.0 - a) * (1.0 + a)).ln();
+    let b = 2.0 / (std::f64::consts::PI * 0.147) + l / 2.0;
+    let mut y = ((b * b - l / 0.147).sqrt() - b).max(0.0).sqrt();
+    for _ in 0..3 {
+        // In the tail, the complement keeps the digits.
+        let err = if a < 0.5 {
+            libm::erf(y) - a
+        } else {
+            c - libm::erfc(y)
+        };
+        let step = err / (std::f64::consts::FRAC_2_SQRT_PI * (-y * y).exp());
+        y -= step / (1.0 + y * step);
+    }
+    y.copysign(x)
+}
+
+/// `log |gamma(x)|`; infinite at 0 and the negative integers.
+pub fn lgamma(x: f64) -> f64 {
+    if x.is_infinite() {
+        return f64::INFINITY;
+    }
+    libm::lgamma(x)
+}
+
+/// The derivative of `log gamma`; NaN at 0 and the negative integers, as TensorFlow's.
+pub fn digamma(x: f64) -> f64 {
+    if x <= 0.0 && (x == x.floor() || x.is_infinite()) {
+        return f64::NAN;
+    }
+    if x < 0.5 {
+        // Reflection; the tangent's period is 1.
+        let r = x - x.round();
+        let pi = std::f64::consts::PI;
+        return digamma(1.0 - x) - pi / (pi * r).tan();
+    }
+    let (mut x, mut r) = (x, 0.0);
+    while x < 10.0 {
+        r -= 1.0 / x;
+        x += 1.0;
+    }
+    let z = 1.0 / (x * x);
+    // Bernoulli numbers over 2k.
+    let tail = z
+        * (1.0 / 12.0
+            - z * (1.0 / 120.0
+                - z * (1.0 / 252.0
+                    - z * (1.0 / 240.0 - z * (1.0 / 132.0 - z * (691.0 / 32760.0 - z / 12.0))))));
+    r + x.ln() - 0.5 / x - tail
+}
