@@ -84,7 +84,10 @@ pub(super) fn prepare(
             Some(req.packs.get(c, to.name(), || {
                 let mut tensor = Tensor::zeros(Fact::new(to, c.tensor.shape()));
                 convert(c.tensor.view(), tensor.view_mut());
-                Const { id: c.id, tensor }
+                Const {
+                    id: c.id,
+                    tensor: tensor.into(),
+                }
             }))
         })
         .collect();

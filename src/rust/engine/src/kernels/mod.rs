@@ -1,11 +1,6 @@
 //! Kernels: typed slices in, typed slices out. They never validate; shapes and
 //! dtypes were checked while lowering.
 
-mod elementwise;
-pub mod vecmath;
-
-pub use elementwise::{unary_f32, Compiled};
-
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -14,11 +9,15 @@ use crate::graph::{Const, Op};
 use crate::tensor::{Fact, Line, View, ViewMut};
 
 mod convert;
+mod elementwise;
 mod gemm;
 mod matmul;
 mod simd;
 #[cfg(test)]
 mod testing;
+pub mod vecmath;
+
+pub use elementwise::{unary_f32, Compiled};
 
 /// How a kernel may spread its work. Results don't depend on it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use half::{bf16, f16};
 
 use super::{prepare, Operand, PackCache, Par, Request};
+use crate::error::Result;
 use crate::graph::{Const, Op};
-use crate::tensor::{buffer, numel, DType, Fact, Shape, Tensor, View};
+use crate::tensor::{buffer, numel, DType, Fact, Shape, Tensor, View, ViewMut};
 
 /// A small generator of numbers (SplitMix64).
 pub struct Rng(u64);
@@ -72,7 +73,7 @@ pub fn run_both(
         .map(|(i, t)| {
             Arc::new(Const {
                 id: i as u64,
-                tensor: t.clone(),
+                tensor: t.clone().into(),
             })
         })
         .collect();
@@ -139,4 +140,108 @@ pub fn assert_close(got: &Tensor, want: &[f64], what: &str) {
             "{what}: element {i} is {g}, not {w}"
         );
     }
+}
+
+/// Reproducible small numbers with fractions, signs and zeros, as the dtype holds them.
+pub fn noise(dtype: DType, shape: &[usize], seed: u64) -> Tensor {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f64 / (1u64 << 24) as f64
+    };
+    let mut t = Tensor::zeros(Fact::new(dtype, shape));
+    if dtype == DType::Str {
+        let n = t.numel();
+        let words = (0..n).map(|_| format!("w{}", (next() * 9.0) as u32).into());
+        return Tensor::from_strings(shape, words.collect());
+    }
+    let size = dtype.size();
+    for i in 0..t.numel() {
+        let v = match dtype {
+            DType::Bool => (next() < 0.5) as u8 as f64,
+            d if d.is_float() => (next() - 0.5) * 8.0,
+            DType::U8 | DType::U16 | DType::U32 | DType::U64 => (next() * 11.0).floor(),
+            _ => (next() * 11.0 - 5.0).round(),
+        };
+        let one = Tensor::scalar(dtype, v);
+        t.bytes_mut()[i * size..][..size].copy_from_slice(one.bytes());
+    }
+    t
+}
+
+/// Equal dtype, shape and bits; any NaN equals any other, and 0 equals -0.
+#[track_caller]
+pub fn same_bits(got: &Tensor, want: &Tensor, what: &str) {
+    assert_eq!(got.fact(), want.fact(), "{what}");
+    assert_eq!(got.strings(), want.strings(), "{what}");
+    if got.bytes() == want.bytes() {
+        return;
+    }
+    assert!(
+        got.dtype().is_float(),
+        "{what}: {:?} {:?}",
+        got.to_f64(),
+        want.to_f64()
+    );
+    for (i, (g, w)) in got.to_f64().iter().zip(want.to_f64()).enumerate() {
+        assert!(
+            *g == w || (g.is_nan() && w.is_nan()),
+            "{what} at {i}: {g} {w}"
+        );
+    }
+}
+
+/// Runs a primitive; the serial run, the pool's and those in place must agree.
+pub fn run(op: &Op, ins: &[&Tensor], outs: &[Fact]) -> Result<Vec<Tensor>> {
+    let packs = PackCache::default();
+    let operands: Vec<Operand> = ins
+        .iter()
+        .map(|t| Operand {
+            fact: t.fact(),
+            constant: None,
+        })
+        .collect();
+    let kernel = prepare(&Request {
+        op,
+        ins: &operands,
+        outs,
+        path: "test",
+        packs: &packs,
+    })?;
+    let go = |par, aliased: Option<usize>| -> Result<Vec<Tensor>> {
+        let mut results: Vec<Tensor> = outs.iter().cloned().map(Tensor::zeros).collect();
+        // What was in memory before must not matter.
+        for (i, out) in results.iter_mut().enumerate() {
+            out.bytes_mut().fill(0xa5);
+            if let (0, Some(a)) = (i, aliased) {
+                out.bytes_mut().copy_from_slice(ins[a].bytes());
+            }
+        }
+        let empty = [0];
+        let mut views: Vec<View> = ins.iter().map(|t| t.view()).collect();
+        if let Some(a) = aliased {
+            views[a] = View::new(ins[a].dtype(), &empty, &[]);
+        }
+        let mut muts: Vec<ViewMut> = results.iter_mut().map(Tensor::view_mut).collect();
+        let mut scratch = buffer(kernel.scratch());
+        scratch.fill(bytemuck::cast([0xa5u8; 64]));
+        kernel.run(&views, &mut muts, &mut scratch, aliased, par)?;
+        Ok(results)
+    };
+    let serial = go(Par::Serial, None)?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(3)
+        .build()
+        .expect("pool");
+    let others = std::iter::once((Par::Pool, None));
+    let others = others.chain(kernel.in_place().iter().map(|&i| (Par::Serial, Some(i))));
+    for (par, aliased) in others {
+        let again = pool.install(|| go(par, aliased))?;
+        for (a, b) in serial.iter().zip(&again) {
+            same_bits(b, a, &format!("{op:?} {par:?} {aliased:?}"));
+        }
+    }
+    Ok(serial)
 }
