@@ -10,7 +10,12 @@ pub mod format;
 pub mod graph;
 pub mod keras;
 pub mod kernels;
+pub mod model;
 pub mod nest;
+pub mod optimize;
+pub mod plan;
+pub mod run;
 pub mod tensor;
 
 pub use error::{Error, Result};
+pub use model::{Model, RunOptions, Sink, Source};

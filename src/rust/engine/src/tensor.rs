@@ -182,11 +182,11 @@ elem!(u8 => U8, u16 => U16, u32 => U32, u64 => U64, i8 => I8, i16 => I16, i32 =>
 
 #[derive(Clone)]
 enum Data {
-    Num(Vec<Line>),
+    Num(Arc<Vec<Line>>),
     Str(Vec<Arc<str>>),
 }
 
-/// An owned tensor.
+/// An owned tensor. Clones share the elements until one of them is written to.
 #[derive(Clone)]
 pub struct Tensor {
     fact: Fact,
@@ -204,7 +204,7 @@ impl Tensor {
     pub fn zeros(fact: Fact) -> Self {
         let data = match fact.dtype {
             DType::Str => Data::Str(vec![Arc::from(""); fact.numel()]),
-            _ => Data::Num(buffer(fact.bytes())),
+            _ => Data::Num(Arc::new(buffer(fact.bytes()))),
         };
         Tensor { fact, data }
     }
@@ -296,7 +296,7 @@ impl Tensor {
 
     pub fn bytes(&self) -> &[u8] {
         match &self.data {
-            Data::Num(v) => &bytemuck::cast_slice(v)[..self.fact.bytes()],
+            Data::Num(v) => &bytemuck::cast_slice(v.as_slice())[..self.fact.bytes()],
             Data::Str(_) => &[],
         }
     }
@@ -304,7 +304,7 @@ impl Tensor {
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let n = self.fact.bytes();
         match &mut self.data {
-            Data::Num(v) => &mut bytemuck::cast_slice_mut(v)[..n],
+            Data::Num(v) => &mut bytemuck::cast_slice_mut(Arc::make_mut(v).as_mut_slice())[..n],
             Data::Str(_) => &mut [],
         }
     }
@@ -368,7 +368,9 @@ impl Tensor {
             dtype: self.fact.dtype,
             shape: &self.fact.shape,
             data: match &mut self.data {
-                Data::Num(v) => ViewDataMut::Num(&mut bytemuck::cast_slice_mut(v)[..n]),
+                Data::Num(v) => ViewDataMut::Num(
+                    &mut bytemuck::cast_slice_mut(Arc::make_mut(v).as_mut_slice())[..n],
+                ),
                 Data::Str(v) => ViewDataMut::Str(v),
             },
         }

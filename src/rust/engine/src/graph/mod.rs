@@ -3,9 +3,11 @@
 mod builder;
 mod einsum;
 mod op;
+mod rows;
 
 pub use builder::*;
 pub use op::*;
+pub use rows::rows_are_independent;
 
 use std::sync::Arc;
 

@@ -1,0 +1,421 @@
+//! A loaded model: plans by input signature, predictions over any number of rows.
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::format::{self, ModelFile};
+use crate::graph::{rows_are_independent, Graph};
+use crate::keras::model::{Graph as Calls, InputSpec};
+use crate::keras::{load, Cx, LayerNode, T};
+use crate::kernels::{PackCache, Par};
+use crate::nest::Nest;
+use crate::optimize::{optimize, Folds, Passes};
+use crate::plan::{plan, Plan};
+use crate::run::{pool, State};
+use crate::tensor::{Fact, View, ViewMut};
+
+/// Where inputs come from. Called from several threads at once.
+pub trait Source: Sync {
+    /// Dtype (of the model's input) and shape of an input, with all its rows;
+    /// `None` for an optional input that is left out.
+    fn fact(&self, input: usize) -> Option<Fact>;
+
+    /// Writes rows of an input, row-major, in the model's dtype.
+    fn fill(&self, input: usize, rows: Range<usize>, dst: ViewMut);
+}
+
+/// Where outputs go. Called from several threads at once, with rows that don't overlap.
+pub trait Sink: Sync {
+    /// Takes entries `rows` of the leading axis of an output (of a rank-0
+    /// output: the entry of one batch).
+    fn put(&self, output: usize, rows: Range<usize>, src: View);
+}
+
+/// How a prediction runs.
+#[derive(Default)]
+pub struct RunOptions<'a> {
+    pub training: bool,
+    /// Set by the caller to end the run after the batches under way.
+    pub cancel: Option<&'a AtomicBool>,
+    /// Which optimiser passes are left out, for tests.
+    pub without: Passes,
+}
+
+/// A plan with what belongs to it outside of the run.
+pub struct Compiled {
+    pub plan: Plan,
+    pub outputs: Vec<Fact>,
+    /// The structure of the outputs, over indices into `outputs`.
+    pub output_nest: Nest<usize>,
+    /// States that are not in use.
+    states: Mutex<Vec<State>>,
+}
+
+impl Compiled {
+    /// Runs with a state of its own: `before` writes the inputs, `after` reads the outputs.
+    pub fn with_state<R>(
+        &self,
+        par: Par,
+        before: impl FnOnce(&mut State, &Plan),
+        after: impl FnOnce(&State, &Plan) -> R,
+    ) -> Result<R> {
+        let lock = || self.states.lock().unwrap_or_else(|e| e.into_inner());
+        let held = lock().pop();
+        let mut state = held.unwrap_or_default();
+        state.fit(&self.plan);
+        before(&mut state, &self.plan);
+        let done = self.plan.run(&mut state, par);
+        let result = done.map(|()| after(&state, &self.plan));
+        lock().push(state);
+        result
+    }
+}
+
+type Signature = (Vec<Option<Fact>>, bool, Passes);
+
+/// Least recently used plans go first.
+#[derive(Default)]
+struct PlanCache {
+    plans: HashMap<Signature, Arc<Compiled>>,
+    order: VecDeque<Signature>,
+}
+
+const PLANS: usize = 32;
+
+impl PlanCache {
+    fn get(&mut self, key: &Signature) -> Option<Arc<Compiled>> {
+        let found = self.plans.get(key)?.clone();
+        if self.order.back() != Some(key) {
+            self.order.retain(|k| k != key);
+            self.order.push_back(key.clone());
+        }
+        Some(found)
+    }
+
+    fn put(&mut self, key: Signature, plan: Arc<Compiled>) {
+        self.plans.insert(key.clone(), plan);
+        self.order.push_back(key);
+        while self.order.len() > PLANS {
+            if let Some(old) = self.order.pop_front() {
+                self.plans.remove(&old);
+            }
+        }
+    }
+}
+
+/// A model ready to predict. It can be shared by threads.
+pub struct Model {
+    file: ModelFile,
+    root: Arc<LayerNode>,
+    calls: Arc<Calls>,
+    packs: PackCache,
+    folds: Folds,
+    plans: Mutex<PlanCache>,
+    /// Whether rows are independent, by input signature without the batch size.
+    independent: Mutex<HashMap<Signature, bool>>,
+}
+
+/// A batch size that no other axis is likely to have.
+const ODD_BATCH: usize = 23;
+
+/// What a tile of rows may take of the caches, in bytes.
+const TILE_BYTES: usize = 512 * 1024;
+
+/// Work worth a second thread, in floating point operations.
+const PARALLEL_FLOPS: f64 = 1e6;
+
+impl Model {
+    /// Loads a model from a file or folder.
+    ///
+    /// # Errors
+    /// See [`Error`]: what is wrong with the file, or every layer that can't be run.
+    pub fn load(path: &Path) -> Result<Model> {
+        Model::new(format::read(path)?)
+    }
+
+    /// Loads a model from the bytes of a file; `label` stands for the path in errors.
+    pub fn from_bytes(bytes: Vec<u8>, label: &str) -> Result<Model> {
+        Model::new(format::read_bytes(bytes, label)?)
+    }
+
+    /// Makes a model of what a file holds.
+    pub fn new(file: ModelFile) -> Result<Model> {
+        let (root, calls) = load::Loader::root(&file.config)?;
+        if let Some(weights) = &file.weights {
+            load::assign(&root, weights)?;
+        }
+        let model = Model {
+            file,
+            root,
+            calls,
+            packs: PackCache::default(),
+            folds: Folds::default(),
+            plans: Mutex::default(),
+            independent: Mutex::default(),
+        };
+        Ok(model)
+    }
+
+    /// What the file held: config, weights, version.
+    pub fn file(&self) -> &ModelFile {
+        &self.file
+    }
+
+    /// The model as a layer.
+    pub fn root(&self) -> &Arc<LayerNode> {
+        &self.root
+    }
+
+    /// The model's calls.
+    pub fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    pub fn name(&self) -> &str {
+        &self.root.name
+    }
+
+    /// `Sequential` or `Functional`.
+    pub fn class(&self) -> &str {
+        &self.root.class
+    }
+
+    /// The inputs, flattened.
+    pub fn inputs(&self) -> &[InputSpec] {
+        &self.calls.inputs
+    }
+
+    /// The structure of the inputs, over indices into [`Model::inputs`].
+    pub fn input_nest(&self) -> &Nest<usize> {
+        &self.calls.input_nest
+    }
+
+    /// Names of the layers that make the outputs, flattened.
+    pub fn output_names(&self) -> &[String] {
+        &self.calls.output_names
+    }
+
+    /// The primitive graph for inputs of given shapes, before any optimisation.
+    pub fn lower(&self, inputs: &[Option<Fact>], training: bool) -> Result<(Graph, Nest<usize>)> {
+        let mut cx = Cx::new(training);
+        let out = self.lower_into(&mut cx, inputs)?;
+        let mut values = vec![];
+        let nest = out.map(&mut |t: &T| {
+            values.push(t.value);
+            Ok::<usize, Error>(values.len() - 1)
+        })?;
+        let mut graph = cx.into_builder().graph;
+        graph.outputs = values;
+        Ok((graph, nest))
+    }
+
+    /// Writes the model into a context.
+    pub fn lower_into(&self, cx: &mut Cx, inputs: &[Option<Fact>]) -> Result<crate::keras::Out> {
+        let flat: Vec<Option<T>> = inputs
+            .iter()
+            .map(|f| f.as_ref().map(|f| T::from(cx.input(f.clone()))))
+            .collect();
+        self.calls.run(cx, &flat)
+    }
+
+    /// The plan for inputs of given facts (`None` for one left out).
+    ///
+    /// # Errors
+    /// If a layer can't take these shapes, named.
+    pub fn compile(&self, inputs: &[Option<Fact>], options: &RunOptions) -> Result<Arc<Compiled>> {
+        let key = (inputs.to_vec(), options.training, options.without);
+        if let Some(found) = self
+            .plans
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .get(&key)
+        {
+            return Ok(found);
+        }
+        let (graph, output_nest) = self.lower(inputs, options.training)?;
+        let graph = optimize(graph, &self.folds, options.without)?;
+        let plan = plan(&graph, &self.packs)?;
+        let compiled = Arc::new(Compiled {
+            outputs: plan.outputs.iter().map(|s| s.fact.clone()).collect(),
+            plan,
+            output_nest,
+            states: Mutex::default(),
+        });
+        let mut plans = self.plans.lock().unwrap_or_else(|e| e.into_inner());
+        plans.put(key, compiled.clone());
+        Ok(compiled)
+    }
+
+    /// Whether a row's predictions depend on that row alone.
+    pub fn rows_independent(&self, inputs: &[Option<Fact>], options: &RunOptions) -> Result<bool> {
+        let facts = with_rows(inputs, ODD_BATCH);
+        let key = (facts, options.training, options.without);
+        let lock = || self.independent.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(&known) = lock().get(&key) {
+            return Ok(known);
+        }
+        let (graph, _) = self.lower(&key.0, options.training)?;
+        let answer = rows_are_independent(&graph, ODD_BATCH);
+        lock().insert(key, answer);
+        Ok(answer)
+    }
+
+    /// Facts of the predictions of `rows` rows in batches, as Keras joins them:
+    /// along the leading axis; outputs of rank 0 make one entry a batch.
+    pub fn result_facts(
+        &self,
+        inputs: &[Option<Fact>],
+        rows: usize,
+        batch_size: usize,
+        options: &RunOptions,
+    ) -> Result<Vec<Fact>> {
+        let full = self.compile(&with_rows(inputs, batch_size.min(rows)), options)?;
+        if rows <= batch_size {
+            return Ok(full.outputs.clone());
+        }
+        let rest = match rows % batch_size {
+            0 => None,
+            r => Some(self.compile(&with_rows(inputs, r), options)?),
+        };
+        let batches = rows / batch_size;
+        let join = |i: usize| {
+            let mut fact = full.outputs[i].clone();
+            let last = rest
+                .as_ref()
+                .map(|r| r.outputs[i].shape.first().copied().unwrap_or(1));
+            match fact.shape.first_mut() {
+                Some(d) => *d = *d * batches + last.unwrap_or(0),
+                None => fact.shape = vec![batches + last.unwrap_or(0)],
+            }
+            fact
+        };
+        Ok((0..full.outputs.len()).map(join).collect())
+    }
+
+    /// Predicts rows of the source, in batches of `batch_size` counted from row 0.
+    /// Rows are computed in tiles of the engine's choice where they are independent.
+    ///
+    /// # Errors
+    /// What a layer can't take, an index without an embedding, or `Interrupted`.
+    pub fn predict(
+        &self,
+        source: &dyn Source,
+        sink: &dyn Sink,
+        rows: Range<usize>,
+        batch_size: usize,
+        options: &RunOptions,
+    ) -> Result<()> {
+        let inputs: Vec<Option<Fact>> = (0..self.inputs().len()).map(|i| source.fact(i)).collect();
+        let n = rows.len();
+        let one_batch = n <= batch_size;
+        let full = self.compile(&with_rows(&inputs, batch_size.min(n)), options)?;
+        let small = full.plan.flops * (n as f64 / batch_size.min(n).max(1) as f64) < PARALLEL_FLOPS;
+        let mut run = Run {
+            present: (0..inputs.len()).filter(|&i| inputs[i].is_some()).collect(),
+            full: &full,
+            source,
+            sink,
+            batch_size,
+            independent: false,
+        };
+        if n == 0 || (one_batch && small) {
+            return run.batch(&full, rows, Par::Serial);
+        }
+        let workers = if small { None } else { pool::pool() };
+        let threads = workers.map_or(1, |p| p.current_num_threads());
+        run.independent = self.rows_independent(&inputs, options)?;
+        let size = match run.independent {
+            true => tile_rows(&full, batch_size.min(n), n, threads),
+            false => batch_size,
+        };
+        let starts: Vec<usize> = rows.clone().step_by(size.max(1)).collect();
+        let tile = |start: usize, par: Par| -> Result<()> {
+            if options.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
+                return Err(Error::Interrupted);
+            }
+            let range = start..(start + size).min(rows.end);
+            let compiled = self.compile(&with_rows(&inputs, range.len()), options)?;
+            run.batch(&compiled, range, par)
+        };
+        match workers {
+            Some(pool) if starts.len() >= threads => pool.install(|| {
+                let failed = starts
+                    .par_iter()
+                    .with_max_len(1)
+                    .map(|&s| tile(s, Par::Serial))
+                    .filter_map(Result::err)
+                    .find_first(|_| true);
+                failed.map_or(Ok(()), Err)
+            }),
+            Some(pool) => pool.install(|| starts.iter().try_for_each(|&s| tile(s, Par::Pool))),
+            None => starts.iter().try_for_each(|&s| tile(s, Par::Serial)),
+        }
+    }
+}
+
+/// One prediction over many batches.
+struct Run<'a> {
+    /// Inputs that are not left out, in order.
+    present: Vec<usize>,
+    /// The plan of a full batch.
+    full: &'a Compiled,
+    source: &'a dyn Source,
+    sink: &'a dyn Sink,
+    batch_size: usize,
+    independent: bool,
+}
+
+impl Run<'_> {
+    fn batch(&self, compiled: &Compiled, rows: Range<usize>, par: Par) -> Result<()> {
+        compiled.with_state(
+            par,
+            |state, plan| {
+                for (at, &input) in self.present.iter().enumerate() {
+                    self.source.fill(input, rows.clone(), state.input(plan, at));
+                }
+            },
+            |state, plan| {
+                for (i, fact) in compiled.outputs.iter().enumerate() {
+                    let len = fact.shape.first().copied().unwrap_or(1);
+                    let start = match self.independent {
+                        true => rows.start * (len / rows.len().max(1)),
+                        false => {
+                            let full = self.full.outputs[i].shape.first().copied().unwrap_or(1);
+                            rows.start / self.batch_size * full
+                        }
+                    };
+                    self.sink.put(i, start..start + len, state.output(plan, i));
+                }
+            },
+        )
+    }
+}
+
+/// The same facts with another number of rows.
+fn with_rows(inputs: &[Option<Fact>], rows: usize) -> Vec<Option<Fact>> {
+    inputs
+        .iter()
+        .map(|f| {
+            f.clone().map(|mut f| {
+                if let Some(d) = f.shape.first_mut() {
+                    *d = rows;
+                }
+                f
+            })
+        })
+        .collect()
+}
+
+/// Rows of a tile: what fits the caches, at most an even share for each thread.
+fn tile_rows(compiled: &Compiled, batch: usize, rows: usize, threads: usize) -> usize {
+    let bytes = compiled.plan.arena * crate::tensor::LINE;
+    let per_row = (bytes / batch.max(1)).max(1);
+    let fitting = (TILE_BYTES / per_row).clamp(8, 1024);
+    fitting.min(rows.div_ceil(threads)).max(1)
+}
