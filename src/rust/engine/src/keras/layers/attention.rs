@@ -1,0 +1,530 @@
+//! MultiHeadAttention, Attention and AdditiveAttention.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::error::Result;
+use crate::graph::{Binary, Reduce, Unary, ValueId};
+use crate::keras::activations::Activation;
+use crate::keras::promote::{result_type, Kind};
+use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, Var, T};
+use crate::nest::Nest;
+use crate::tensor::{DType, Tensor};
+
+/// A projection of [`MultiHeadAttention`]: an EinsumDense whose equation fits
+/// inputs of any rank.
+struct Projection {
+    equation: &'static str,
+    /// Axes of the kernel that are the output's last ones, and so the bias'.
+    bias: bool,
+    activation: Activation,
+}
+
+impl Layer for Projection {
+    fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
+        let x = cx.one(call)?.value;
+        let kernel = cx.raw_weight(me, "kernel")?;
+        let shape = cx.shape(kernel);
+        let kernel = cx.weight(me, "kernel", &shape)?;
+        let dtype = cx.dtype(kernel);
+        let x = cx.cast(x, dtype)?;
+        let mut y = cx.einsum(self.equation, x, kernel)?;
+        if self.bias {
+            let bias = cx.raw_weight(me, "bias")?;
+            let shape = cx.shape(bias);
+            let bias = cx.weight(me, "bias", &shape)?;
+            y = cx.add(y, bias)?;
+        }
+        Ok(self.activation.apply(cx, y)?.into())
+    }
+}
+
+/// Projects an input's features to heads, and heads to features.
+const TO_HEADS: &str = "...a,abc->...bc";
+
+struct MultiHeadAttention {
+    num_heads: usize,
+    key_dim: usize,
+    value_dim: usize,
+    output_rank: usize,
+    /// Axes attended over; all but the first and last by default.
+    axes: Option<Vec<i64>>,
+    sliding_window: Option<usize>,
+    use_gate: bool,
+    dropout: f64,
+}
+
+pub fn multi_head_attention(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    // TensorFlow has no flash attention: Keras fails there if it is asked for.
+    if cfg.bool_or("flash_attention", false)? {
+        return Err(cfg.bad("flash_attention", "false"));
+    }
+    let use_bias = cfg.bool_or("use_bias", true)?;
+    let output_shape = cfg.opt_ints("output_shape")?.filter(|s| !s.is_empty());
+    let key_dim = cfg.usize("key_dim")?;
+    let layer = MultiHeadAttention {
+        num_heads: cfg.usize("num_heads")?,
+        key_dim,
+        value_dim: cfg
+            .opt_usize("value_dim")?
+            .filter(|&d| d > 0)
+            .unwrap_or(key_dim),
+        output_rank: output_shape.map_or(1, |s| s.len()),
+        axes: cfg.opt_ints("attention_axes")?.filter(|a| !a.is_empty()),
+        sliding_window: cfg.opt_usize("sliding_window")?,
+        use_gate: cfg.bool_or("use_gate", false)?,
+        dropout: cfg.f64_or("dropout", 0.0)?,
+    };
+    let from_heads = match layer.output_rank {
+        1 => "...ab,abc->...c",
+        2 => "...ab,abcd->...cd",
+        3 => "...ab,abcde->...cde",
+        _ => return Err(cfg.bad("output_shape", "of at most three sizes")),
+    };
+    let policy = match cfg.get("dtype") {
+        Some(v) => Policy::parse(v).ok_or_else(|| cfg.bad("dtype", "a dtype policy"))?,
+        None => Policy::default(),
+    };
+    let trainable = cfg.bool_or("trainable", true)?;
+    let projection = |name: &str, equation: &'static str, activation: Activation| {
+        let mut vars = vec![Var::new("kernel")];
+        vars.extend(use_bias.then(|| Var::new("bias")));
+        Arc::new(LayerNode {
+            name: name.to_string(),
+            class: "EinsumDense".to_string(),
+            policy,
+            trainable,
+            layer: Box::new(Projection {
+                equation,
+                bias: use_bias,
+                activation,
+            }),
+            vars,
+            children: vec![],
+            weights: OnceLock::new(),
+        })
+    };
+    let linear = Activation::Linear;
+    let gate = layer.use_gate;
+    let mut built = Built::new(layer)
+        .child("query_dense", projection("query", TO_HEADS, linear.clone()))
+        .child("key_dense", projection("key", TO_HEADS, linear.clone()));
+    if gate {
+        let sigmoid = Activation::Unary(Unary::Sigmoid);
+        built = built.child("_gate_dense", projection("gate", TO_HEADS, sigmoid));
+    }
+    Ok(built
+        .child("value_dense", projection("value", TO_HEADS, linear.clone()))
+        .child(
+            "output_dense",
+            projection("attention_output", from_heads, linear),
+        ))
+}
+
+impl Layer for MultiHeadAttention {
+    fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
+        let tensor = |cx: &Cx, position, name: &str| match call.arg(position, name) {
+            Some(Arg::Tensor(t)) => Ok(Some(*t)),
+            None => Ok(None),
+            Some(_) => Err(cx.error(format!("'{name}' must be a tensor"))),
+        };
+        let required = |cx: &Cx, t: Option<T>, name: &str| {
+            t.ok_or_else(|| cx.error(format!("argument '{name}' is missing")))
+        };
+        let query = tensor(cx, 0, "query")?;
+        let query = required(cx, query, "query")?;
+        let value = tensor(cx, 1, "value")?;
+        let value = required(cx, value, "value")?;
+        let given_key = tensor(cx, 2, "key")?;
+        let key = given_key.unwrap_or(value);
+        let mask_of = |cx: &Cx, position, name: &str, t: Option<T>| -> Result<Option<ValueId>> {
+            let explicit = tensor(cx, position, name)?.map(|t| t.value);
+            Ok(explicit.or(t.and_then(|t| t.mask)))
+        };
+        // A passed query_mask gives way to the implicit one, whatever that is.
+        let query_mask = query.mask;
+        let value_mask = mask_of(cx, 4, "value_mask", Some(value))?;
+        let key_mask = mask_of(cx, 5, "key_mask", given_key)?;
+        let attention_mask = tensor(cx, 6, "attention_mask")?.map(|t| t.value);
+        let return_scores = flag(call, 7, "return_attention_scores");
+        let causal = flag(call, 9, "use_causal_mask");
+        if cx.training && self.dropout > 0.0 {
+            return Err(cx.error("dropout of attention is not supported in training"));
+        }
+
+        let mut mask = None;
+        if let Some(m) = query_mask {
+            let m = cx.cast(m, DType::Bool)?;
+            let m = cx.expand_dims(m, -1)?;
+            mask = Some(both(cx, mask, m)?);
+        }
+        for m in [value_mask, key_mask].into_iter().flatten() {
+            let m = cx.cast(m, DType::Bool)?;
+            let m = cx.expand_dims(m, -2)?;
+            mask = Some(both(cx, mask, m)?);
+        }
+        let (t, s) = (cx.dim(query.value, 1)?, cx.dim(value.value, 1)?);
+        if causal {
+            let m = band(cx, t, s, |i, j| i >= j);
+            mask = Some(both(cx, mask, m)?);
+        }
+        if let Some(w) = self.sliding_window {
+            let m = band(cx, t, s, |i, j| i.abs_diff(j) < w);
+            mask = Some(both(cx, mask, m)?);
+        }
+        if let Some(m) = attention_mask {
+            let m = cx.cast(m, DType::Bool)?;
+            mask = Some(both(cx, mask, m)?);
+        }
+
+        let gate = match self.use_gate {
+            true => Some(cx.call_one(me.child("_gate_dense")?, query.value)?.value),
+            false => None,
+        };
+        let q = cx.call_one(me.child("query_dense")?, query.value)?.value;
+        let k = cx.call_one(me.child("key_dense")?, key.value)?.value;
+        let v = cx.call_one(me.child("value_dense")?, value.value)?.value;
+        self.check_heads(
+            cx,
+            &[(q, self.key_dim), (k, self.key_dim), (v, self.value_dim)],
+        )?;
+
+        let simple = self.dropout == 0.0 && !return_scores && cx.rank(q) == 4;
+        let (mut y, scores) = match simple {
+            true => {
+                let mask = match mask {
+                    Some(m) => Some(spread_over_heads(cx, m, 4, 1)?),
+                    None => None,
+                };
+                let scale = 1.0 / (self.key_dim as f64).sqrt();
+                (dot_product_attention(cx, q, k, v, None, mask, scale)?, None)
+            }
+            false => {
+                let (y, scores) = self.with_scores(cx, q, k, v, mask)?;
+                (y, Some(scores))
+            }
+        };
+        if let Some(g) = gate {
+            y = cx.mul(y, g)?;
+        }
+        let output = cx.call_one(me.child("output_dense")?, y)?.value;
+        let output = Out::from(T {
+            value: output,
+            mask: query_mask,
+        });
+        match scores.filter(|_| return_scores) {
+            Some(scores) => Ok(Nest::List(vec![output, scores.into()])),
+            None => Ok(output),
+        }
+    }
+}
+
+impl MultiHeadAttention {
+    /// The projections must have the heads and sizes of the config.
+    fn check_heads(&self, cx: &Cx, projected: &[(ValueId, usize)]) -> Result<()> {
+        for &(x, size) in projected {
+            if (cx.dim(x, -2)?, cx.dim(x, -1)?) != (self.num_heads, size) {
+                return Err(cx.error(format!(
+                    "expected projections to {} heads of {size}, not {:?}",
+                    self.num_heads,
+                    cx.shape(x)
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Attention over any axes, with a softmax that zeroes what is masked;
+    /// also gives the scores.
+    fn with_scores(
+        &self,
+        cx: &mut Cx,
+        q: ValueId,
+        k: ValueId,
+        v: ValueId,
+        mask: Option<ValueId>,
+    ) -> Result<(ValueId, ValueId)> {
+        let rank = cx.rank(v);
+        let axes: Vec<usize> = match &self.axes {
+            Some(axes) => axes
+                .iter()
+                .map(|&a| cx.axis(a as isize, rank - 1))
+                .collect::<Result<_>>()?,
+            None => (1..rank - 2).collect(),
+        };
+        let (dot, combine, scores_rank) = equations(rank, &axes);
+        let scale = 1.0 / (self.key_dim as f64).sqrt();
+        let q = cx.mul_s(q, scale)?;
+        let mut scores = cx.einsum(&dot, k, q)?;
+        let mask = match mask {
+            Some(m) => Some(spread_over_heads(cx, m, scores_rank, axes.len())?),
+            None => None,
+        };
+        let dtype = cx.dtype(scores);
+        if let Some(m) = mask {
+            let low = if dtype == DType::F16 { -3e4 } else { -1e9 };
+            let low = cx.scalar(dtype, low);
+            scores = cx.select(m, scores, low)?;
+        }
+        scores = softmax_over_last(cx, scores, axes.len())?;
+        if let Some(m) = mask {
+            let zero = cx.scalar(dtype, 0.0);
+            scores = cx.select(m, scores, zero)?;
+        }
+        Ok((cx.einsum(&combine, scores, v)?, scores))
+    }
+}
+
+/// A boolean argument of a call.
+fn flag(call: &Call, position: usize, name: &str) -> bool {
+    matches!(call.arg(position, name), Some(Arg::Lit(v)) if v.as_bool() == Some(true))
+}
+
+fn both(cx: &mut Cx, mask: Option<ValueId>, other: ValueId) -> Result<ValueId> {
+    match mask {
+        Some(m) => cx.and(m, other),
+        None => Ok(other),
+    }
+}
+
+/// A mask (1, t, s) of the positions where `keep(i, j)`.
+fn band(cx: &mut Cx, t: usize, s: usize, keep: impl Fn(usize, usize) -> bool) -> ValueId {
+    let values: Vec<bool> = (0..t * s).map(|p| keep(p / s, p % s)).collect();
+    cx.constant(Tensor::bools([1, t, s], &values))
+}
+
+/// Axes of size 1 where the mask of (batch, queries, keys) lacks the heads and
+/// other batch axes of scores of `rank`.
+fn spread_over_heads(cx: &mut Cx, mask: ValueId, rank: usize, axes: usize) -> Result<ValueId> {
+    let mut mask = mask;
+    for _ in cx.rank(mask)..rank {
+        mask = cx.expand_dims(mask, -(2 * axes as isize) - 1)?;
+    }
+    Ok(mask)
+}
+
+/// Softmax over the last `n` axes together.
+fn softmax_over_last(cx: &mut Cx, x: ValueId, n: usize) -> Result<ValueId> {
+    if n == 1 {
+        return cx.softmax(x, -1, false);
+    }
+    let shape = cx.shape(x);
+    let (lead, last) = shape.split_at(shape.len() - n);
+    let flat = [lead, &[last.iter().product()]].concat();
+    let x = cx.reshape(x, &flat)?;
+    let y = cx.softmax(x, -1, false)?;
+    cx.reshape(y, &shape)
+}
+
+/// The equations for scores and output where projections have `rank` axes, of
+/// which `axes` are attended over, and the rank of the scores.
+fn equations(rank: usize, axes: &[usize]) -> (String, String, usize) {
+    let letter = |i: usize| (b'a' + i as u8) as char;
+    let target: Vec<char> = (0..rank).map(letter).collect();
+    let mut next = rank;
+    let source: Vec<char> = (0..rank)
+        .map(|i| match axes.contains(&i) {
+            false => target[i],
+            true => {
+                next += 1;
+                letter(next - 1)
+            }
+        })
+        .collect();
+    let mut scores: Vec<char> = (0..rank - 1)
+        .filter(|i| !axes.contains(i))
+        .map(|i| target[i])
+        .collect();
+    scores.extend(axes.iter().map(|&i| target[i]));
+    scores.extend(axes.iter().map(|&i| source[i]));
+    let text = |v: &[char]| v.iter().collect::<String>();
+    let (target, source, product) = (text(&target), text(&source), text(&scores));
+    (
+        format!("{source},{target}->{product}"),
+        format!("{product},{source}->{target}"),
+        scores.len(),
+    )
+}
+
+/// `keras.ops.dot_product_attention` of query (batch, t, heads, size), key and
+/// value (batch, s, heads, size): a plain softmax in float32 at least, over
+/// scores that are very negative where the mask is false.
+pub fn dot_product_attention(
+    cx: &mut Cx,
+    q: ValueId,
+    k: ValueId,
+    v: ValueId,
+    bias: Option<ValueId>,
+    mask: Option<ValueId>,
+    scale: f64,
+) -> Result<ValueId> {
+    let dtype = cx.dtype(k);
+    let wide = result_type(&[Kind::Is(cx.dtype(q)), Kind::Is(DType::F32)]);
+    let by_head = [0, 2, 1, 3];
+    let q = cx.transpose(q, &by_head)?;
+    let k = cx.transpose(k, &by_head)?;
+    let v = cx.transpose(v, &by_head)?;
+    let logits = cx.matmul(q, k, false, true)?;
+    let logits = cx.cast(logits, wide)?;
+    let mut logits = cx.mul_s(logits, scale)?;
+    if let Some(b) = bias {
+        let b = cx.cast(b, wide)?;
+        logits = cx.add(logits, b)?;
+    }
+    if let Some(m) = mask {
+        let low = cx.scalar(wide, 3.38953e38 * -0.7);
+        logits = cx.select(m, logits, low)?;
+    }
+    let weights = cx.softmax(logits, -1, false)?;
+    let weights = cx.cast(weights, dtype)?;
+    let y = cx.matmul(weights, v, false, false)?;
+    cx.transpose(y, &by_head)
+}
+
+/// How queries and keys are compared.
+enum Score {
+    /// Their product, scaled by a weight or not.
+    Dot,
+    /// `concat_score_weight * sum(tanh(scale * (q + k)))`.
+    Concat,
+    /// `sum(scale * tanh(q + k))` with a scale for each feature.
+    Additive,
+}
+
+/// Attention on a list of query (batch, t, size), value (batch, s, size), and key.
+struct Attention {
+    score: Score,
+    use_scale: bool,
+    dropout: f64,
+}
+
+pub fn attention(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    let concat = cfg.one_of("score_mode", "dot", &["dot", "concat"])? == "concat";
+    let layer = Attention {
+        score: if concat { Score::Concat } else { Score::Dot },
+        use_scale: cfg.bool_or("use_scale", false)?,
+        dropout: cfg.f64_or("dropout", 0.0)?,
+    };
+    let use_scale = layer.use_scale;
+    Ok(Built::new(layer)
+        .var_if(use_scale, "scale")
+        .var_if(concat, "concat_score_weight"))
+}
+
+pub fn additive_attention(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    let layer = Attention {
+        score: Score::Additive,
+        use_scale: cfg.bool_or("use_scale", true)?,
+        dropout: cfg.f64_or("dropout", 0.0)?,
+    };
+    let use_scale = layer.use_scale;
+    Ok(Built::new(layer).var_if(use_scale, "scale"))
+}
+
+impl Layer for Attention {
+    fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
+        let inputs = cx.many(call)?;
+        if !(2..=3).contains(&inputs.len()) {
+            return Err(cx.error(format!(
+                "expected a list of query, value and maybe key, not {} tensors",
+                inputs.len()
+            )));
+        }
+        if cx.training && self.dropout > 0.0 {
+            return Err(cx.error("dropout of attention is not supported in training"));
+        }
+        let (q, v) = (inputs[0].value, inputs[1].value);
+        let k = inputs.get(2).map_or(v, |t| t.value);
+        let (q_mask, v_mask) = masks(cx, call, &inputs)?;
+        let return_scores = flag(call, 3, "return_attention_scores");
+        let causal = flag(call, 4, "use_causal_mask");
+
+        let mut scores = self.scores(cx, me, q, k)?;
+        let mut mask = match v_mask {
+            Some(m) if cx.rank(m) == 2 => Some(cx.expand_dims(m, -2)?),
+            m => m,
+        };
+        if causal {
+            let (t, s) = (cx.dim(scores, -2)?, cx.dim(scores, -1)?);
+            let lower = band(cx, t, s, |i, j| i >= j);
+            mask = Some(both(cx, mask, lower)?);
+        }
+        if let Some(m) = mask {
+            let far = if cx.dtype(scores) == DType::F16 {
+                65504.0
+            } else {
+                1e9
+            };
+            let low = cx.binary_s(Binary::Sub, scores, far)?;
+            scores = cx.select(m, scores, low)?;
+        }
+        let weights = cx.softmax(scores, -1, false)?;
+        let mut y = cx.matmul(weights, v, false, false)?;
+        if let Some(m) = q_mask {
+            let m = cx.expand_dims(m, -1)?;
+            let dtype = cx.dtype(y);
+            let zero = cx.scalar(dtype, 0.0);
+            y = cx.select(m, y, zero)?;
+        }
+        let output = Out::from(T {
+            value: y,
+            mask: q_mask,
+        });
+        match return_scores {
+            true => Ok(Nest::List(vec![output, weights.into()])),
+            false => Ok(output),
+        }
+    }
+}
+
+impl Attention {
+    /// Scores (batch, t, s).
+    fn scores(&self, cx: &mut Cx, me: &LayerNode, q: ValueId, k: ValueId) -> Result<ValueId> {
+        let size = cx.dim(q, -1)?;
+        let scale = match (self.use_scale, &self.score) {
+            (false, _) => None,
+            (true, Score::Additive) => Some(cx.weight(me, "scale", &[size])?),
+            (true, _) => Some(cx.weight(me, "scale", &[])?),
+        };
+        let scaled = |cx: &mut Cx, x: ValueId| match scale {
+            Some(s) => cx.mul(s, x),
+            None => Ok(x),
+        };
+        if let Score::Dot = self.score {
+            let s = cx.matmul(q, k, false, true)?;
+            return scaled(cx, s);
+        }
+        let q = cx.expand_dims(q, -2)?;
+        let k = cx.expand_dims(k, -3)?;
+        let mut s = cx.add(q, k)?;
+        if let Score::Concat = self.score {
+            s = scaled(cx, s)?;
+        }
+        s = cx.unary(Unary::Tanh, s)?;
+        if let Score::Additive = self.score {
+            s = scaled(cx, s)?;
+        }
+        let last = [cx.rank(s) - 1];
+        let s = cx.reduce(Reduce::Sum, s, &last, false)?;
+        match self.score {
+            Score::Concat => {
+                let w = cx.weight(me, "concat_score_weight", &[])?;
+                cx.mul(w, s)
+            }
+            _ => Ok(s),
+        }
+    }
+}
+
+/// The masks of query and value: passed as a list, else those the inputs carry.
+fn masks(cx: &mut Cx, call: &Call, inputs: &[T]) -> Result<(Option<ValueId>, Option<ValueId>)> {
+    let of = |at: usize| match call.arg(1, "mask") {
+        Some(Arg::List(items)) => match items.get(at) {
+            Some(Arg::Tensor(t)) => Some(t.value),
+            _ => None,
+        },
+        Some(_) => None,
+        None => inputs[at].mask,
+    };
+    let mut as_bool = |m: Option<ValueId>| m.map(|m| cx.cast(m, DType::Bool)).transpose();
+    Ok((as_bool(of(0))?, as_bool(of(1))?))
+}

@@ -1,0 +1,256 @@
+//! Bidirectional and TimeDistributed.
+
+use std::sync::Arc;
+
+use serde_json::{json, Value as Json};
+
+use crate::error::Result;
+use crate::graph::ValueId;
+use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, T};
+use crate::nest::Nest;
+
+/// How the two directions become one output.
+#[derive(Copy, Clone, PartialEq)]
+enum Merge {
+    Concat,
+    Sum,
+    Mul,
+    Average,
+    /// Both are given.
+    None,
+}
+
+struct Bidirectional {
+    merge: Merge,
+    return_sequences: bool,
+    return_state: bool,
+}
+
+/// A recurrent layer run in both directions over the sequence.
+pub fn bidirectional(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
+    let merge = match cfg.get("merge_mode") {
+        None if cfg.has("merge_mode") => Merge::None,
+        None => Merge::Concat,
+        Some(Json::String(s)) => match s.as_str() {
+            "concat" => Merge::Concat,
+            "sum" => Merge::Sum,
+            "mul" => Merge::Mul,
+            "ave" => Merge::Average,
+            _ => return Err(bad_merge(cfg)),
+        },
+        Some(_) => return Err(bad_merge(cfg)),
+    };
+    let spec = |key: &str| match cfg.get(key) {
+        Some(v) if v["config"].is_object() => Ok(v.clone()),
+        _ => Err(cfg.bad(key, "a recurrent layer")),
+    };
+    let mut forward = spec("layer")?;
+    let mut backward = match cfg.get("backward_layer") {
+        Some(_) => spec("backward_layer")?,
+        None => flipped(&forward),
+    };
+    let option = |of: &Json, key: &str| of["config"][key].as_bool().unwrap_or(false);
+    for key in ["return_sequences", "return_state"] {
+        if option(&forward, key) != option(&backward, key) {
+            return Err(cfg.bad("backward_layer", &format!("of the same {key} as layer")));
+        }
+    }
+    if option(&forward, "go_backwards") == option(&backward, "go_backwards") {
+        return Err(cfg.bad("backward_layer", "of the other go_backwards than layer"));
+    }
+    let layer = Bidirectional {
+        merge,
+        return_sequences: option(&forward, "return_sequences"),
+        return_state: option(&forward, "return_state"),
+    };
+    // A masked step of a sequence is zero whatever the wrapped layers say.
+    for spec in [&mut forward, &mut backward] {
+        spec["config"]["zero_output_for_mask"] = json!(layer.return_sequences);
+    }
+    Ok(Built::new(layer)
+        .child("forward_layer", nested.layer(&forward)?)
+        .child("backward_layer", nested.layer(&backward)?))
+}
+
+fn bad_merge(cfg: &Cfg) -> crate::error::Error {
+    cfg.bad("merge_mode", "one of concat, sum, mul, ave, or null")
+}
+
+/// The layer in the other direction.
+fn flipped(forward: &Json) -> Json {
+    let mut spec = forward.clone();
+    let config = &mut spec["config"];
+    let backwards = config["go_backwards"].as_bool().unwrap_or(false);
+    config["go_backwards"] = json!(!backwards);
+    let name = config["name"].as_str().unwrap_or("layer");
+    let name = name.strip_prefix("forward_").unwrap_or(name);
+    config["name"] = json!(format!("backward_{name}"));
+    spec
+}
+
+impl Layer for Bidirectional {
+    fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
+        let (x, states) = sequence_and_states(cx, call)?;
+        let explicit = call
+            .arg(2, "mask")
+            .and_then(|a| a.tensors().first().copied())
+            .map(|t| t.value);
+        // As for any recurrent layer, initial states hide the implicit mask.
+        let implicit = if states.is_none() { x.mask } else { None };
+        let out_mask = explicit.or(x.mask).filter(|_| self.return_sequences);
+
+        let half = states.as_ref().map_or(0, |s| s.len() / 2);
+        let run = |cx: &mut Cx, key: &str, states: Option<&[T]>| -> Result<Vec<ValueId>> {
+            let mut inner = Call::on(T::from(x.value));
+            if let Some(m) = explicit.or(implicit) {
+                inner = inner.with("mask", Arg::Tensor(m.into()));
+            }
+            if let Some(s) = states {
+                let list = s.iter().map(|&t| Arg::Tensor(t)).collect();
+                inner = inner.with("initial_state", Arg::List(list));
+            }
+            let out = cx.call(me.child(key)?, &inner)?;
+            Ok(out.flatten().iter().map(|t| t.value).collect())
+        };
+        let mut forward = run(cx, "forward_layer", states.as_ref().map(|s| &s[..half]))?;
+        let mut backward = run(cx, "backward_layer", states.as_ref().map(|s| &s[half..]))?;
+
+        let compute = me.policy.compute;
+        let y = cx.cast(forward.remove(0), compute)?;
+        let mut rev = cx.cast(backward.remove(0), compute)?;
+        if self.return_sequences {
+            rev = cx.reverse(rev, 1)?;
+        }
+        let merged = match self.merge {
+            Merge::Concat => vec![cx.concat(&[y, rev], -1)?],
+            Merge::Sum => vec![cx.add(y, rev)?],
+            Merge::Mul => vec![cx.mul(y, rev)?],
+            Merge::Average => {
+                let sum = cx.add(y, rev)?;
+                vec![cx.div_s(sum, 2.0)?]
+            }
+            Merge::None => vec![y, rev],
+        };
+        let mut outs: Vec<Out> = merged
+            .into_iter()
+            .map(|value| {
+                T {
+                    value,
+                    mask: out_mask,
+                }
+                .into()
+            })
+            .collect();
+        if self.return_state {
+            outs.extend(forward.into_iter().chain(backward).map(Out::from));
+        }
+        match outs.len() {
+            1 => Ok(outs.remove(0)),
+            _ => Ok(Nest::List(outs)),
+        }
+    }
+}
+
+/// The sequence and the initial states of both directions; Keras 2 passed them
+/// in one list.
+fn sequence_and_states(cx: &Cx, call: &Call) -> Result<(T, Option<Vec<T>>)> {
+    if let Some(Arg::List(_)) = call.args.first() {
+        let mut all = cx.many(call)?;
+        let x = all.remove(0);
+        return Ok((x, (!all.is_empty()).then_some(all)));
+    }
+    let states = call.arg(1, "initial_state").map(Arg::tensors);
+    Ok((cx.one(call)?, states))
+}
+
+struct TimeDistributed;
+
+/// A layer applied to every step of (batch, time, ...).
+pub fn time_distributed(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
+    let spec = cfg
+        .get("layer")
+        .ok_or_else(|| cfg.bad("layer", "a layer"))?;
+    Ok(Built::new(TimeDistributed).child("layer", nested.layer(spec)?))
+}
+
+impl Layer for TimeDistributed {
+    fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
+        let x = cx.one(call)?;
+        let mask = call.mask();
+        let shape = cx.shape(x.value);
+        if shape.len() < 2 {
+            return Err(cx.error("expected a tensor of at least two axes, batch and time"));
+        }
+        if let Some(m) = mask {
+            let have = cx.shape(m);
+            if have.len() < 2 || have[..2] != shape[..2] {
+                return Err(cx.error(format!(
+                    "a mask of shape {have:?} does not fit an input of shape {shape:?}"
+                )));
+            }
+        }
+        let layer = me.child("layer")?.clone();
+        let value = match cx.training {
+            // Statistics of a batch are statistics of one step.
+            true => per_step(cx, &layer, x.value, mask)?,
+            false => folded(cx, &layer, x.value, mask)?,
+        };
+        Ok(T { value, mask }.into())
+    }
+}
+
+/// All steps as one batch: rows don't know of each other in inference.
+fn folded(
+    cx: &mut Cx,
+    layer: &Arc<LayerNode>,
+    x: ValueId,
+    mask: Option<ValueId>,
+) -> Result<ValueId> {
+    let lead = cx.shape(x)[..2].to_vec();
+    let fold = |cx: &mut Cx, v: ValueId| {
+        let mut shape = cx.shape(v);
+        shape.splice(..2, [lead[0] * lead[1]]);
+        cx.reshape(v, &shape)
+    };
+    let x = fold(cx, x)?;
+    let mask = match mask {
+        Some(m) => Some(fold(cx, m)?),
+        None => None,
+    };
+    let y = step(cx, layer, x, mask)?;
+    let mut shape = cx.shape(y);
+    shape.splice(..1, lead);
+    cx.reshape(y, &shape)
+}
+
+fn per_step(
+    cx: &mut Cx,
+    layer: &Arc<LayerNode>,
+    x: ValueId,
+    mask: Option<ValueId>,
+) -> Result<ValueId> {
+    let mut steps = vec![];
+    for t in 0..cx.dim(x, 1)? {
+        let xt = cx.index_axis(x, 1, t)?;
+        let mt = match mask {
+            Some(m) => Some(cx.index_axis(m, 1, t)?),
+            None => None,
+        };
+        let y = step(cx, layer, xt, mt)?;
+        steps.push(cx.expand_dims(y, 1)?);
+    }
+    cx.concat(&steps, 1)
+}
+
+/// The wrapped layer on one step (or all of them folded into the batch), with
+/// the step's mask as an argument, as Keras passes it.
+fn step(cx: &mut Cx, layer: &Arc<LayerNode>, x: ValueId, mask: Option<ValueId>) -> Result<ValueId> {
+    let mut call = Call::on(x);
+    if let Some(m) = mask {
+        call = call.with("mask", Arg::Tensor(m.into()));
+    }
+    let out = cx.call(layer, &call)?;
+    out.single()
+        .map(|t| t.value)
+        .ok_or_else(|| cx.error("the wrapped layer must give one tensor"))
+}
