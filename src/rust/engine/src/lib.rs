@@ -15,6 +15,7 @@ pub mod nest;
 pub mod optimize;
 pub mod plan;
 pub mod run;
+pub mod summary;
 pub mod tensor;
 
 pub use error::{Error, Result};

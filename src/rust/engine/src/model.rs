@@ -159,6 +159,9 @@ impl Model {
             plans: Mutex::default(),
             independent: Mutex::default(),
         };
+        if model.file.weights.is_some() {
+            model.check()?;
+        }
         Ok(model)
     }
 

@@ -186,6 +186,11 @@ pub trait Layer: Send + Sync {
     fn autocast(&self) -> bool {
         true
     }
+
+    /// The layer itself, for those that callers look into (nested models).
+    fn as_any(&self) -> Option<&dyn std::any::Any> {
+        None
+    }
 }
 
 /// What a class makes of its config.

@@ -288,6 +288,10 @@ impl Layer for ModelLayer {
     fn autocast(&self) -> bool {
         false
     }
+
+    fn as_any(&self) -> Option<&dyn std::any::Any> {
+        Some(self)
+    }
 }
 
 fn optional_tensors(arg: &Arg) -> Vec<Option<T>> {

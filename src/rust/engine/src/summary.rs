@@ -1,0 +1,260 @@
+//! What a model looks like: its layers, shapes and parameters.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::graph::Graph as Lowered;
+use crate::keras::model::{Graph as Calls, ModelLayer, Target};
+use crate::keras::{Cx, LayerNode, T};
+use crate::model::Model;
+use crate::nest::Nest;
+use crate::tensor::Fact;
+
+/// Sizes of a tensor; `None` where they vary.
+pub type Dims = Vec<Option<usize>>;
+
+/// A layer (or operation, or input) of a model.
+#[derive(Clone, Debug)]
+pub struct LayerRow {
+    pub name: String,
+    pub class: String,
+    /// Of the last call; `None` where it could not be found out.
+    pub output: Option<Nest<Dims>>,
+    pub params: Params,
+    pub trainable: bool,
+    /// `name[call][tensor]` of every tensor that the layer's calls take.
+    pub connected_to: Vec<String>,
+    /// The layers of a nested model.
+    pub children: Vec<LayerRow>,
+    /// Dtype of the computation.
+    pub dtype: &'static str,
+}
+
+/// Counts of a layer's or model's weights, each shared weight once.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Params {
+    pub trainable: usize,
+    pub frozen: usize,
+    pub trainable_bytes: usize,
+    pub frozen_bytes: usize,
+}
+
+impl Params {
+    pub fn total(self) -> usize {
+        self.trainable + self.frozen
+    }
+}
+
+/// Parameters of a layer and all in it.
+pub fn params(node: &LayerNode) -> Params {
+    let mut seen = vec![];
+    let mut sum = Params::default();
+    count(node, true, &mut seen, &mut sum);
+    sum
+}
+
+fn count(node: &LayerNode, trainable: bool, seen: &mut Vec<u64>, sum: &mut Params) {
+    let trainable = trainable && node.trainable;
+    for (var, weight) in node
+        .vars
+        .iter()
+        .zip(node.weights.get().into_iter().flatten())
+    {
+        if seen.contains(&weight.id) {
+            continue;
+        }
+        seen.push(weight.id);
+        let fact = weight.tensor.fact();
+        if trainable && var.trainable {
+            sum.trainable += fact.numel();
+            sum.trainable_bytes += fact.bytes();
+        } else {
+            sum.frozen += fact.numel();
+            sum.frozen_bytes += fact.bytes();
+        }
+    }
+    for (_, child) in &node.children {
+        count(child, trainable, seen, sum);
+    }
+}
+
+/// Sizes tried for axes that vary: each pair is lowered, and sizes that differ
+/// between the two vary with them.
+const PROBES: [(usize, usize); 4] = [(64, 96), (16, 24), (224, 256), (1, 2)];
+const BATCHES: (usize, usize) = (23, 29);
+
+type Trace = Vec<(Arc<str>, Nest<Vec<usize>>)>;
+
+impl Model {
+    /// A row for each layer, in the order of the model.
+    pub fn summary(&self) -> Vec<LayerRow> {
+        let shapes = self.traced_shapes().unwrap_or_default();
+        let mut rows = rows(self.calls(), Some(&shapes));
+        if self.class() == "Sequential" {
+            rows.retain(|r| r.class != "InputLayer");
+        }
+        rows
+    }
+
+    /// Parameters of the whole model.
+    pub fn params(&self) -> Params {
+        params(self.root())
+    }
+
+    /// Shapes of the outputs, flattened, with `None` where sizes vary.
+    ///
+    /// # Errors
+    /// What a layer can't take, when no probed size fits.
+    pub fn output_shapes(&self) -> Result<Vec<Dims>> {
+        let (a, b) = self.probe(|m, facts| {
+            let (graph, _) = m.lower(facts, false)?;
+            Ok(graph)
+        })?;
+        let shapes = |g: &Lowered| -> Vec<Vec<usize>> {
+            g.outputs.iter().map(|&v| g.fact(v).shape.clone()).collect()
+        };
+        Ok(shapes(&a)
+            .iter()
+            .zip(&shapes(&b))
+            .map(|(x, y)| merge(x, y))
+            .collect())
+    }
+
+    /// Checks that the model can be lowered, so that a wrong weight or option
+    /// shows when the model is loaded. Sizes that vary may fit no probe.
+    ///
+    /// # Errors
+    /// Whatever lowering finds, if the input's sizes are all known.
+    pub fn check(&self) -> Result<()> {
+        let fixed = self
+            .inputs()
+            .iter()
+            .all(|i| i.shape.iter().skip(1).all(Option::is_some));
+        match self.output_shapes() {
+            Err(e) if fixed || !matches!(e, Error::Lowering { .. }) => Err(e),
+            _ => Ok(()),
+        }
+    }
+
+    fn probe<R>(&self, f: impl Fn(&Model, &[Option<Fact>]) -> Result<R>) -> Result<(R, R)> {
+        let fixed = self
+            .inputs()
+            .iter()
+            .all(|i| i.shape.iter().skip(1).all(Option::is_some));
+        let probes = if fixed { &PROBES[..1] } else { &PROBES[..] };
+        let mut failed = None;
+        for &(small, large) in probes {
+            let facts = |batch: usize, size: usize| -> Vec<Option<Fact>> {
+                self.inputs()
+                    .iter()
+                    .map(|i| {
+                        let mut shape: Vec<usize> =
+                            i.shape.iter().map(|d| d.unwrap_or(size)).collect();
+                        if let Some(d) = shape.first_mut() {
+                            *d = i.shape[0].unwrap_or(batch);
+                        }
+                        Some(Fact::new(i.dtype, shape))
+                    })
+                    .collect()
+            };
+            let one = f(self, &facts(BATCHES.0, small));
+            match one.and_then(|a| Ok((a, f(self, &facts(BATCHES.1, large))?))) {
+                Ok(found) => return Ok(found),
+                Err(e) => failed = failed.or(Some(e)),
+            }
+        }
+        Err(failed.unwrap_or_else(|| Error::internal("no probe")))
+    }
+
+    fn traced_shapes(&self) -> Result<HashMap<String, Nest<Dims>>> {
+        let (a, b) = self.probe(|m, facts| m.trace(facts))?;
+        let mut found = HashMap::new();
+        for ((name, x), (_, y)) in a.into_iter().zip(b) {
+            let others: Vec<Vec<usize>> = y.flatten().into_iter().cloned().collect();
+            let mut at = 0;
+            let merged = x.map(&mut |shape: &Vec<usize>| {
+                at += 1;
+                Ok::<Dims, Error>(merge(shape, &others[at - 1]))
+            })?;
+            found.insert(name.to_string(), merged);
+        }
+        Ok(found)
+    }
+
+    /// Output shapes of every call at the top level.
+    fn trace(&self, facts: &[Option<Fact>]) -> Result<Trace> {
+        let mut cx = Cx::new(false);
+        cx.trace = Some(vec![]);
+        self.lower_into(&mut cx, facts)?;
+        let trace = cx.trace.take().unwrap_or_default();
+        trace
+            .into_iter()
+            .map(|(name, out)| {
+                Ok((
+                    name,
+                    out.map(&mut |t: &T| Ok::<_, Error>(cx.shape(t.value)))?,
+                ))
+            })
+            .collect()
+    }
+}
+
+fn merge(a: &[usize], b: &[usize]) -> Dims {
+    a.iter()
+        .zip(b)
+        .map(|(x, y)| (x == y).then_some(*x))
+        .collect()
+}
+
+fn rows(calls: &Calls, shapes: Option<&HashMap<String, Nest<Dims>>>) -> Vec<LayerRow> {
+    calls
+        .order
+        .iter()
+        .map(|(name, target)| match target {
+            None => {
+                let spec = calls.inputs.iter().find(|i| i.name == *name);
+                LayerRow {
+                    name: name.clone(),
+                    class: "InputLayer".to_string(),
+                    output: spec.map(|s| Nest::Leaf(s.shape.clone())),
+                    params: Params::default(),
+                    trainable: true,
+                    connected_to: vec![],
+                    children: vec![],
+                    dtype: spec.map_or("float32", |s| s.dtype.name()),
+                }
+            }
+            Some(at) => row(calls, *at, shapes),
+        })
+        .collect()
+}
+
+fn row(calls: &Calls, at: usize, shapes: Option<&HashMap<String, Nest<Dims>>>) -> LayerRow {
+    let target = &calls.targets[at];
+    let node = match target {
+        Target::Layer(n) => Some(n),
+        Target::Op { .. } => None,
+    };
+    let connected_to = calls
+        .connections(at)
+        .into_iter()
+        .filter_map(|(slot, tensor)| {
+            let (layer, call) = calls.slot_source(slot)?;
+            Some(format!("{}[{call}][{tensor}]", calls.order[layer].0))
+        })
+        .collect();
+    LayerRow {
+        name: target.name().to_string(),
+        class: target.class().to_string(),
+        output: shapes.and_then(|s| s.get(target.name()).cloned()),
+        params: node.map_or(Params::default(), |n| params(n)),
+        trainable: node.is_none_or(|n| n.trainable),
+        connected_to,
+        children: node
+            .and_then(|n| n.layer.as_any()?.downcast_ref::<ModelLayer>())
+            .map(|m| rows(&m.graph, None))
+            .unwrap_or_default(),
+        dtype: node.map_or("float32", |n| n.policy.compute.name()),
+    }
+}
