@@ -12,7 +12,7 @@ use crate::graph::Const;
 use crate::tensor::{lines, DType, Elem, Fact, Line, Tensor, View, ViewMut};
 
 /// The dtype that products, convolutions and the like are computed in.
-pub(super) fn compute_dtype(dtype: DType) -> DType {
+fn compute_dtype(dtype: DType) -> DType {
     match dtype {
         DType::F32 | DType::F64 => dtype,
         DType::F16 | DType::BF16 => DType::F32,
@@ -54,6 +54,28 @@ fn convert(from: View, mut to: ViewMut) {
     }
 }
 
+type Prepare = fn(&Request) -> Result<Box<dyn Kernel>>;
+
+/// Prepares a kernel that exists for three dtypes: floats of 16 bits are
+/// computed in f32, integers (which wrap) in i64.
+pub(super) fn prepare_num(
+    req: &Request,
+    f32: Prepare,
+    f64: Prepare,
+    i64: Prepare,
+) -> Result<Box<dyn Kernel>> {
+    let (to, kernel) = match compute_dtype(req.ins[0].fact.dtype) {
+        DType::F32 => (DType::F32, f32),
+        DType::F64 => (DType::F64, f64),
+        _ => (DType::I64, i64),
+    };
+    let mut dtypes = req.ins.iter().map(|o| o.fact.dtype);
+    if dtypes.any(|d| d != to && d != DType::Bool) || req.outs[0].dtype != to {
+        return prepare(req, to, kernel);
+    }
+    kernel(req)
+}
+
 struct Converted {
     inner: Box<dyn Kernel>,
     /// Constants are converted once, other inputs when they are of another dtype.
@@ -64,7 +86,7 @@ struct Converted {
 
 /// Prepares a kernel that computes in `to`. Masks (bool) stay as they are
 /// where other inputs are floats.
-pub(super) fn prepare(
+fn prepare(
     req: &Request,
     to: DType,
     inner: impl FnOnce(&Request) -> Result<Box<dyn Kernel>>,

@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::simd::{self, Float, Job, Portable, Simd};
+use super::simd::{Job, Num, Simd};
 use super::{Operand, PackCache, Par};
 use crate::error::{Error, Result};
 use crate::graph::Program;
-use crate::tensor::{buffer, lines, DType, Elem, Line, View};
+use crate::tensor::{buffer, lines, DType, Line, View};
 
 /// Rows of a block: with 256 summed elements its left side is 96 KB.
 const BLOCK_ROWS: usize = 96;
@@ -27,8 +27,6 @@ const BLOCK_COLS: usize = 512;
 const DEPTH: usize = 256;
 /// Segments between two visits to the result, at most.
 const SEGMENTS: usize = 16;
-/// Columns of the widest panel.
-const MAX_PANEL: usize = 32;
 /// Products in a block that are worth a task of its own.
 const TASK: usize = 1 << 18;
 
@@ -97,51 +95,27 @@ unsafe impl<E: Sync> Rows<E> for Strided<E> {
     }
 }
 
-/// Numbers that can be multiplied here.
-pub(super) trait Gemm: simd::Scalar + Elem {
-    /// Columns of a panel of the packed right side.
-    fn panel() -> usize;
-    fn block<R: Rows<Self>>(block: Block<Self, R>);
+/// Columns of a panel of the packed right side.
+fn panel<E: Num>() -> usize {
+    2 * E::lanes()
 }
-
-impl Gemm for f32 {
-    fn panel() -> usize {
-        2 * simd::lanes()
-    }
-    fn block<R: Rows<f32>>(block: Block<f32, R>) {
-        simd::dispatch(block)
-    }
-}
-
-macro_rules! portable {
-    ($($t:ty),*) => { $(impl Gemm for $t {
-        fn panel() -> usize {
-            2 * Portable::<$t>::LANES
-        }
-        fn block<R: Rows<$t>>(block: Block<$t, R>) {
-            // SAFETY: every processor has these.
-            unsafe { run_block::<Portable<$t>, R>(&block) }
-        }
-    })* };
-}
-portable!(f64, i64);
 
 /// Elements of a packed right side of `depth` by `cols`.
-pub(super) fn packed_len<E: Gemm>(depth: usize, cols: usize) -> usize {
-    cols.next_multiple_of(E::panel()) * depth
+pub(super) fn packed_len<E: Num>(depth: usize, cols: usize) -> usize {
+    cols.next_multiple_of(panel::<E>()) * depth
 }
 
 /// Packs the matrix of `depth` rows and `cols` columns whose elements are at
 /// `row * row_stride + col * col_stride`: panels of columns one after the
 /// other, each row by row, the last one padded with zeros.
-pub(super) fn pack<E: Gemm>(
+pub(super) fn pack<E: Num>(
     matrix: &[E],
     (depth, cols): (usize, usize),
     (row_stride, col_stride): (usize, usize),
     out: &mut [E],
     par: Par,
 ) {
-    let nr = E::panel();
+    let nr = panel::<E>();
     if depth == 0 || cols == 0 {
         return;
     }
@@ -169,7 +143,7 @@ pub(super) fn pack<E: Gemm>(
 }
 
 /// A packed constant, made once per model. `pack` fills the elements.
-pub(super) fn pack_constant<E: Gemm>(
+pub(super) fn pack_constant<E: Num>(
     operand: &Operand,
     packs: &PackCache,
     layout: &'static str,
@@ -189,7 +163,7 @@ pub(super) fn pack_constant<E: Gemm>(
 pub(super) struct Packed(Vec<Line>);
 
 impl Packed {
-    pub fn as_slice<E: Gemm>(&self) -> &[E] {
+    pub fn as_slice<E: Num>(&self) -> &[E] {
         bytemuck::cast_slice(&self.0)
     }
 }
@@ -216,20 +190,21 @@ impl Epilogue {
         })
     }
 
-    pub fn is_some(&self) -> bool {
-        self.program.is_some()
-    }
-
     /// Finishes elements of the row-major output, `first` of which come before.
-    fn apply(&self, _block: &mut [f32], _first: usize, _last_axis: usize, ins: &[View]) {
+    pub fn apply<E: Num>(&self, block: &mut [E], first: usize, last_axis: usize, ins: &[View]) {
+        let Some(_program) = &self.program else {
+            return;
+        };
         let _extras = &ins[self.extras..];
+        let _block: &mut [f32] = bytemuck::cast_slice_mut(block);
+        let _ = (first, last_axis);
     }
 
     /// Finishes a block of rows and columns of an output of `width` columns.
     ///
     /// # Safety
     /// `out` is the whole output, and nobody else touches the block.
-    pub unsafe fn finish<E>(
+    pub unsafe fn finish<E: Num>(
         &self,
         out: Shared<E>,
         rows: Range<usize>,
@@ -237,13 +212,12 @@ impl Epilogue {
         width: usize,
         ins: &[View],
     ) {
-        if !self.is_some() {
+        if self.program.is_none() {
             return;
         }
-        let out = out.get().cast::<f32>();
         let part = |first: usize, len: usize| {
             // SAFETY: inside of the output, and this task's own.
-            let block = unsafe { std::slice::from_raw_parts_mut(out.add(first), len) };
+            let block = unsafe { std::slice::from_raw_parts_mut(out.get().add(first), len) };
             self.apply(block, first, width, ins);
         };
         if cols.len() == width {
@@ -275,14 +249,14 @@ pub(super) fn with_buffer<T>(bytes: usize, work: impl FnOnce(&mut [Line]) -> T) 
 /// Multiplies: the result's rows are the left side's rows times the packed
 /// right side. `done` is called for each block of rows and columns once it is
 /// complete.
-pub(super) fn multiply<E: Gemm, R: Rows<E>>(
+pub(super) fn multiply<E: Num, R: Rows<E>>(
     rows: &R,
     dims: Dims,
     packed: &[E],
     par: Par,
     done: &(dyn Fn(Range<usize>, Range<usize>) + Sync),
 ) {
-    let nr = E::panel();
+    let nr = panel::<E>();
     assert!(packed.len() >= packed_len::<E>(dims.segments * dims.len, dims.cols));
     let row_blocks = dims.rows.div_ceil(BLOCK_ROWS);
     let mut cols = BLOCK_COLS;
@@ -298,7 +272,7 @@ pub(super) fn multiply<E: Gemm, R: Rows<E>>(
         let (r, c) = (t / col_blocks, t % col_blocks);
         let rs = r * BLOCK_ROWS..dims.rows.min((r + 1) * BLOCK_ROWS);
         let cs = c * cols..dims.cols.min((c + 1) * cols);
-        E::block(Block {
+        E::dispatch(Block {
             rows,
             dims,
             packed,
@@ -324,10 +298,10 @@ pub(super) struct Block<'a, E, R> {
     col_range: Range<usize>,
 }
 
-impl<R: Rows<f32>> Job for Block<'_, f32, R> {
+impl<E: Copy, R: Rows<E>> Job<E> for Block<'_, E, R> {
     type Out = ();
     #[inline(always)]
-    unsafe fn run<S: Float>(self) {
+    unsafe fn run<S: Simd<E = E>>(self) {
         run_block::<S, R>(&self)
     }
 }
@@ -424,56 +398,55 @@ unsafe fn run_block<S: Simd, R: Rows<S::E>>(block: &Block<S::E, R>) {
 
 #[inline(always)]
 unsafe fn run_stretch<S: Simd>(s: &Stretch<S::E>) {
-    let full = s.rows / S::ROWS * S::ROWS;
     let panels = s.cols.len().div_ceil(2 * S::LANES);
-    if full > 0 {
-        for panel in 0..panels {
-            for row in (0..full).step_by(S::ROWS) {
-                if S::ROWS == 12 {
-                    tile::<S, 12, 1>(s, row, panel);
-                } else {
-                    tile::<S, 6, 1>(s, row, panel);
-                }
-            }
-        }
-    }
-    // Fewer rows take more columns at once, so that enough sums are under way.
-    match s.rows - full {
-        0 => {}
-        1 => sweep::<S, 1, 4>(s, full, panels),
-        2 => sweep::<S, 2, 2>(s, full, panels),
-        3 => sweep::<S, 3, 2>(s, full, panels),
-        4 => sweep::<S, 4, 1>(s, full, panels),
-        5 => sweep::<S, 5, 1>(s, full, panels),
-        rest if S::ROWS == 12 => match rest {
-            6 => sweep::<S, 6, 1>(s, full, panels),
-            7 => sweep::<S, 7, 1>(s, full, panels),
-            8 => sweep::<S, 8, 1>(s, full, panels),
-            9 => sweep::<S, 9, 1>(s, full, panels),
-            10 => sweep::<S, 10, 1>(s, full, panels),
-            _ => sweep::<S, 11, 1>(s, full, panels),
-        },
+    // Few rows take more columns at once, so that enough sums are under way.
+    match s.rows {
+        1 => return sweep::<S, 1, 4>(s, panels),
+        2 => return sweep::<S, 2, 2>(s, panels),
+        3 => return sweep::<S, 3, 2>(s, panels),
         _ => {}
+    }
+    for panel in 0..panels {
+        let mut row = 0;
+        while row < s.rows {
+            let left = s.rows - row;
+            // A rest too small to be fast shares with the tile before it.
+            let rows = if left > S::ROWS && left < S::ROWS + 4 {
+                left.div_ceil(2)
+            } else {
+                left.min(S::ROWS)
+            };
+            match rows {
+                1 => tile::<S, 1, 1>(s, row, panel),
+                2 => tile::<S, 2, 1>(s, row, panel),
+                3 => tile::<S, 3, 1>(s, row, panel),
+                4 => tile::<S, 4, 1>(s, row, panel),
+                5 => tile::<S, 5, 1>(s, row, panel),
+                6 => tile::<S, 6, 1>(s, row, panel),
+                rows if S::ROWS == 12 => match rows {
+                    7 => tile::<S, 7, 1>(s, row, panel),
+                    8 => tile::<S, 8, 1>(s, row, panel),
+                    9 => tile::<S, 9, 1>(s, row, panel),
+                    10 => tile::<S, 10, 1>(s, row, panel),
+                    11 => tile::<S, 11, 1>(s, row, panel),
+                    _ => tile::<S, 12, 1>(s, row, panel),
+                },
+                _ => {}
+            }
+            row += rows;
+        }
     }
 }
 
-/// `R` rows times all panels, `P` full panels at once.
+/// The only `R` rows times all panels, `P` full panels at once.
 #[inline(always)]
-unsafe fn sweep<S: Simd, const R: usize, const P: usize>(
-    s: &Stretch<S::E>,
-    row: usize,
-    panels: usize,
-) {
-    let mut panel = 0;
-    if P > 1 {
-        while (panel + P) * 2 * S::LANES <= s.cols.len() {
-            tile::<S, R, P>(s, row, panel);
-            panel += P;
-        }
+unsafe fn sweep<S: Simd, const R: usize, const P: usize>(s: &Stretch<S::E>, panels: usize) {
+    let full = s.cols.len() / (2 * S::LANES) / P * P;
+    for panel in (0..full).step_by(P) {
+        tile::<S, R, P>(s, 0, panel);
     }
-    while panel < panels {
-        tile::<S, R, 1>(s, row, panel);
-        panel += 1;
+    for panel in full..panels {
+        tile::<S, R, 1>(s, 0, panel);
     }
 }
 
@@ -524,18 +497,15 @@ unsafe fn tile<S: Simd, const R: usize, const P: usize>(
             }
         } else {
             // The last panel may be wider than the result.
-            let mut edge = [MaybeUninit::<S::E>::uninit(); MAX_PANEL];
-            let edge = edge.as_mut_ptr().cast::<S::E>();
-            if !s.first {
-                S::store(edge, S::zero());
-                S::store(edge.add(S::LANES), S::zero());
-                std::ptr::copy_nonoverlapping(out, edge, valid);
-                acc[i][0][0] = S::add(S::load(edge), acc[i][0][0]);
-                acc[i][0][1] = S::add(S::load(edge.add(S::LANES)), acc[i][0][1]);
+            for h in 0..2 {
+                let p = out.wrapping_add(h * S::LANES);
+                let n = valid.saturating_sub(h * S::LANES).min(S::LANES);
+                let mut v = acc[i][0][h];
+                if !s.first {
+                    v = S::add(S::load_part(p, n), v);
+                }
+                S::store_part(p, v, n);
             }
-            S::store(edge, acc[i][0][0]);
-            S::store(edge.add(S::LANES), acc[i][0][1]);
-            std::ptr::copy_nonoverlapping(edge, out, valid);
         }
     }
 }

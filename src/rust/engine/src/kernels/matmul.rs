@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::convert::{self, compute_dtype};
-use super::gemm::{self, with_buffer, Dims, Epilogue, Gemm, Packed, Shared, Strided};
+use super::convert;
+use super::gemm::{self, with_buffer, Dims, Epilogue, Packed, Shared, Strided};
+use super::simd::Num;
 use super::{Kernel, Par, Request};
 use crate::error::{Error, Result};
 use crate::graph::Op;
-use crate::tensor::{numel, DType, Line, View, ViewMut};
+use crate::tensor::{numel, Line, View, ViewMut};
 
 struct MatMul<E> {
     batch: usize,
@@ -28,19 +29,10 @@ struct MatMul<E> {
 
 /// Prepares `Op::MatMul`.
 pub(super) fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
-    let (a, b) = (req.ins[0].fact, req.ins[1].fact);
-    let to = compute_dtype(a.dtype);
-    if a.dtype != to || b.dtype != to || req.outs[0].dtype != to {
-        return convert::prepare(req, to, prepare);
-    }
-    match to {
-        DType::F32 => prepare_in::<f32>(req),
-        DType::F64 => prepare_in::<f64>(req),
-        _ => prepare_in::<i64>(req),
-    }
+    convert::prepare_num(req, prepare_in::<f32>, prepare_in::<f64>, prepare_in::<i64>)
 }
 
-fn prepare_in<E: Gemm>(req: &Request) -> Result<Box<dyn Kernel>> {
+fn prepare_in<E: Num>(req: &Request) -> Result<Box<dyn Kernel>> {
     let Op::MatMul { ta, tb, epilogue } = req.op else {
         return Err(Error::internal("not a matrix product"));
     };
@@ -94,7 +86,7 @@ fn strides(rows: usize, cols: usize, transposed: bool) -> (usize, usize) {
     }
 }
 
-impl<E: Gemm> MatMul<E> {
+impl<E: Num> MatMul<E> {
     /// Packs the right side of one product.
     fn pack(&self, b: &[E], out: &mut [E], par: Par) {
         let strides = strides(self.k, self.n, self.tb);
@@ -127,7 +119,7 @@ impl<E: Gemm> MatMul<E> {
     }
 }
 
-impl<E: Gemm> Kernel for MatMul<E> {
+impl<E: Num> Kernel for MatMul<E> {
     fn scratch(&self) -> usize {
         match self.packed {
             Some(_) => 0,
@@ -187,7 +179,7 @@ impl<E: Gemm> Kernel for MatMul<E> {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::tensor::Tensor;
+    use crate::tensor::{DType, Tensor};
 
     /// a (batch.., m, k) times b in f64.
     fn oracle(a: &Tensor, b: &Tensor, ta: bool, tb: bool, shape: &[usize]) -> Vec<f64> {

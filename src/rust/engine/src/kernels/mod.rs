@@ -8,14 +8,18 @@ use crate::error::{Error, Result};
 use crate::graph::{Const, Op};
 use crate::tensor::{Fact, Line, View, ViewMut};
 
+mod conv;
 mod convert;
+mod depthwise;
 mod elementwise;
 mod gemm;
 mod matmul;
+mod pool;
 mod simd;
 #[cfg(test)]
 mod testing;
 pub mod vecmath;
+mod windows;
 
 pub use elementwise::{unary_f32, Compiled};
 
@@ -118,6 +122,9 @@ pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
         Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Cast(_) | Op::Map(_) => {
             elementwise::prepare(req)
         }
+        Op::Conv(..) => conv::prepare(req),
+        Op::DepthwiseConv(..) => depthwise::prepare(req),
+        Op::Pool(_) => pool::prepare(req),
         Op::MatMul { .. } => matmul::prepare(req),
         op => Err(Error::internal(format!("no kernel for {op:?}"))),
     }

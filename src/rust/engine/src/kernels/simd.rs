@@ -1,7 +1,11 @@
 //! Registers of numbers: each kernel is written once over these traits and
 //! compiled for every instruction set.
 
-/// What a matrix product needs of a register of `LANES` elements.
+use std::mem::MaybeUninit;
+
+use crate::tensor::Elem;
+
+/// What sums, products and maxima need of a register of `LANES` elements.
 ///
 /// The functions are unsafe since the processor must have the instruction set
 /// (that is what [`dispatch`] looks after) and since pointers must be good for
@@ -21,20 +25,46 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
+    /// `a` where it is larger, else `b`: `b` where either is NaN.
+    unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+
+    /// Loads `n <= LANES` elements; the others are those of [`Simd::zero`].
+    #[inline(always)]
+    unsafe fn load_part(p: *const Self::E, n: usize) -> Self::V {
+        if n == Self::LANES {
+            return Self::load(p);
+        }
+        let mut part = [MaybeUninit::<Self::E>::uninit(); MAX_LANES];
+        let part = part.as_mut_ptr().cast::<Self::E>();
+        Self::store(part, Self::zero());
+        std::ptr::copy_nonoverlapping(p, part, n);
+        Self::load(part)
+    }
+
+    /// Stores the first `n <= LANES` elements.
+    #[inline(always)]
+    unsafe fn store_part(p: *mut Self::E, v: Self::V, n: usize) {
+        if n == Self::LANES {
+            return Self::store(p, v);
+        }
+        let mut part = [MaybeUninit::<Self::E>::uninit(); MAX_LANES];
+        let part = part.as_mut_ptr().cast::<Self::E>();
+        Self::store(part, v);
+        std::ptr::copy_nonoverlapping(part, p, n);
+    }
 }
 
-/// What the other f32 kernels need besides.
+/// Elements of the widest register.
+pub(super) const MAX_LANES: usize = 16;
+
+/// What the kernels that exist for f32 only need besides.
 #[allow(dead_code)]
 pub(super) trait Float: Simd<E = f32> {
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
-    unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
-    /// `b` where either is NaN.
-    unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
-    /// `b` where either is NaN.
+    /// `a` where it is smaller, else `b`: `b` where either is NaN.
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
-    /// NaN where either is.
-    unsafe fn max_nan(a: Self::V, b: Self::V) -> Self::V;
     /// The nearest integer, even in ties.
     unsafe fn round(a: Self::V) -> Self::V;
     /// `2^n` of integers n from -126 to 127.
@@ -54,9 +84,14 @@ macro_rules! ops {
 }
 
 /// Scalars of the portable registers.
-pub(super) trait Scalar: Copy + Default + Send + Sync + 'static {
+pub(super) trait Scalar: Copy + Default + PartialOrd + Send + Sync + 'static {
     fn plus(self, other: Self) -> Self;
     fn times_plus(self, b: Self, c: Self) -> Self;
+    fn over(self, other: Self) -> Self;
+    /// What maxima over windows of `rank` axes start from. TensorFlow starts
+    /// from the lowest finite number, but over three axes.
+    fn lowest(rank: usize) -> Self;
+    fn count(n: usize) -> Self;
 }
 
 /// Whether `mul_add` is one instruction in code compiled for the base target;
@@ -73,6 +108,18 @@ macro_rules! scalar_float {
         fn times_plus(self, b: Self, c: Self) -> Self {
             if FUSED { self.mul_add(b, c) } else { self * b + c }
         }
+        #[inline(always)]
+        fn over(self, other: Self) -> Self {
+            self / other
+        }
+        #[inline(always)]
+        fn lowest(rank: usize) -> Self {
+            if rank < 3 { <$t>::MIN } else { <$t>::NEG_INFINITY }
+        }
+        #[inline(always)]
+        fn count(n: usize) -> Self {
+            n as $t
+        }
     })* };
 }
 scalar_float!(f32, f64);
@@ -85,6 +132,18 @@ impl Scalar for i64 {
     #[inline(always)]
     fn times_plus(self, b: Self, c: Self) -> Self {
         self.wrapping_mul(b).wrapping_add(c)
+    }
+    #[inline(always)]
+    fn over(self, other: Self) -> Self {
+        self.checked_div(other).unwrap_or(0)
+    }
+    #[inline(always)]
+    fn lowest(_: usize) -> Self {
+        i64::MIN
+    }
+    #[inline(always)]
+    fn count(n: usize) -> Self {
+        n as i64
     }
 }
 
@@ -125,6 +184,8 @@ impl<T: Scalar> Simd for Portable<T> {
         zero() = [T::default(); 4];
         add(a, b) = lanes!(T::plus, a, b);
         fma(a, b, c) = lanes!(T::times_plus, a, b, c);
+        div(a, b) = lanes!(T::over, a, b);
+        max(a, b) = lanes!(|x: T, y: T| if x > y { x } else { y }, a, b);
     }
 }
 
@@ -132,10 +193,7 @@ impl Float for Portable<f32> {
     ops! { [f32; 4];
         sub(a, b) = lanes!(|x: f32, y: f32| x - y, a, b);
         mul(a, b) = lanes!(|x: f32, y: f32| x * y, a, b);
-        div(a, b) = lanes!(|x: f32, y: f32| x / y, a, b);
-        max(a, b) = lanes!(|x: f32, y: f32| if x > y { x } else { y }, a, b);
         min(a, b) = lanes!(|x: f32, y: f32| if x < y { x } else { y }, a, b);
-        max_nan(a, b) = lanes!(|x: f32, y: f32| if x > y || x.is_nan() { x } else { y }, a, b);
         round(a) = lanes!(f32::round_ties_even, a);
         pow2(n) = lanes!(|x: f32| f32::from_bits(((x as i32 + 127) as u32) << 23), n);
         and(a, b) = lanes!(|x: f32, y: f32| f32::from_bits(x.to_bits() & y.to_bits()), a, b);
@@ -173,6 +231,8 @@ mod x86 {
             zero() = _mm256_setzero_ps();
             add(a, b) = _mm256_add_ps(a, b);
             fma(a, b, c) = _mm256_fmadd_ps(a, b, c);
+            div(a, b) = _mm256_div_ps(a, b);
+            max(a, b) = _mm256_max_ps(a, b);
         }
     }
 
@@ -180,13 +240,7 @@ mod x86 {
         ops! { __m256;
             sub(a, b) = _mm256_sub_ps(a, b);
             mul(a, b) = _mm256_mul_ps(a, b);
-            div(a, b) = _mm256_div_ps(a, b);
-            max(a, b) = _mm256_max_ps(a, b);
             min(a, b) = _mm256_min_ps(a, b);
-            max_nan(a, b) = {
-                let nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(a, a);
-                _mm256_blendv_ps(_mm256_max_ps(a, b), a, nan)
-            };
             round(a) = _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a);
             pow2(n) = {
                 let e = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
@@ -222,6 +276,8 @@ mod x86 {
             zero() = _mm512_setzero_ps();
             add(a, b) = _mm512_add_ps(a, b);
             fma(a, b, c) = _mm512_fmadd_ps(a, b, c);
+            div(a, b) = _mm512_div_ps(a, b);
+            max(a, b) = _mm512_max_ps(a, b);
         }
     }
 
@@ -229,13 +285,7 @@ mod x86 {
         ops! { __m512;
             sub(a, b) = _mm512_sub_ps(a, b);
             mul(a, b) = _mm512_mul_ps(a, b);
-            div(a, b) = _mm512_div_ps(a, b);
-            max(a, b) = _mm512_max_ps(a, b);
             min(a, b) = _mm512_min_ps(a, b);
-            max_nan(a, b) = {
-                let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a);
-                _mm512_mask_blend_ps(nan, _mm512_max_ps(a, b), a)
-            };
             round(a) = _mm512_roundscale_ps::<0>(a);
             pow2(n) = {
                 let e = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
@@ -252,10 +302,18 @@ mod x86 {
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86::{Avx2, Avx512};
 
-/// Work that is compiled for each instruction set. `run` and all it calls must
-/// be `#[inline(always)]`, so that they become part of a function that has the
-/// instructions.
-pub(super) trait Job {
+/// Work on elements `E` that is compiled for each instruction set. `run` and
+/// all it calls must be `#[inline(always)]`, so that they become part of a
+/// function that has the instructions.
+pub(super) trait Job<E> {
+    type Out;
+    /// # Safety
+    /// The processor has the instructions of `S`.
+    unsafe fn run<S: Simd<E = E>>(self) -> Self::Out;
+}
+
+/// A [`Job`] for f32 only.
+pub(super) trait FloatJob {
     type Out;
     /// # Safety
     /// The processor has the instructions of `S`.
@@ -263,15 +321,15 @@ pub(super) trait Job {
 }
 
 /// Runs a job with the best instructions the processor has.
-pub(super) fn dispatch<J: Job>(job: J) -> J::Out {
+pub(super) fn dispatch<J: FloatJob>(job: J) -> J::Out {
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx512f,avx2,fma")]
-        unsafe fn avx512<J: Job>(job: J) -> J::Out {
+        unsafe fn avx512<J: FloatJob>(job: J) -> J::Out {
             job.run::<Avx512>()
         }
         #[target_feature(enable = "avx2,fma")]
-        unsafe fn avx2<J: Job>(job: J) -> J::Out {
+        unsafe fn avx2<J: FloatJob>(job: J) -> J::Out {
             job.run::<Avx2>()
         }
         if is_x86_feature_detected!("avx512f") {
@@ -287,15 +345,44 @@ pub(super) fn dispatch<J: Job>(job: J) -> J::Out {
     unsafe { job.run::<Portable<f32>>() }
 }
 
-/// Elements of a register in [`dispatch`].
-pub(super) fn lanes() -> usize {
-    struct Lanes;
-    impl Job for Lanes {
-        type Out = usize;
-        #[inline(always)]
-        unsafe fn run<S: Float>(self) -> usize {
-            S::LANES
+/// Elements that jobs run on.
+pub(super) trait Num: Scalar + Elem {
+    fn dispatch<J: Job<Self>>(job: J) -> J::Out;
+
+    /// Elements of a register.
+    fn lanes() -> usize {
+        struct Lanes;
+        impl<E> Job<E> for Lanes {
+            type Out = usize;
+            #[inline(always)]
+            unsafe fn run<S: Simd<E = E>>(self) -> usize {
+                S::LANES
+            }
         }
+        Self::dispatch(Lanes)
     }
-    dispatch(Lanes)
 }
+
+impl Num for f32 {
+    fn dispatch<J: Job<f32>>(job: J) -> J::Out {
+        struct OfFloats<J>(J);
+        impl<J: Job<f32>> FloatJob for OfFloats<J> {
+            type Out = J::Out;
+            #[inline(always)]
+            unsafe fn run<S: Float>(self) -> J::Out {
+                self.0.run::<S>()
+            }
+        }
+        dispatch(OfFloats(job))
+    }
+}
+
+macro_rules! portable {
+    ($($t:ty),*) => { $(impl Num for $t {
+        fn dispatch<J: Job<$t>>(job: J) -> J::Out {
+            // SAFETY: every processor has these.
+            unsafe { job.run::<Portable<$t>>() }
+        }
+    })* };
+}
+portable!(f64, i64);
