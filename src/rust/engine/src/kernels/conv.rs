@@ -122,7 +122,7 @@ fn prepare_in<E: Num>(req: &Request) -> Result<Box<dyn Kernel>> {
         segment,
         copy,
         packed,
-        epilogue: Epilogue::new(epilogue, req.outs[0].dtype, 2)?,
+        epilogue: Epilogue::new(epilogue, req, 2)?,
     }))
 }
 
@@ -296,7 +296,7 @@ impl<E: Num> Kernel for Conv<E> {
 pub(super) mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::graph::ConvAttrs;
+    use crate::graph::{Binary, ConvAttrs, Program, Step};
     use crate::kernels::windows::three;
     use crate::tensor::{DType, Tensor};
 
@@ -485,6 +485,26 @@ pub(super) mod tests {
                 dilation: dilation.to_vec(),
                 groups: *groups,
             };
+            // The same with a bias, which must find each channel of each group.
+            let program = Arc::new(Program {
+                inputs: 2,
+                steps: vec![Step::Binary(Binary::Add, 0, 1)],
+                dtypes: vec![DType::F32],
+            });
+            let x = rng.tensor(DType::F32, [&[3], *image, &[*cin]].concat());
+            let k = rng.tensor(DType::F32, [*window, &[cin / groups, *cout]].concat());
+            let bias = rng.tensor(DType::F32, vec![*cout]);
+            let (shape, mut want) = oracle(&x, &k, &attrs);
+            for (w, b) in want.iter_mut().zip(bias.to_f64().iter().cycle()) {
+                *w += b;
+            }
+            let op = Op::Conv(attrs.clone(), Some(program));
+            let got = run_both(&op, &[x, k, bias], &[1], DType::F32, &[shape]);
+            assert_close(
+                &got[0],
+                &want,
+                &format!("bias {image:?} {window:?} {attrs:?}"),
+            );
             for batch in [1, 4] {
                 for dtype in [DType::F32, DType::F64, DType::F16, DType::I32] {
                     let x = rng.tensor(dtype, [&[batch], *image, &[*cin]].concat());

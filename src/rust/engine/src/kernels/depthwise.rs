@@ -42,7 +42,7 @@ fn prepare_in<E: Num>(req: &Request) -> Result<Box<dyn Kernel>> {
             ),
             channels: kernel[spatial] * kernel[spatial + 1],
             multiplier: kernel[spatial + 1],
-            epilogue: Epilogue::new(epilogue, req.outs[0].dtype, 2)?,
+            epilogue: Epilogue::new(epilogue, req, 2)?,
         },
         elem: std::marker::PhantomData,
     }))

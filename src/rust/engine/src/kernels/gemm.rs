@@ -14,8 +14,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::simd::{Job, Num, Simd};
-use super::{Operand, PackCache, Par};
-use crate::error::{Error, Result};
+use super::{Compiled, Operand, PackCache, Par, Request};
+use crate::error::Result;
 use crate::graph::Program;
 use crate::tensor::{buffer, lines, DType, Line, View};
 
@@ -168,36 +168,35 @@ impl Packed {
     }
 }
 
-/// The elementwise program that finishes a block of f32 results while it is in
-/// the cache.
+/// The elementwise program that finishes a block of results while it is in the
+/// cache.
 pub(super) struct Epilogue {
-    program: Option<Arc<Program>>,
+    program: Option<Compiled>,
     /// Where its operands start among the node's inputs.
     extras: usize,
 }
 
 impl Epilogue {
-    pub fn new(program: &Option<Arc<Program>>, dtype: DType, extras: usize) -> Result<Self> {
-        if program.is_some() && dtype != DType::F32 {
-            return Err(Error::internal(format!("an epilogue of {dtype}")));
-        }
-        if program.is_some() {
-            return Err(Error::internal("epilogues"));
-        }
+    /// `program`'s operands are the inputs from `extras` on.
+    ///
+    /// # Errors
+    /// [`Error::Internal`](crate::Error::Internal) for programs that don't fit.
+    pub fn new(program: &Option<Arc<Program>>, req: &Request, extras: usize) -> Result<Self> {
+        let dtypes: Vec<DType> = std::iter::once(req.outs[0].dtype)
+            .chain(req.ins[extras..].iter().map(|o| o.fact.dtype))
+            .collect();
+        let compile = |p: &Arc<Program>| Compiled::new(p, &dtypes);
         Ok(Epilogue {
-            program: program.clone(),
+            program: program.as_ref().map(compile).transpose()?,
             extras,
         })
     }
 
     /// Finishes elements of the row-major output, `first` of which come before.
     pub fn apply<E: Num>(&self, block: &mut [E], first: usize, last_axis: usize, ins: &[View]) {
-        let Some(_program) = &self.program else {
-            return;
-        };
-        let _extras = &ins[self.extras..];
-        let _block: &mut [f32] = bytemuck::cast_slice_mut(block);
-        let _ = (first, last_axis);
+        if let Some(program) = &self.program {
+            program.apply(block, first, last_axis, &ins[self.extras..]);
+        }
     }
 
     /// Finishes a block of rows and columns of an output of `width` columns.

@@ -73,7 +73,7 @@ fn prepare_in<E: Num>(req: &Request) -> Result<Box<dyn Kernel>> {
         tb: *tb,
         shared,
         packed,
-        epilogue: Epilogue::new(epilogue, req.outs[0].dtype, 2)?,
+        epilogue: Epilogue::new(epilogue, req, 2)?,
         elem: PhantomData,
     }))
 }
@@ -179,6 +179,7 @@ impl<E: Num> Kernel for MatMul<E> {
 mod tests {
     use super::super::testing::*;
     use super::*;
+    use crate::graph::{Binary, Program, Step, Unary};
     use crate::tensor::{DType, Tensor};
 
     /// a (batch.., m, k) times b in f64.
@@ -288,6 +289,43 @@ mod tests {
                 let want = &all[0].as_slice::<f32>()[..m * n];
                 assert_eq!(got[0].as_slice::<f32>(), want, "{m} {k} {n}");
             }
+        }
+    }
+
+    #[test]
+    fn epilogues_see_each_element_once() {
+        let mut rng = Rng::new(6);
+        // relu(product + bias) * factor + residual
+        let program = Arc::new(Program {
+            inputs: 4,
+            steps: vec![
+                Step::Binary(Binary::Add, 0, 1),
+                Step::Unary(Unary::Relu, 4),
+                Step::Binary(Binary::Mul, 5, 2),
+                Step::Binary(Binary::Add, 6, 3),
+            ],
+            dtypes: vec![DType::F32; 4],
+        });
+        for (m, k, n) in [(1, 20, 64), (130, 30, 77), (50, 300, 700), (9, 8, 1)] {
+            let a = rng.tensor(DType::F32, vec![2, m, k]);
+            let b = rng.tensor(DType::F32, vec![k, n]);
+            let bias = rng.tensor(DType::F32, vec![n]);
+            let factor = rng.tensor(DType::F32, vec![]);
+            let residual = rng.tensor(DType::F32, vec![2, m, n]);
+            let out = vec![2, m, n];
+            let mut want = oracle(&a, &b, false, false, &out);
+            let (bv, fv, rv) = (bias.to_f64(), factor.to_f64(), residual.to_f64());
+            for (i, w) in want.iter_mut().enumerate() {
+                *w = (*w + bv[i % n]).max(0.0) * fv[0] + rv[i];
+            }
+            let op = Op::MatMul {
+                ta: false,
+                tb: false,
+                epilogue: Some(program.clone()),
+            };
+            let ins = [a, b, bias, factor, residual];
+            let got = run_both(&op, &ins, &[1], DType::F32, &[out]);
+            assert_close(&got[0], &want, &format!("{m} {k} {n}"));
         }
     }
 

@@ -3,6 +3,8 @@
 
 use std::mem::MaybeUninit;
 
+#[cfg(target_arch = "x86_64")]
+use super::vecmath::has_avx2_fma;
 use crate::tensor::Elem;
 
 /// What sums, products and maxima need of a register of `LANES` elements.
@@ -57,21 +59,6 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
 
 /// Elements of the widest register.
 pub(super) const MAX_LANES: usize = 16;
-
-/// What the kernels that exist for f32 only need besides.
-#[allow(dead_code)]
-pub(super) trait Float: Simd<E = f32> {
-    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
-    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
-    /// `a` where it is smaller, else `b`: `b` where either is NaN.
-    unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
-    /// The nearest integer, even in ties.
-    unsafe fn round(a: Self::V) -> Self::V;
-    /// `2^n` of integers n from -126 to 127.
-    unsafe fn pow2(n: Self::V) -> Self::V;
-    /// The bits that are set in both.
-    unsafe fn and(a: Self::V, b: Self::V) -> Self::V;
-}
 
 /// Functions from registers to a register.
 macro_rules! ops {
@@ -189,20 +176,9 @@ impl<T: Scalar> Simd for Portable<T> {
     }
 }
 
-impl Float for Portable<f32> {
-    ops! { [f32; 4];
-        sub(a, b) = lanes!(|x: f32, y: f32| x - y, a, b);
-        mul(a, b) = lanes!(|x: f32, y: f32| x * y, a, b);
-        min(a, b) = lanes!(|x: f32, y: f32| if x < y { x } else { y }, a, b);
-        round(a) = lanes!(f32::round_ties_even, a);
-        pow2(n) = lanes!(|x: f32| f32::from_bits(((x as i32 + 127) as u32) << 23), n);
-        and(a, b) = lanes!(|x: f32, y: f32| f32::from_bits(x.to_bits() & y.to_bits()), a, b);
-    }
-}
-
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Float, Simd};
+    use super::Simd;
     use std::arch::x86_64::*;
 
     /// AVX2 with FMA.
@@ -236,20 +212,6 @@ mod x86 {
         }
     }
 
-    impl Float for Avx2 {
-        ops! { __m256;
-            sub(a, b) = _mm256_sub_ps(a, b);
-            mul(a, b) = _mm256_mul_ps(a, b);
-            min(a, b) = _mm256_min_ps(a, b);
-            round(a) = _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a);
-            pow2(n) = {
-                let e = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(e))
-            };
-            and(a, b) = _mm256_and_ps(a, b);
-        }
-    }
-
     /// AVX-512 (foundation).
     #[derive(Copy, Clone)]
     pub struct Avx512;
@@ -280,27 +242,10 @@ mod x86 {
             max(a, b) = _mm512_max_ps(a, b);
         }
     }
-
-    impl Float for Avx512 {
-        ops! { __m512;
-            sub(a, b) = _mm512_sub_ps(a, b);
-            mul(a, b) = _mm512_mul_ps(a, b);
-            min(a, b) = _mm512_min_ps(a, b);
-            round(a) = _mm512_roundscale_ps::<0>(a);
-            pow2(n) = {
-                let e = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
-                _mm512_castsi512_ps(_mm512_slli_epi32::<23>(e))
-            };
-            and(a, b) = _mm512_castsi512_ps(_mm512_and_si512(
-                _mm512_castps_si512(a),
-                _mm512_castps_si512(b),
-            ));
-        }
-    }
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{Avx2, Avx512};
+use x86::{Avx2, Avx512};
 
 /// Work on elements `E` that is compiled for each instruction set. `run` and
 /// all it calls must be `#[inline(always)]`, so that they become part of a
@@ -310,39 +255,6 @@ pub(super) trait Job<E> {
     /// # Safety
     /// The processor has the instructions of `S`.
     unsafe fn run<S: Simd<E = E>>(self) -> Self::Out;
-}
-
-/// A [`Job`] for f32 only.
-pub(super) trait FloatJob {
-    type Out;
-    /// # Safety
-    /// The processor has the instructions of `S`.
-    unsafe fn run<S: Float>(self) -> Self::Out;
-}
-
-/// Runs a job with the best instructions the processor has.
-pub(super) fn dispatch<J: FloatJob>(job: J) -> J::Out {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx512f,avx2,fma")]
-        unsafe fn avx512<J: FloatJob>(job: J) -> J::Out {
-            job.run::<Avx512>()
-        }
-        #[target_feature(enable = "avx2,fma")]
-        unsafe fn avx2<J: FloatJob>(job: J) -> J::Out {
-            job.run::<Avx2>()
-        }
-        if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the processor has it, and with it AVX2 and FMA.
-            return unsafe { avx512(job) };
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has both.
-            return unsafe { avx2(job) };
-        }
-    }
-    // SAFETY: every processor has these.
-    unsafe { job.run::<Portable<f32>>() }
 }
 
 /// Elements that jobs run on.
@@ -364,16 +276,29 @@ pub(super) trait Num: Scalar + Elem {
 }
 
 impl Num for f32 {
+    /// With the best instructions the processor has.
     fn dispatch<J: Job<f32>>(job: J) -> J::Out {
-        struct OfFloats<J>(J);
-        impl<J: Job<f32>> FloatJob for OfFloats<J> {
-            type Out = J::Out;
-            #[inline(always)]
-            unsafe fn run<S: Float>(self) -> J::Out {
-                self.0.run::<S>()
+        #[cfg(target_arch = "x86_64")]
+        {
+            #[target_feature(enable = "avx512f,avx2,fma")]
+            unsafe fn avx512<J: Job<f32>>(job: J) -> J::Out {
+                job.run::<Avx512>()
+            }
+            #[target_feature(enable = "avx2,fma")]
+            unsafe fn avx2<J: Job<f32>>(job: J) -> J::Out {
+                job.run::<Avx2>()
+            }
+            if is_x86_feature_detected!("avx512f") {
+                // SAFETY: the processor has it, and with it AVX2 and FMA.
+                return unsafe { avx512(job) };
+            }
+            if has_avx2_fma() {
+                // SAFETY: the processor has both.
+                return unsafe { avx2(job) };
             }
         }
-        dispatch(OfFloats(job))
+        // SAFETY: every processor has these.
+        unsafe { job.run::<Portable<f32>>() }
     }
 }
 
