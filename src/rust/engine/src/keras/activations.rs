@@ -158,6 +158,12 @@ impl Activation {
         }
     }
 
+    /// Whether each element of the result depends on that element only.
+    pub fn is_elementwise(&self) -> bool {
+        use Activation as A;
+        !matches!(self, A::Softmax { .. } | A::Glu(_) | A::Sparsemax(_))
+    }
+
     /// The form the fused recurrent kernels know, if they know it.
     pub fn in_rnn(&self) -> Option<RnnActivation> {
         use RnnActivation as R;
@@ -316,7 +322,7 @@ pub fn relu(
             cx.select(keep, x, zero)?
         }
     };
-    let above = cx.clip(above, None, max)?;
+    let above = cx.clip(above, max.map(|_| 0.0), max)?;
     if slope == 0.0 {
         return Ok(above);
     }

@@ -19,6 +19,9 @@ const PASSED_OVER: &[&str] = &[
     "quantization_config",
     "autocast",
     "seed",
+    // Adapters are merged into the kernel when a model is saved.
+    "lora_rank",
+    "lora_alpha",
     "kernel_initializer",
     "recurrent_initializer",
     "bias_initializer",
@@ -253,7 +256,8 @@ pub fn as_bool(v: &Json) -> Option<bool> {
     })
 }
 
-/// A number; Python's float literals `inf` and `nan` come as strings or null.
+/// A number; Python's float literals `inf` and `nan` come as strings or null,
+/// numpy's scalars as objects with a value.
 pub fn as_f64(v: &Json) -> Option<f64> {
     match v {
         Json::Number(n) => n.as_f64(),
@@ -263,6 +267,10 @@ pub fn as_f64(v: &Json) -> Option<f64> {
             "nan" | "NaN" => Some(f64::NAN),
             _ => None,
         },
+        Json::Object(o) => {
+            let inner = o.get("config").and_then(Json::as_object).unwrap_or(o);
+            inner.get("value").and_then(as_f64)
+        }
         _ => None,
     }
 }
@@ -292,5 +300,25 @@ pub fn short(v: &Json) -> String {
     match text.char_indices().nth(80) {
         Some((at, _)) => format!("{}...", &text[..at]),
         None => text,
+    }
+}
+
+/// A number or nested lists of them, also as a serialized array: shape and elements.
+pub fn numbers(v: &Json) -> Option<(Vec<usize>, Vec<f64>)> {
+    match v {
+        Json::Object(o) => {
+            let inner = o.get("config").and_then(Json::as_object).unwrap_or(o);
+            numbers(inner.get("value")?)
+        }
+        Json::Array(items) => {
+            let parts: Vec<_> = items.iter().map(numbers).collect::<Option<_>>()?;
+            let shape = parts.first().map_or(vec![], |p| p.0.clone());
+            if parts.iter().any(|p| p.0 != shape) {
+                return None;
+            }
+            let shape = [vec![items.len()], shape].concat();
+            Some((shape, parts.into_iter().flat_map(|p| p.1).collect()))
+        }
+        one => as_f64(one).map(|v| (vec![], vec![v])),
     }
 }

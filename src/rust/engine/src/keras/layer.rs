@@ -376,6 +376,14 @@ impl Cx {
             .ok_or_else(|| self.error(format!("'{}' must give one tensor", node.name)))
     }
 
+    /// Whether a call trains: its own argument goes before the model's.
+    pub fn trains(&self, call: &Call) -> bool {
+        match call.kwarg("training") {
+            Some(Arg::Lit(Json::Bool(training))) => *training,
+            _ => self.training,
+        }
+    }
+
     /// The call's only tensor (the first argument).
     pub fn one(&self, call: &Call) -> Result<T> {
         match call.args.first() {
@@ -402,6 +410,20 @@ impl Cx {
     /// A weight of the layer, checked against the shape it must have, in the
     /// layer's compute dtype (floats only).
     pub fn weight(&mut self, me: &LayerNode, name: &str, shape: &[usize]) -> Result<ValueId> {
+        let v = self.stored_weight(me, name, shape)?;
+        match self.dtype(v).is_float() && me.policy.compute.is_float() {
+            true => self.cast(v, me.policy.compute),
+            false => Ok(v),
+        }
+    }
+
+    /// A weight of the layer as stored, checked against the shape it must have.
+    pub fn stored_weight(
+        &mut self,
+        me: &LayerNode,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<ValueId> {
         let v = self.raw_weight(me, name)?;
         let have = self.shape(v);
         if have != shape {
@@ -412,10 +434,7 @@ impl Cx {
                 given: show_shape(&have),
             });
         }
-        match self.dtype(v).is_float() && me.policy.compute.is_float() {
-            true => self.cast(v, me.policy.compute),
-            false => Ok(v),
-        }
+        Ok(v)
     }
 
     /// A weight of the layer as stored.

@@ -9,6 +9,7 @@ pub mod model;
 pub mod ops;
 pub mod policy;
 pub mod promote;
+pub mod resize;
 
 pub use cfg::Cfg;
 pub use layer::{Arg, Built, Call, Cx, Layer, LayerDef, LayerNode, Nested, OpDef, Out, Var, T};

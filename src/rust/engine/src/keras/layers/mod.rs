@@ -1,7 +1,16 @@
 //! The table of layers: one line a class.
 
+mod activation;
 mod attention;
+mod conv;
+mod core;
 mod dense;
+mod merging;
+mod norm;
+mod pooling;
+mod preprocessing;
+mod regularization;
+mod reshaping;
 mod rnn;
 mod wrappers;
 
@@ -11,12 +20,113 @@ use crate::error::Result;
 
 /// Every layer class there is, by concept (one block a file).
 pub static LAYERS: &[LayerDef] = &[
+    // activation
+    layer("Activation", activation::activation),
+    layer("ELU", activation::elu),
+    layer("LeakyReLU", activation::leaky_relu),
+    layer("PReLU", activation::prelu),
+    layer("ReLU", activation::relu),
+    layer("Softmax", activation::softmax),
+    layer("ThresholdedReLU", activation::thresholded_relu),
     // attention
     layer("AdditiveAttention", attention::additive_attention),
     layer("Attention", attention::attention),
     layer("MultiHeadAttention", attention::multi_head_attention),
+    // conv
+    layer("Conv1D", conv::conv::<1>),
+    layer("Conv2D", conv::conv::<2>),
+    layer("Conv3D", conv::conv::<3>),
+    layer("Convolution1D", conv::conv::<1>),
+    layer("Convolution2D", conv::conv::<2>),
+    layer("Convolution3D", conv::conv::<3>),
+    layer("Conv1DTranspose", conv::conv_transpose::<1>),
+    layer("Conv2DTranspose", conv::conv_transpose::<2>),
+    layer("Conv3DTranspose", conv::conv_transpose::<3>),
+    layer("Convolution1DTranspose", conv::conv_transpose::<1>),
+    layer("Convolution2DTranspose", conv::conv_transpose::<2>),
+    layer("Convolution3DTranspose", conv::conv_transpose::<3>),
+    layer("DepthwiseConv1D", conv::depthwise_conv::<1>),
+    layer("DepthwiseConv2D", conv::depthwise_conv::<2>),
+    layer("SeparableConv1D", conv::separable_conv::<1>),
+    layer("SeparableConv2D", conv::separable_conv::<2>),
+    layer("SeparableConvolution1D", conv::separable_conv::<1>),
+    layer("SeparableConvolution2D", conv::separable_conv::<2>),
+    // core
+    layer("EinsumDense", core::einsum_dense),
+    layer("Embedding", core::embedding),
+    layer("Masking", core::masking),
     // dense
     layer("Dense", dense::dense),
+    // merging
+    layer("Add", merging::add),
+    layer("Average", merging::average),
+    layer("Concatenate", merging::concatenate),
+    layer("Dot", merging::dot),
+    layer("Maximum", merging::maximum),
+    layer("Minimum", merging::minimum),
+    layer("Multiply", merging::multiply),
+    layer("Subtract", merging::subtract),
+    // norm
+    layer("BatchNormalization", norm::batch_normalization),
+    layer("GroupNormalization", norm::group_normalization),
+    layer("LayerNormalization", norm::layer_normalization),
+    layer("RMSNormalization", norm::rms_normalization),
+    layer("UnitNormalization", norm::unit_normalization),
+    // pooling
+    layer("AveragePooling1D", pooling::average_pooling::<1>),
+    layer("AveragePooling2D", pooling::average_pooling::<2>),
+    layer("AveragePooling3D", pooling::average_pooling::<3>),
+    layer("AvgPool1D", pooling::average_pooling::<1>),
+    layer("AvgPool2D", pooling::average_pooling::<2>),
+    layer("AvgPool3D", pooling::average_pooling::<3>),
+    layer("GlobalAveragePooling1D", pooling::global_average::<1>),
+    layer("GlobalAveragePooling2D", pooling::global_average::<2>),
+    layer("GlobalAveragePooling3D", pooling::global_average::<3>),
+    layer("GlobalAvgPool1D", pooling::global_average::<1>),
+    layer("GlobalAvgPool2D", pooling::global_average::<2>),
+    layer("GlobalAvgPool3D", pooling::global_average::<3>),
+    layer("GlobalMaxPool1D", pooling::global_max::<1>),
+    layer("GlobalMaxPool2D", pooling::global_max::<2>),
+    layer("GlobalMaxPool3D", pooling::global_max::<3>),
+    layer("GlobalMaxPooling1D", pooling::global_max::<1>),
+    layer("GlobalMaxPooling2D", pooling::global_max::<2>),
+    layer("GlobalMaxPooling3D", pooling::global_max::<3>),
+    layer("MaxPool1D", pooling::max_pooling::<1>),
+    layer("MaxPool2D", pooling::max_pooling::<2>),
+    layer("MaxPool3D", pooling::max_pooling::<3>),
+    layer("MaxPooling1D", pooling::max_pooling::<1>),
+    layer("MaxPooling2D", pooling::max_pooling::<2>),
+    layer("MaxPooling3D", pooling::max_pooling::<3>),
+    // preprocessing
+    layer("Normalization", preprocessing::normalization),
+    layer("Rescaling", preprocessing::rescaling),
+    // regularization
+    layer(
+        "ActivityRegularization",
+        regularization::activity_regularization,
+    ),
+    layer("AlphaDropout", regularization::dropout),
+    layer("Dropout", regularization::dropout),
+    layer("GaussianDropout", regularization::dropout),
+    layer("GaussianNoise", regularization::gaussian_noise),
+    layer("Identity", regularization::identity),
+    layer("SpatialDropout1D", regularization::dropout),
+    layer("SpatialDropout2D", regularization::dropout),
+    layer("SpatialDropout3D", regularization::dropout),
+    // reshaping
+    layer("Cropping1D", reshaping::cropping::<1>),
+    layer("Cropping2D", reshaping::cropping::<2>),
+    layer("Cropping3D", reshaping::cropping::<3>),
+    layer("Flatten", reshaping::flatten),
+    layer("Permute", reshaping::permute),
+    layer("RepeatVector", reshaping::repeat_vector),
+    layer("Reshape", reshaping::reshape),
+    layer("UpSampling1D", reshaping::up_sampling::<1>),
+    layer("UpSampling2D", reshaping::up_sampling::<2>),
+    layer("UpSampling3D", reshaping::up_sampling::<3>),
+    layer("ZeroPadding1D", reshaping::zero_padding::<1>),
+    layer("ZeroPadding2D", reshaping::zero_padding::<2>),
+    layer("ZeroPadding3D", reshaping::zero_padding::<3>),
     // rnn
     layer("GRU", rnn::gru),
     layer("LSTM", rnn::lstm),

@@ -1,0 +1,311 @@
+//! Layers that make one tensor of several.
+
+use serde_json::Value as Json;
+
+use super::norm::to_unit_norm;
+use crate::error::Result;
+use crate::graph::{Binary, Reduce, ValueId};
+use crate::keras::cfg::as_int;
+use crate::keras::promote::{result_type, Kind};
+use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, T};
+use crate::tensor::{numel, DType, Fact};
+
+/// The inputs in the dtype they promote to.
+fn inputs(cx: &mut Cx, call: &Call) -> Result<Vec<T>> {
+    let xs = cx.many(call)?;
+    let kinds: Vec<Kind> = xs.iter().map(|x| Kind::Is(cx.dtype(x.value))).collect();
+    let dtype = result_type(&kinds);
+    let cast = |x: T| {
+        let value = cx.cast(x.value, dtype)?;
+        Ok(T { value, ..x })
+    };
+    xs.into_iter().map(cast).collect()
+}
+
+/// Steps that any input has, where all inputs have masks.
+fn any_mask(cx: &mut Cx, xs: &[T]) -> Result<Option<ValueId>> {
+    let masks: Option<Vec<ValueId>> = xs.iter().map(|x| x.mask).collect();
+    let Some((&first, rest)) = masks.as_deref().and_then(<[ValueId]>::split_first) else {
+        return Ok(None);
+    };
+    let mut mask = first;
+    for &m in rest {
+        mask = cx.or(mask, m)?;
+    }
+    Ok(Some(mask))
+}
+
+/// Inputs of lower rank get axes after the batch; Keras forgets their masks then.
+fn same_rank(cx: &mut Cx, xs: &[T]) -> Result<Vec<T>> {
+    let rank = xs.iter().map(|x| cx.rank(x.value)).max().unwrap_or(0);
+    let mut out = vec![];
+    for x in xs {
+        let mut shape = cx.shape(x.value);
+        if shape.len() == rank {
+            out.push(*x);
+            continue;
+        }
+        if shape.is_empty() {
+            return Err(cx.error("can't merge a tensor of rank 0"));
+        }
+        let missing = rank - shape.len();
+        shape.splice(1..1, vec![1; missing]);
+        out.push(cx.reshape(x.value, &shape)?.into());
+    }
+    Ok(out)
+}
+
+#[derive(Copy, Clone, PartialEq)]
+enum How {
+    Add,
+    Subtract,
+    Multiply,
+    Average,
+    Maximum,
+    Minimum,
+}
+
+/// Merges element by element. The result is masked where all inputs are.
+struct Merge(How);
+
+pub fn add(_: &Cfg, _: &dyn Nested) -> Result<Built> {
+    Ok(Built::new(Merge(How::Add)))
+}
+pub fn subtract(_: &Cfg, _: &dyn Nested) -> Result<Built> {
+    Ok(Built::new(Merge(How::Subtract)))
+}
+pub fn multiply(_: &Cfg, _: &dyn Nested) -> Result<Built> {
+    Ok(Built::new(Merge(How::Multiply)))
+}
+pub fn average(_: &Cfg, _: &dyn Nested) -> Result<Built> {
+    Ok(Built::new(Merge(How::Average)))
+}
+pub fn maximum(_: &Cfg, _: &dyn Nested) -> Result<Built> {
+    Ok(Built::new(Merge(How::Maximum)))
+}
+pub fn minimum(_: &Cfg, _: &dyn Nested) -> Result<Built> {
+    Ok(Built::new(Merge(How::Minimum)))
+}
+
+impl Layer for Merge {
+    fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
+        let given = inputs(cx, call)?;
+        if self.0 == How::Subtract && given.len() != 2 {
+            return Err(cx.error(format!("expected two tensors, not {}", given.len())));
+        }
+        let xs = same_rank(cx, &given)?;
+        let is_bool = cx.dtype(xs[0].value) == DType::Bool;
+        let value = match self.0 {
+            How::Add if is_bool => fold(cx, Binary::Or, &xs)?,
+            How::Add => fold(cx, Binary::Add, &xs)?,
+            How::Subtract => fold(cx, Binary::Sub, &xs)?,
+            How::Average => average_of(cx, &xs)?,
+            How::Multiply => product(cx, &xs)?,
+            How::Maximum => extreme(cx, Binary::Max, &xs)?,
+            How::Minimum => extreme(cx, Binary::Min, &xs)?,
+        };
+        let mask = any_mask(cx, &given)?;
+        Ok(T { value, mask }.into())
+    }
+}
+
+fn fold(cx: &mut Cx, op: Binary, xs: &[T]) -> Result<ValueId> {
+    let mut out = xs[0].value;
+    for x in &xs[1..] {
+        out = cx.binary(op, out, x.value)?;
+    }
+    Ok(out)
+}
+
+fn average_of(cx: &mut Cx, xs: &[T]) -> Result<ValueId> {
+    let mut sum = fold(cx, Binary::Add, xs)?;
+    if !cx.dtype(sum).is_float() {
+        sum = cx.cast(sum, DType::F32)?;
+    }
+    cx.div_s(sum, xs.len() as f64)
+}
+
+/// A mask over the last axis of its tensor.
+fn spread(cx: &mut Cx, x: &T) -> Result<Option<ValueId>> {
+    x.mask.map(|m| cx.expand_dims(m, -1)).transpose()
+}
+
+/// The product of what is not masked; 0 where all inputs are masked.
+fn product(cx: &mut Cx, xs: &[T]) -> Result<ValueId> {
+    let dtype = cx.dtype(xs[0].value);
+    let op = if dtype == DType::Bool {
+        Binary::And
+    } else {
+        Binary::Mul
+    };
+    let mut out = None;
+    for x in xs {
+        let mut value = x.value;
+        if let Some(mask) = spread(cx, x)? {
+            let one = cx.scalar(dtype, 1.0);
+            value = cx.select(mask, value, one)?;
+        }
+        out = Some(match out {
+            None => value,
+            Some(out) => cx.binary(op, out, value)?,
+        });
+    }
+    let out = out.ok_or_else(|| cx.error("nothing to multiply"))?;
+    match any_mask(cx, xs)? {
+        None => Ok(out),
+        Some(mask) => {
+            let mask = cx.expand_dims(mask, -1)?;
+            let zero = cx.scalar(dtype, 0.0);
+            cx.select(mask, out, zero)
+        }
+    }
+}
+
+/// Maxima (or minima) of what is not masked.
+fn extreme(cx: &mut Cx, op: Binary, xs: &[T]) -> Result<ValueId> {
+    let is_bool = cx.dtype(xs[0].value) == DType::Bool;
+    let op = match op {
+        Binary::Max if is_bool => Binary::Or,
+        Binary::Min if is_bool => Binary::And,
+        op => op,
+    };
+    let mut out = xs[0].value;
+    let mut out_mask = spread(cx, &xs[0])?;
+    for x in &xs[1..] {
+        let mask = spread(cx, x)?;
+        let mut value = x.value;
+        if let Some(mask) = mask {
+            value = cx.select(mask, value, out)?;
+        }
+        if let Some(mask) = out_mask {
+            out = cx.select(mask, out, value)?;
+        }
+        out_mask = match (out_mask, mask) {
+            (Some(a), Some(b)) => Some(cx.or(a, b)?),
+            _ => None,
+        };
+        out = cx.binary(op, out, value)?;
+    }
+    Ok(out)
+}
+
+struct Concatenate {
+    axis: isize,
+}
+
+/// Tensors one after the other along an axis. The masks go along, where any
+/// input has one.
+pub fn concatenate(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    let axis = cfg.int_or("axis", -1)? as isize;
+    Ok(Built::new(Concatenate { axis }))
+}
+
+impl Layer for Concatenate {
+    fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
+        let xs = inputs(cx, call)?;
+        let values: Vec<ValueId> = xs.iter().map(|x| x.value).collect();
+        let value = cx.concat(&values, self.axis)?;
+        let mask = match xs.iter().any(|x| x.mask.is_some()) {
+            true => Some(self.mask(cx, &xs)?),
+            false => None,
+        };
+        Ok(T { value, mask }.into())
+    }
+}
+
+impl Concatenate {
+    /// Masks over all axes but the last, side by side; along the last axis a
+    /// step counts if it does in any input.
+    fn mask(&self, cx: &mut Cx, xs: &[T]) -> Result<ValueId> {
+        let mut masks = vec![];
+        for x in xs {
+            masks.push(full_mask(cx, x)?);
+        }
+        let rank = cx.rank(xs[0].value);
+        let axis = cx.axis(self.axis, rank)?;
+        if axis + 1 < rank {
+            return cx.concat(&masks, axis as isize);
+        }
+        let mut any = masks[0];
+        for &m in &masks[1..] {
+            any = cx.or(any, m)?;
+        }
+        Ok(any)
+    }
+}
+
+/// The mask of each element but for the last axis; true where there is none.
+fn full_mask(cx: &mut Cx, x: &T) -> Result<ValueId> {
+    let shape = cx.shape(x.value);
+    let last = shape.len() - 1;
+    match x.mask {
+        None => cx.full(Fact::new(DType::Bool, &shape[..last]), 1.0),
+        Some(mask) if cx.rank(mask) > last => cx.reduce(Reduce::Any, mask, &[last], false),
+        Some(mask) => cx.broadcast_to(mask, &shape[..last]),
+    }
+}
+
+struct Dot {
+    axes: [isize; 2],
+    normalize: bool,
+}
+
+/// Products of two tensors summed along one axis of each, row by row. The mask is lost.
+pub fn dot(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    let expected = "an axis or two axes";
+    let axes = match cfg.get("axes") {
+        Some(Json::Array(axes)) => match axes.as_slice() {
+            [a, b] => as_int(a).zip(as_int(b)),
+            _ => None,
+        },
+        Some(axis) => as_int(axis).map(|a| (a, a)),
+        None => None,
+    };
+    let (a, b) = axes.ok_or_else(|| cfg.bad("axes", expected))?;
+    Ok(Built::new(Dot {
+        axes: [a as isize, b as isize],
+        normalize: cfg.bool_or("normalize", false)?,
+    }))
+}
+
+impl Layer for Dot {
+    fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
+        let xs = inputs(cx, call)?;
+        let [x, y] = xs[..] else {
+            return Err(cx.error(format!("expected two tensors, not {}", xs.len())));
+        };
+        let (mut x, mut y) = (x.value, y.value);
+        let a = cx.axis(self.axes[0], cx.rank(x))?;
+        let b = cx.axis(self.axes[1], cx.rank(y))?;
+        if a == 0 || b == 0 {
+            return Err(cx.error("can't sum along the batch"));
+        }
+        if self.normalize {
+            x = to_unit_norm(cx, x, &[a], 1e-7)?;
+            y = to_unit_norm(cx, y, &[b], 1e-7)?;
+        }
+        Ok(batch_dot(cx, x, y, a, b)?.into())
+    }
+}
+
+/// `(n, ...)` and `(n, ...)` to `(n, axes of x but a, axes of y but b)`; at
+/// least of rank 2.
+fn batch_dot(cx: &mut Cx, x: ValueId, y: ValueId, a: usize, b: usize) -> Result<ValueId> {
+    let rest = |shape: &[usize], axis: usize| -> Vec<usize> {
+        (1..shape.len()).filter(|&i| i != axis).collect()
+    };
+    let (xs, ys) = (cx.shape(x), cx.shape(y));
+    let (xr, yr) = (rest(&xs, a), rest(&ys, b));
+    let x = cx.transpose(x, &[vec![0], xr.clone(), vec![a]].concat())?;
+    let y = cx.transpose(y, &[vec![0, b], yr.clone()].concat())?;
+    let xr: Vec<usize> = xr.into_iter().map(|i| xs[i]).collect();
+    let yr: Vec<usize> = yr.into_iter().map(|i| ys[i]).collect();
+    let x = cx.reshape(x, &[xs[0], numel(&xr), xs[a]])?;
+    let y = cx.reshape(y, &[ys[0], ys[b], numel(&yr)])?;
+    let z = cx.matmul(x, y, false, false)?;
+    let mut shape = [vec![xs[0]], xr, yr].concat();
+    if shape.len() == 1 {
+        shape.push(1);
+    }
+    cx.reshape(z, &shape)
+}

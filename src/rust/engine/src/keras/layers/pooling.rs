@@ -1,0 +1,136 @@
+//! Pooling over windows and over whole images. All drop the mask.
+
+use crate::error::Result;
+use crate::graph::{PoolAttrs, PoolKind, Reduce, ValueId};
+use crate::keras::layers::conv::same_pads;
+use crate::keras::layers::reshaping::{to_channels_first, to_channels_last};
+use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out};
+use crate::tensor::DType;
+
+struct Pooling {
+    kind: PoolKind,
+    size: Vec<usize>,
+    strides: Vec<usize>,
+    same: bool,
+    channels_first: bool,
+}
+
+fn pooling(cfg: &Cfg, kind: PoolKind, rank: usize) -> Result<Built> {
+    let size = cfg.usizes_or("pool_size", rank, 2)?;
+    let strides = cfg.opt_usizes("strides", rank)?.unwrap_or(size.clone());
+    if size.contains(&0) {
+        return Err(cfg.bad("pool_size", "whole numbers > 0"));
+    }
+    if strides.contains(&0) {
+        return Err(cfg.bad("strides", "whole numbers > 0"));
+    }
+    let padding = cfg.str_or("padding", "valid")?.to_lowercase();
+    let same = match padding.as_str() {
+        "valid" => false,
+        "same" => true,
+        _ => return Err(cfg.bad("padding", "valid or same")),
+    };
+    let channels_first = cfg.channels_first()?;
+    Ok(Built::new(Pooling {
+        kind,
+        size,
+        strides,
+        same,
+        channels_first,
+    }))
+}
+
+/// Maxima of windows over `N` spatial axes.
+pub fn max_pooling<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    pooling(cfg, PoolKind::Max, N)
+}
+
+/// Means of windows over `N` spatial axes; padding does not count.
+pub fn average_pooling<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    pooling(cfg, PoolKind::Average, N)
+}
+
+impl Layer for Pooling {
+    fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
+        let mut x = cx.one(call)?.value;
+        cx.check_rank(x, self.size.len() + 2)?;
+        if self.channels_first {
+            x = to_channels_last(cx, x)?;
+        }
+        let shape = cx.shape(x);
+        let pads = |i: usize| match self.same {
+            true => same_pads(shape[i + 1], self.size[i], self.strides[i]),
+            false => (0, 0),
+        };
+        let attrs = PoolAttrs {
+            kind: self.kind,
+            size: self.size.clone(),
+            strides: self.strides.clone(),
+            padding: (0..self.size.len()).map(pads).collect(),
+        };
+        let mut y = cx.pool(x, attrs)?;
+        if self.channels_first {
+            y = to_channels_first(cx, y)?;
+        }
+        Ok(y.into())
+    }
+}
+
+struct GlobalPooling {
+    kind: Reduce,
+    rank: usize,
+    channels_first: bool,
+    keepdims: bool,
+    /// Whether masked steps are left out.
+    masked: bool,
+}
+
+fn global_pooling(cfg: &Cfg, kind: Reduce, rank: usize) -> Result<Built> {
+    Ok(Built::new(GlobalPooling {
+        kind,
+        rank,
+        channels_first: cfg.channels_first()?,
+        keepdims: cfg.bool_or("keepdims", false)?,
+        masked: kind == Reduce::Mean && rank == 1,
+    }))
+}
+
+/// The maximum over `N` spatial axes.
+pub fn global_max<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    global_pooling(cfg, Reduce::Max, N)
+}
+
+/// The mean over `N` spatial axes; over one, masked steps are left out.
+pub fn global_average<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    global_pooling(cfg, Reduce::Mean, N)
+}
+
+impl GlobalPooling {
+    fn masked_mean(&self, cx: &mut Cx, x: ValueId, mask: ValueId, axis: usize) -> Result<ValueId> {
+        let keep = cx.expand_dims(mask, if self.channels_first { 1 } else { 2 })?;
+        let keep = cx.cast(keep, DType::Bool)?;
+        let dtype = cx.dtype(x);
+        let zero = cx.scalar(dtype, 0.0);
+        let kept = cx.select(keep, x, zero)?;
+        let total = cx.reduce(Reduce::Sum, kept, &[axis], self.keepdims)?;
+        let ones = cx.cast(keep, dtype)?;
+        let count = cx.reduce(Reduce::Sum, ones, &[axis], self.keepdims)?;
+        cx.div(total, count)
+    }
+}
+
+impl Layer for GlobalPooling {
+    fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
+        let mut x = cx.one(call)?.value;
+        cx.check_rank(x, self.rank + 2)?;
+        if self.kind == Reduce::Mean && !cx.dtype(x).is_float() {
+            x = cx.cast(x, DType::F32)?;
+        }
+        let first = if self.channels_first { 2 } else { 1 };
+        if let Some(mask) = call.mask().filter(|_| self.masked) {
+            return Ok(self.masked_mean(cx, x, mask, first)?.into());
+        }
+        let axes: Vec<usize> = (first..first + self.rank).collect();
+        Ok(cx.reduce(self.kind, x, &axes, self.keepdims)?.into())
+    }
+}
