@@ -20,18 +20,18 @@ use crate::graph::{Binary, Op, Program, Step, Unary};
 use crate::tensor::{lines, numel, DType, Elem, Fact, Line, Shape, Tensor, View, ViewMut, LINE};
 
 /// Elements computed at a time.
-const BLOCK: usize = 512;
+pub(super) const BLOCK: usize = 512;
 /// Runs at least this long are read in place, blocks ending where they end.
 const LONG_RUN: usize = 128;
 /// Repeating vectors up to this length are laid out once, repeated.
 const TILE: usize = 2048;
 /// Elements one task computes, and from how many on there are tasks.
-const TASK: usize = 32 * 1024;
-const PARALLEL: usize = 2 * TASK;
+pub(super) const TASK: usize = 32 * 1024;
+pub(super) const PARALLEL: usize = 2 * TASK;
 
 /// What a register holds.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-enum Class {
+pub(super) enum Class {
     F32,
     F64,
     Int,
@@ -39,7 +39,7 @@ enum Class {
 }
 
 impl Class {
-    fn of(dtype: DType) -> Class {
+    pub fn of(dtype: DType) -> Class {
         match dtype {
             DType::F32 | DType::F16 | DType::BF16 => Class::F32,
             DType::F64 => Class::F64,
@@ -48,7 +48,7 @@ impl Class {
         }
     }
 
-    fn size(self) -> usize {
+    pub fn size(self) -> usize {
         match self {
             Class::F32 => 4,
             Class::F64 | Class::Int => 8,
@@ -58,7 +58,7 @@ impl Class {
 }
 
 /// Whether tensors of the dtype hold elements as registers do.
-fn native(dtype: DType) -> bool {
+pub(super) fn native(dtype: DType) -> bool {
     matches!(
         dtype,
         DType::F32 | DType::F64 | DType::I64 | DType::U64 | DType::Bool
@@ -500,7 +500,7 @@ macro_rules! map {
 ///
 /// # Safety
 /// `src` and `dst` must be valid for `n` elements and apart.
-unsafe fn load(dtype: DType, src: *const u8, dst: *mut u8, n: usize) {
+pub(super) unsafe fn load(dtype: DType, src: *const u8, dst: *mut u8, n: usize) {
     macro_rules! int {
         ($t:ty) => {
             map!(output::<i64>(dst, n), v = input::<$t>(src, n) => v as i64)
@@ -525,7 +525,7 @@ unsafe fn load(dtype: DType, src: *const u8, dst: *mut u8, n: usize) {
 ///
 /// # Safety
 /// As for [`load`].
-unsafe fn store(dtype: DType, src: *const u8, dst: *mut u8, n: usize) {
+pub(super) unsafe fn store(dtype: DType, src: *const u8, dst: *mut u8, n: usize) {
     macro_rules! int {
         ($t:ty) => {
             map!(output::<$t>(dst, n), v = input::<i64>(src, n) => v as $t)
@@ -994,8 +994,7 @@ fn binary_int(op: Binary, dtype: DType, x: &[i64], y: &[i64], d: &mut [i64]) {
     }
 }
 
-/// Floats to integers truncate and saturate, NaN gives 0, as compiled Keras does
-/// (XLA); integers wrap.
+/// Floats to integers truncate; integers wrap.
 ///
 /// # Safety
 /// As for [`exec`].
@@ -1005,19 +1004,28 @@ unsafe fn cast(from: DType, to: DType, a: *const u8, dst: *mut u8, n: usize) {
             map!(output::<$d>(dst, n), $v = input::<$s>(a, n) => $e)
         };
     }
+    // Out of range and NaN: the lowest integer, as the processor's own conversion
+    // (and TensorFlow on it) gives; narrow integers wrap.
     macro_rules! to_int {
-        ($s:ty) => {
+        ($s:ty) => {{
+            const TOP: $s = 2_147_483_648.0;
+            let top = TOP * TOP * 2.0;
+            let narrow = |v: $s| if (-TOP..TOP).contains(&v) { v as i32 } else { i32::MIN };
             match to {
-                DType::U8 => go!($s, i64, v => v as u8 as i64),
-                DType::U16 => go!($s, i64, v => v as u16 as i64),
-                DType::U32 => go!($s, i64, v => v as u32 as i64),
-                DType::U64 => go!($s, i64, v => v as u64 as i64),
-                DType::I8 => go!($s, i64, v => v as i8 as i64),
-                DType::I16 => go!($s, i64, v => v as i16 as i64),
-                DType::I32 => go!($s, i64, v => v as i32 as i64),
-                _ => go!($s, i64, v => v as i64),
+                DType::U32 => go!($s, i64, v => {
+                    if (-TOP..2.0 * TOP).contains(&v) { v as i64 } else { 1 << 31 }
+                }),
+                DType::U64 => go!($s, i64, v => {
+                    if (-top..top).contains(&v) { v as i64 }
+                    else if (top..2.0 * top).contains(&v) { v as u64 as i64 }
+                    else { i64::MIN }
+                }),
+                DType::I64 => go!($s, i64, v => {
+                    if (-top..top).contains(&v) { v as i64 } else { i64::MIN }
+                }),
+                _ => go!($s, i64, v => narrow(v) as i64),
             }
-        };
+        }};
     }
     use Class::*;
     match (Class::of(from), Class::of(to)) {
@@ -1569,11 +1577,6 @@ mod tests {
                         [3, 400],
                         &want.iter().map(|&v| v != 0.0).collect::<Vec<_>>(),
                     ),
-                    // Floats saturate, integers wrap.
-                    d if d.is_int() && from.is_float() => {
-                        let clamp = |v: &f64| Tensor::scalar(d, v.trunc()).to_f64()[0];
-                        rounded(d, &[3, 400], &want.iter().map(clamp).collect::<Vec<_>>())
-                    }
                     d => rounded(d, &[3, 400], &want),
                 };
                 same_bits(&got[0], &want, &format!("{from} to {to}"));
@@ -1591,9 +1594,21 @@ mod tests {
         };
         assert_eq!(
             cast(I32).as_slice::<i32>(),
-            &[0, i32::MAX, i32::MIN, i32::MAX, -1]
+            &[i32::MIN, i32::MIN, i32::MIN, i32::MIN, -1]
         );
-        assert_eq!(cast(U8).as_slice::<u8>(), &[0, 255, 0, 255, 0]);
+        assert_eq!(
+            cast(I64).as_slice::<i64>(),
+            &[i64::MIN, i64::MIN, i64::MIN, 3_000_000_000, -1]
+        );
+        assert_eq!(
+            cast(U32).as_slice::<u32>(),
+            &[1 << 31, 1 << 31, 1 << 31, 3_000_000_000, u32::MAX]
+        );
+        assert_eq!(
+            cast(U64).as_slice::<u64>(),
+            &[1 << 63, 1 << 63, 1 << 63, 3_000_000_000, u64::MAX]
+        );
+        assert_eq!(cast(U8).bytes(), &[0, 0, 0, 0, 255]);
         assert_eq!(cast(Bool).bytes(), &[1; 5]);
     }
 

@@ -15,6 +15,7 @@ mod elementwise;
 mod gemm;
 mod matmul;
 mod pool;
+mod reduce;
 mod simd;
 #[cfg(test)]
 mod testing;
@@ -125,6 +126,7 @@ pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
         Op::Conv(..) => conv::prepare(req),
         Op::DepthwiseConv(..) => depthwise::prepare(req),
         Op::Pool(_) => pool::prepare(req),
+        Op::Reduce { .. } => reduce::prepare(req),
         Op::MatMul { .. } => matmul::prepare(req),
         op => Err(Error::internal(format!("no kernel for {op:?}"))),
     }

@@ -110,11 +110,7 @@ pub fn run_both(
         outs
     };
     let serial = run(Par::Serial);
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(3)
-        .build()
-        .expect("pool");
-    let parallel = pool.install(|| run(Par::Pool));
+    let parallel = pool().install(|| run(Par::Pool));
     for (s, p) in serial.iter().zip(&parallel) {
         assert_eq!(s.bytes(), p.bytes(), "one thread against three: {op:?}");
     }
@@ -151,24 +147,36 @@ pub fn noise(dtype: DType, shape: &[usize], seed: u64) -> Tensor {
         state ^= state << 17;
         (state >> 40) as f64 / (1u64 << 24) as f64
     };
-    let mut t = Tensor::zeros(Fact::new(dtype, shape));
-    if dtype == DType::Str {
-        let n = t.numel();
-        let words = (0..n).map(|_| format!("w{}", (next() * 9.0) as u32).into());
-        return Tensor::from_strings(shape, words.collect());
-    }
-    let size = dtype.size();
-    for i in 0..t.numel() {
-        let v = match dtype {
-            DType::Bool => (next() < 0.5) as u8 as f64,
-            d if d.is_float() => (next() - 0.5) * 8.0,
-            DType::U8 | DType::U16 | DType::U32 | DType::U64 => (next() * 11.0).floor(),
-            _ => (next() * 11.0 - 5.0).round(),
+    let n = numel(shape);
+    macro_rules! make {
+        ($t:ty, $f:expr) => {
+            Tensor::from_slice(shape, &(0..n).map(|_| $f(next()) as $t).collect::<Vec<_>>())
         };
-        let one = Tensor::scalar(dtype, v);
-        t.bytes_mut()[i * size..][..size].copy_from_slice(one.bytes());
     }
-    t
+    let float = |u: f64| (u - 0.5) * 8.0;
+    let int = |u: f64| (u * 11.0 - 5.0).round();
+    let natural = |u: f64| (u * 11.0).floor();
+    match dtype {
+        DType::Bool => Tensor::bools(shape, &(0..n).map(|_| next() < 0.5).collect::<Vec<_>>()),
+        DType::Str => {
+            let words = (0..n).map(|_| format!("w{}", (next() * 9.0) as u32).into());
+            Tensor::from_strings(shape, words.collect())
+        }
+        DType::U8 => make!(u8, natural),
+        DType::U16 => make!(u16, natural),
+        DType::U32 => make!(u32, natural),
+        DType::U64 => make!(u64, natural),
+        DType::I8 => make!(i8, int),
+        DType::I16 => make!(i16, int),
+        DType::I32 => make!(i32, int),
+        DType::I64 => make!(i64, int),
+        DType::F32 => make!(f32, float),
+        DType::F64 => make!(f64, float),
+        DType::F16 | DType::BF16 => {
+            let values: Vec<f64> = (0..n).map(|_| float(next())).collect();
+            of(dtype, shape, &values)
+        }
+    }
 }
 
 /// Equal dtype, shape and bits; any NaN equals any other, and 0 equals -0.
@@ -191,6 +199,14 @@ pub fn same_bits(got: &Tensor, want: &Tensor, what: &str) {
             "{what} at {i}: {g} {w}"
         );
     }
+}
+
+fn pool() -> &'static rayon::ThreadPool {
+    static POOL: std::sync::OnceLock<rayon::ThreadPool> = std::sync::OnceLock::new();
+    POOL.get_or_init(|| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build();
+        pool.expect("pool")
+    })
 }
 
 /// Runs a primitive; the serial run, the pool's and those in place must agree.
@@ -231,14 +247,10 @@ pub fn run(op: &Op, ins: &[&Tensor], outs: &[Fact]) -> Result<Vec<Tensor>> {
         Ok(results)
     };
     let serial = go(Par::Serial, None)?;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(3)
-        .build()
-        .expect("pool");
     let others = std::iter::once((Par::Pool, None));
     let others = others.chain(kernel.in_place().iter().map(|&i| (Par::Serial, Some(i))));
     for (par, aliased) in others {
-        let again = pool.install(|| go(par, aliased))?;
+        let again = pool().install(|| go(par, aliased))?;
         for (a, b) in serial.iter().zip(&again) {
             same_bits(b, a, &format!("{op:?} {par:?} {aliased:?}"));
         }
