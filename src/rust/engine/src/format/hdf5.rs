@@ -61,11 +61,15 @@ pub fn read_model(bytes: Bytes, label: &str) -> Result<ModelFile> {
         .map_err(|e| damaged(label, format!("its 'model_config' is no JSON: {e}")))?;
     require_model(&config, label)?;
     let mut keras_version = store.optional_text(&attributes, "keras_version")?;
+    let mut backend = store.optional_text(&attributes, "backend")?;
     let weights = match store.child(&root, "model_weights")? {
         Some(group) => {
+            let attributes = store.attributes(&group)?;
             if keras_version.is_none() {
-                let attributes = store.attributes(&group)?;
                 keras_version = store.optional_text(&attributes, "keras_version")?;
+            }
+            if backend.is_none() {
+                backend = store.optional_text(&attributes, "backend")?;
             }
             Weights::Legacy(store.legacy(&group)?)
         }
@@ -80,6 +84,7 @@ pub fn read_model(bytes: Bytes, label: &str) -> Result<ModelFile> {
     Ok(ModelFile {
         config,
         keras_version,
+        backend,
         weights: Some(weights),
         assets: Assets::new(),
     })

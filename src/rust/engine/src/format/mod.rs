@@ -9,6 +9,7 @@ mod archive;
 mod bytes;
 mod hdf5;
 pub mod json;
+pub mod legacy;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -60,6 +61,8 @@ pub struct ModelFile {
     pub config: Json,
     /// Version of the Keras that wrote it, such as `3.15.1`; `None` where the file doesn't say.
     pub keras_version: Option<String>,
+    /// What Keras ran on when it wrote an older file, such as `tensorflow`.
+    pub backend: Option<String>,
     /// `None` where the file holds an architecture only.
     pub weights: Option<Weights>,
     pub assets: Assets,
@@ -316,6 +319,7 @@ fn members(
     Ok(ModelFile {
         config,
         keras_version,
+        backend: None,
         weights,
         assets,
     })
@@ -352,12 +356,11 @@ fn read_text(bytes: &[u8], label: &str) -> Result<ModelFile> {
             .map_err(|e| not_a_model(label, format!("it is no JSON: {e}")))?;
     }
     require_model(&config, label)?;
-    let keras_version = config
-        .get("keras_version")
-        .and_then(|v| v.as_str().map(str::to_string));
+    let text = |key| config.get(key).and_then(Json::as_str).map(str::to_string);
     Ok(ModelFile {
+        keras_version: text("keras_version"),
+        backend: text("backend"),
         config,
-        keras_version,
         weights: None,
         assets: Assets::new(),
     })

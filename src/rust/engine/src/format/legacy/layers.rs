@@ -1,0 +1,330 @@
+//! Class names and config keys of layers, from Keras 1 and 2 to Keras 3.
+
+use serde_json::{json, Value as Json};
+
+use super::{entry_value, weights, Era, Object, SUBLAYERS};
+use crate::error::Result;
+
+/// Classes that are both a layer and an operation.
+pub(super) const SHARED_WITH_OPERATIONS: [&str; 9] = [
+    "Add",
+    "Subtract",
+    "Multiply",
+    "Maximum",
+    "Minimum",
+    "Concatenate",
+    "Dot",
+    "Softmax",
+    "Identity",
+];
+
+/// Keras 3's name of a class.
+fn modern_class(class: &str) -> &str {
+    match class {
+        "Convolution1D" | "AtrousConvolution1D" => "Conv1D",
+        "Convolution2D" | "AtrousConvolution2D" => "Conv2D",
+        "Convolution3D" => "Conv3D",
+        "SeparableConvolution1D" => "SeparableConv1D",
+        "SeparableConvolution2D" => "SeparableConv2D",
+        "DepthwiseConvolution2D" => "DepthwiseConv2D",
+        "Deconvolution2D" | "Deconv2D" | "Convolution2DTranspose" => "Conv2DTranspose",
+        "Deconvolution3D" | "Deconv3D" | "Convolution3DTranspose" => "Conv3DTranspose",
+        "TimeDistributedDense" => "Dense",
+        "CuDNNLSTM" | "UnifiedLSTM" => "LSTM",
+        "CuDNNGRU" | "UnifiedGRU" => "GRU",
+        "BatchNormalizationV1" | "BatchNormalizationV2" | "SyncBatchNormalization" => {
+            "BatchNormalization"
+        }
+        "ThresholdedReLU" => "ReLU",
+        other => other,
+    }
+}
+
+/// Old key, new key.
+const RENAMED: [(&str, &str); 17] = [
+    ("nb_filter", "filters"),
+    ("filter_length", "kernel_size"),
+    ("subsample", "strides"),
+    ("subsample_length", "strides"),
+    ("border_mode", "padding"),
+    ("dim_ordering", "data_format"),
+    ("atrous_rate", "dilation_rate"),
+    ("bias", "use_bias"),
+    ("pool_length", "pool_size"),
+    ("stride", "strides"),
+    ("length", "size"),
+    ("p", "rate"),
+    ("sigma", "stddev"),
+    ("inner_activation", "recurrent_activation"),
+    ("dropout_W", "dropout"),
+    ("dropout_U", "recurrent_dropout"),
+    ("input_dtype", "dtype"),
+];
+
+/// Keys of Keras 1 that matter in training only.
+const KERAS_1_TRAINING: [&str; 16] = [
+    "init",
+    "inner_init",
+    "forget_bias_init",
+    "beta_init",
+    "gamma_init",
+    "W_regularizer",
+    "U_regularizer",
+    "b_regularizer",
+    "W_constraint",
+    "U_constraint",
+    "b_constraint",
+    "consume_less",
+    "weights",
+    "depthwise_init",
+    "pointwise_init",
+    "activity_regularizer",
+];
+
+/// Keys of Keras 2 without meaning for predictions.
+const PASSED_OVER: [&str; 9] = [
+    "implementation",
+    "input_length",
+    "build_input_shape",
+    "batch_input_shape",
+    "input_spec",
+    "query_shape",
+    "key_shape",
+    "value_shape",
+    "fused",
+];
+
+/// A layer's class and config as Keras 3 has them.
+pub(super) fn convert(class: &str, mut c: Object, era: &Era) -> Result<(String, Object)> {
+    if class == "InputLayer" {
+        return Ok((class.to_string(), input_layer(c)));
+    }
+    if class == "Merge" {
+        if let Some(merged) = merge(&c) {
+            return Ok(merged);
+        }
+    }
+    let modern = modern_class(class).to_string();
+    if era.major < 2 {
+        from_keras_1(&modern, &mut c);
+    }
+    for key in PASSED_OVER {
+        c.remove(key);
+    }
+    for key in ["time_major", "softmax_robust_masking"] {
+        if c.get(key) == Some(&Json::Bool(false)) {
+            c.remove(key);
+        }
+    }
+    if let Some(Json::Array(axis)) = c.get("axis") {
+        if let [one] = axis.as_slice() {
+            let one = one.clone();
+            c.insert("axis".into(), one);
+        }
+    }
+    class_rules(class, &modern, &mut c, era);
+    for (key, value) in c.iter_mut() {
+        if key == "activation" || key.ends_with("_activation") {
+            old_hard_sigmoid(value);
+        }
+    }
+    if era.major < 2 && weights::KERAS_1_CLASSES.contains(&modern.as_str()) {
+        c.insert(weights::KERAS_1.into(), true.into());
+    }
+    if era.theano && weights::THEANO_CLASSES.contains(&modern.as_str()) {
+        c.insert(weights::THEANO.into(), true.into());
+    }
+    for key in SUBLAYERS {
+        if let Some(inner) = c.get_mut(key) {
+            *inner = entry_value(inner.take(), era)?;
+        }
+    }
+    if let Some(Json::Array(cells)) = c.get_mut("cells") {
+        for cell in cells {
+            *cell = entry_value(cell.take(), era)?;
+        }
+    }
+    Ok((modern, c))
+}
+
+fn input_layer(mut c: Object) -> Object {
+    for (old, new) in [
+        ("batch_input_shape", "batch_shape"),
+        ("input_dtype", "dtype"),
+    ] {
+        rename(&mut c, old, new);
+    }
+    c
+}
+
+fn rename(c: &mut Object, old: &str, new: &str) {
+    if let Some(value) = c.remove(old) {
+        if !c.contains_key(new) {
+            c.insert(new.to_string(), value);
+        }
+    }
+}
+
+fn from_keras_1(class: &str, c: &mut Object) {
+    for key in KERAS_1_TRAINING {
+        c.remove(key);
+    }
+    let sizes = |c: &mut Object, keys: &[&str]| {
+        let sizes: Vec<Json> = keys.iter().filter_map(|k| c.remove(*k)).collect();
+        if sizes.len() == keys.len() {
+            c.insert("kernel_size".into(), sizes.into());
+        }
+    };
+    sizes(c, &["nb_row", "nb_col"]);
+    sizes(c, &["kernel_dim1", "kernel_dim2", "kernel_dim3"]);
+    if class == "Embedding" {
+        c.remove("dropout");
+    } else {
+        c.remove("input_dim");
+        rename(c, "output_dim", "units");
+    }
+    for (old, new) in RENAMED {
+        rename(c, old, new);
+    }
+    match c.get("data_format").and_then(Json::as_str) {
+        Some("tf") => {
+            c.insert("data_format".into(), "channels_last".into());
+        }
+        Some("th") => {
+            c.insert("data_format".into(), "channels_first".into());
+        }
+        Some("default") => {
+            c.remove("data_format");
+        }
+        _ => {}
+    }
+    match class {
+        "Conv2DTranspose" => {
+            c.remove("output_shape");
+        }
+        "BatchNormalization" if c.get("mode") == Some(&json!(0)) => {
+            c.remove("mode");
+        }
+        "ZeroPadding1D" | "ZeroPadding2D" => {
+            let side = |p: &Json, k: &str| p.get(k).cloned().unwrap_or(json!(0));
+            let pair = |p: &Json, a: &str, b: &str| json!([side(p, a), side(p, b)]);
+            let new = match c.get("padding") {
+                Some(p @ Json::Object(_)) if class == "ZeroPadding1D" => {
+                    Some(pair(p, "left_pad", "right_pad"))
+                }
+                Some(p @ Json::Object(_)) => Some(json!([
+                    pair(p, "top_pad", "bottom_pad"),
+                    pair(p, "left_pad", "right_pad")
+                ])),
+                Some(Json::Array(p)) if p.len() == 4 => Some(json!([[p[0], p[1]], [p[2], p[3]]])),
+                _ => None,
+            };
+            if let Some(new) = new {
+                c.insert("padding".into(), new);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A merging layer of Keras 1, unless it computes with a function.
+fn merge(c: &Object) -> Option<(String, Object)> {
+    let class = match c.get("mode")?.as_str()? {
+        "sum" => "Add",
+        "mul" => "Multiply",
+        "ave" => "Average",
+        "max" => "Maximum",
+        "concat" => "Concatenate",
+        "dot" => "Dot",
+        _ => return None,
+    };
+    let mut new = Object::new();
+    if let Some(name) = c.get("name") {
+        new.insert("name".into(), name.clone());
+    }
+    match class {
+        "Concatenate" => {
+            let axis = c.get("concat_axis").cloned().unwrap_or(json!(-1));
+            new.insert("axis".into(), axis);
+        }
+        "Dot" => {
+            let axes = match c.get("dot_axes")? {
+                Json::Array(axes) => axes.iter().map(|a| a.get(0).unwrap_or(a).clone()).collect(),
+                one => one.clone(),
+            };
+            new.insert("axes".into(), axes);
+            new.insert("normalize".into(), false.into());
+        }
+        _ => {}
+    }
+    Some((class.to_string(), new))
+}
+
+/// What changed for single classes after Keras 1.
+fn class_rules(old: &str, class: &str, c: &mut Object, era: &Era) {
+    let default = |c: &mut Object, key: &str, value: Json| {
+        c.entry(key).or_insert(value);
+    };
+    let drop_if = |c: &mut Object, key: &str, value: Json| {
+        if c.get(key) == Some(&value) {
+            c.remove(key);
+        }
+    };
+    match class {
+        "LSTM" | "LSTMCell" | "GRU" | "GRUCell" | "ConvLSTM1D" | "ConvLSTM2D" | "ConvLSTM3D" => {
+            let cudnn = old.starts_with("CuDNN");
+            default(c, "activation", "tanh".into());
+            let gate = match !cudnn && era.before(2, 3) && !era.tensorflow {
+                true => "hard_sigmoid",
+                false if class.starts_with("Conv") => "hard_sigmoid",
+                false => "sigmoid",
+            };
+            default(c, "recurrent_activation", gate.into());
+            if class.starts_with("GRU") {
+                default(c, "reset_after", cudnn.into());
+            }
+            if cudnn {
+                c.insert(weights::CUDNN.into(), true.into());
+            }
+        }
+        "BatchNormalization" if c.get("renorm") != Some(&Json::Bool(true)) => {
+            for key in ["renorm", "renorm_clipping", "renorm_momentum"] {
+                c.remove(key);
+            }
+        }
+        "LeakyReLU" => rename(c, "alpha", "negative_slope"),
+        "ReLU" if old == "ThresholdedReLU" => rename(c, "theta", "threshold"),
+        "DepthwiseConv1D" | "DepthwiseConv2D" | "SeparableConv1D" | "SeparableConv2D"
+        | "Conv1DTranspose" | "Conv2DTranspose" | "Conv3DTranspose" => {
+            drop_if(c, "groups", json!(1));
+        }
+        _ => {}
+    }
+    if class.starts_with("Depthwise") || class.starts_with("Separable") {
+        // Left over from the convolution that the class derives from.
+        for key in [
+            "kernel_initializer",
+            "kernel_regularizer",
+            "kernel_constraint",
+        ] {
+            c.remove(key);
+        }
+    }
+}
+
+/// Before Keras 3, hard_sigmoid was another function.
+fn old_hard_sigmoid(value: &mut Json) {
+    const OLD: &str = "hard_sigmoid";
+    const NEW: &str = "hard_sigmoid_legacy";
+    match value {
+        Json::String(name) if name == OLD => *name = NEW.to_string(),
+        Json::Object(o) => {
+            for key in ["config", "activation"] {
+                if let Some(inner) = o.get_mut(key) {
+                    old_hard_sigmoid(inner);
+                }
+            }
+        }
+        _ => {}
+    }
+}

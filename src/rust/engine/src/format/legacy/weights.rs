@@ -1,0 +1,425 @@
+//! Weights that older Keras versions keep in another layout.
+//!
+//! [`super::modernize`] marks the layers concerned with a config key; whoever
+//! loads their weights passes them through [`relayout`] first, one layer (not
+//! wrapper, not model) at a time.
+
+use serde_json::{Map, Value as Json};
+
+use crate::error::{Error, Result};
+use crate::format::StoredWeight;
+use crate::tensor::{numel, show_shape, DType, Fact, Tensor};
+
+/// Marks an LSTM or GRU with the weights of its cuDNN twin.
+pub const CUDNN: &str = "cudnn_weights";
+/// Marks a layer with the weights of Keras 1.
+pub const KERAS_1: &str = "keras1_weights";
+/// Marks a convolution with the flipped kernels of Theano.
+pub const THEANO: &str = "theano_weights";
+
+/// Classes whose weights changed after Keras 1.
+pub(super) const KERAS_1_CLASSES: [&str; 7] = [
+    "Conv1D",
+    "Conv2D",
+    "Conv3D",
+    "Conv2DTranspose",
+    "LSTM",
+    "GRU",
+    "ConvLSTM2D",
+];
+
+/// Classes whose kernels Theano flips.
+pub(super) const THEANO_CLASSES: [&str; 5] = [
+    "Conv1D",
+    "Conv2D",
+    "Conv3D",
+    "Conv2DTranspose",
+    "ConvLSTM2D",
+];
+
+/// The weights of a layer in the layout of Keras 3, given its class and its
+/// config with the marks.
+///
+/// # Errors
+/// `BadWeight` where a weight has a shape that the older layout doesn't have.
+pub fn relayout(
+    class: &str,
+    config: &Map<String, Json>,
+    mut weights: Vec<StoredWeight>,
+) -> Result<Vec<StoredWeight>> {
+    let marked = |key: &str| config.get(key) == Some(&Json::Bool(true));
+    let layer = config.get("name").and_then(Json::as_str).unwrap_or(class);
+    if marked(KERAS_1) {
+        weights = from_keras_1(layer, class, config, weights)?;
+    }
+    if marked(THEANO) {
+        let kernels = if class == "ConvLSTM2D" { 2 } else { 1 };
+        for w in weights.iter_mut().take(kernels) {
+            w.tensor = flip_kernel(&w.tensor).into();
+        }
+    }
+    if marked(CUDNN) {
+        weights = from_cudnn(layer, class, weights)?;
+    }
+    Ok(weights)
+}
+
+fn from_cudnn(layer: &str, class: &str, weights: Vec<StoredWeight>) -> Result<Vec<StoredWeight>> {
+    let gates = if class == "GRU" { 3 } else { 4 };
+    let [mut kernel, mut recurrent, mut bias] = three(layer, weights)?;
+    let units = match *recurrent.tensor.shape() {
+        [u, n] if n == gates * u => u,
+        _ => return Err(bad(layer, &recurrent, "a matrix of (units, gates x units)")),
+    };
+    let inputs = match *kernel.tensor.shape() {
+        [i, n] if n == gates * units => i,
+        _ => return Err(bad(layer, &kernel, "a matrix of (inputs, gates x units)")),
+    };
+    if bias.tensor.shape() != [2 * gates * units] {
+        return Err(bad(layer, &bias, "a vector of 2 x gates x units"));
+    }
+    // Gate by gate, read row by row as (units, inputs) and transposed.
+    kernel.tensor = blocks(&kernel.tensor, gates, |i, j| {
+        let flat = j * inputs + i;
+        (flat / units, flat % units)
+    })
+    .into();
+    recurrent.tensor = blocks(&recurrent.tensor, gates, |i, j| (j, i)).into();
+    bias.tensor = match class {
+        "GRU" => bias.tensor.as_ref().clone().reshaped([2, gates * units]),
+        _ => add_halves(&bias.tensor).ok_or_else(|| bad(layer, &bias, "floating point"))?,
+    }
+    .into();
+    Ok(vec![kernel, recurrent, bias])
+}
+
+/// A matrix of column blocks, with element (i, j) of each block taken from
+/// where `from` says in the same block.
+fn blocks(t: &Tensor, count: usize, from: impl Fn(usize, usize) -> (usize, usize)) -> Tensor {
+    let (rows, columns) = (t.shape()[0], t.shape()[1]);
+    let width = columns / count;
+    let size = t.dtype().size();
+    let mut out = Tensor::zeros(t.fact().clone());
+    let source = t.bytes();
+    for (at, cell) in out.bytes_mut().chunks_exact_mut(size).enumerate() {
+        let (i, column) = (at / columns, at % columns);
+        let (block, j) = (column / width, column % width);
+        let (si, sj) = from(i, j);
+        debug_assert!(si < rows);
+        let start = (si * columns + block * width + sj) * size;
+        cell.copy_from_slice(&source[start..start + size]);
+    }
+    out
+}
+
+/// The sum of the two halves of a vector.
+fn add_halves(t: &Tensor) -> Option<Tensor> {
+    fn add<T: crate::tensor::Elem + std::ops::Add<Output = T>>(t: &Tensor) -> Tensor {
+        let (a, b) = t.as_slice::<T>().split_at(t.numel() / 2);
+        let sum: Vec<T> = a.iter().zip(b).map(|(&a, &b)| a + b).collect();
+        Tensor::from_slice([sum.len()], &sum)
+    }
+    match t.dtype() {
+        DType::F16 => Some(add::<half::f16>(t)),
+        DType::BF16 => Some(add::<half::bf16>(t)),
+        DType::F32 => Some(add::<f32>(t)),
+        DType::F64 => Some(add::<f64>(t)),
+        _ => None,
+    }
+}
+
+fn from_keras_1(
+    layer: &str,
+    class: &str,
+    config: &Map<String, Json>,
+    mut weights: Vec<StoredWeight>,
+) -> Result<Vec<StoredWeight>> {
+    let first = config.get("data_format").and_then(Json::as_str) == Some("channels_first");
+    match class {
+        "LSTM" if weights.len() == 12 => return gates(layer, weights, &[0, 2, 1, 3]),
+        "GRU" if weights.len() == 9 => return gates(layer, weights, &[0, 1, 2]),
+        "ConvLSTM2D" if weights.len() == 12 => {
+            weights = gates(layer, weights, &[0, 2, 1, 3])?;
+            if first {
+                permute_at(layer, &mut weights, 0, &[2, 3, 1, 0])?;
+                permute_at(layer, &mut weights, 1, &[2, 3, 1, 0])?;
+            }
+        }
+        // Keras 1 has (length, 1, in, out), Keras 1.1 (out, in, length, 1).
+        "Conv1D" => {
+            let length = config
+                .get("kernel_size")
+                .and_then(|k| k.as_u64().or_else(|| k.get(0).and_then(Json::as_u64)));
+            let filters = config.get("filters").and_then(Json::as_u64);
+            let Some(kernel) = weights.first_mut() else {
+                return Ok(weights);
+            };
+            let is = |d: usize, n: Option<u64>| Some(d as u64) == n;
+            kernel.tensor = match *kernel.tensor.shape() {
+                [l, 1, i, o] if is(l, length) && is(o, filters) => {
+                    kernel.tensor.as_ref().clone().reshaped([l, i, o])
+                }
+                [o, i, l, 1] if is(l, length) && is(o, filters) => {
+                    permute(&kernel.tensor, &[2, 3, 1, 0]).reshaped([l, i, o])
+                }
+                _ => return Err(bad(layer, kernel, "a kernel of Keras 1")),
+            }
+            .into();
+        }
+        "Conv2D" if first => permute_at(layer, &mut weights, 0, &[2, 3, 1, 0])?,
+        "Conv3D" if first => permute_at(layer, &mut weights, 0, &[2, 3, 4, 1, 0])?,
+        "Conv2DTranspose" if first => permute_at(layer, &mut weights, 0, &[2, 3, 0, 1])?,
+        "Conv2DTranspose" => permute_at(layer, &mut weights, 0, &[0, 1, 3, 2])?,
+        _ => {}
+    }
+    Ok(weights)
+}
+
+/// Keras 1 has a kernel, a recurrent kernel and a bias for each gate; `order`
+/// says which gate comes where now.
+fn gates(layer: &str, weights: Vec<StoredWeight>, order: &[usize]) -> Result<Vec<StoredWeight>> {
+    (0..3)
+        .map(|kind| {
+            let parts: Vec<&StoredWeight> = order.iter().map(|g| &weights[3 * g + kind]).collect();
+            let fact = parts[0].tensor.fact();
+            if let Some(other) = parts.iter().find(|p| p.tensor.fact() != fact) {
+                return Err(bad(layer, other, &fact.to_string()));
+            }
+            let mut shape = fact.shape.clone();
+            let Some(last) = shape.last_mut() else {
+                return Err(bad(layer, parts[0], "a matrix or a vector"));
+            };
+            let row = *last * fact.dtype.size();
+            *last *= parts.len();
+            let mut tensor = Tensor::zeros(Fact::new(fact.dtype, shape));
+            if row > 0 {
+                let rows = tensor.bytes_mut().chunks_exact_mut(row * parts.len());
+                for (r, out) in rows.enumerate() {
+                    for (part, out) in parts.iter().zip(out.chunks_exact_mut(row)) {
+                        out.copy_from_slice(&part.tensor.bytes()[r * row..(r + 1) * row]);
+                    }
+                }
+            }
+            Ok(StoredWeight {
+                name: parts[0].name.clone(),
+                tensor: tensor.into(),
+            })
+        })
+        .collect()
+}
+
+fn permute_at(layer: &str, weights: &mut [StoredWeight], at: usize, axes: &[usize]) -> Result<()> {
+    let Some(w) = weights.get_mut(at) else {
+        return Ok(());
+    };
+    if w.tensor.shape().len() != axes.len() {
+        return Err(bad(layer, w, &format!("of rank {}", axes.len())));
+    }
+    w.tensor = permute(&w.tensor, axes).into();
+    Ok(())
+}
+
+/// The tensor with its axes in another order.
+fn permute(t: &Tensor, axes: &[usize]) -> Tensor {
+    let shape: Vec<usize> = axes.iter().map(|&a| t.shape()[a]).collect();
+    let strides: Vec<usize> = axes.iter().map(|&a| numel(&t.shape()[a + 1..])).collect();
+    gather(t, &shape, |index| {
+        index.iter().zip(&strides).map(|(i, s)| i * s).sum()
+    })
+}
+
+/// A kernel with all its spatial axes reversed; the last two are channels.
+fn flip_kernel(t: &Tensor) -> Tensor {
+    let shape = t.shape().to_vec();
+    let spatial = shape.len().saturating_sub(2);
+    gather(t, &shape, |index| {
+        index.iter().enumerate().fold(0, |at, (axis, &i)| {
+            let i = if axis < spatial {
+                shape[axis] - 1 - i
+            } else {
+                i
+            };
+            at * shape[axis] + i
+        })
+    })
+}
+
+/// A tensor of another shape, each element taken from the flat place that `from` says.
+fn gather(t: &Tensor, shape: &[usize], from: impl Fn(&[usize]) -> usize) -> Tensor {
+    let size = t.dtype().size();
+    let mut out = Tensor::zeros(Fact::new(t.dtype(), shape));
+    let mut index = vec![0; shape.len()];
+    for cell in out.bytes_mut().chunks_exact_mut(size.max(1)) {
+        let start = from(&index) * size;
+        cell.copy_from_slice(&t.bytes()[start..start + size]);
+        for axis in (0..shape.len()).rev() {
+            index[axis] += 1;
+            if index[axis] < shape[axis] {
+                break;
+            }
+            index[axis] = 0;
+        }
+    }
+    out
+}
+
+fn three(layer: &str, weights: Vec<StoredWeight>) -> Result<[StoredWeight; 3]> {
+    let given = format!("{} weights", weights.len());
+    weights.try_into().map_err(|_| Error::BadWeight {
+        layer: layer.to_string(),
+        weight: "kernel, recurrent_kernel, bias".to_string(),
+        expected: "3 weights".to_string(),
+        given,
+    })
+}
+
+fn bad(layer: &str, weight: &StoredWeight, expected: &str) -> Error {
+    Error::BadWeight {
+        layer: layer.to_string(),
+        weight: weight.name.clone(),
+        expected: expected.to_string(),
+        given: format!(
+            "{} {}",
+            weight.tensor.dtype(),
+            show_shape(weight.tensor.shape())
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn ramp(shape: &[usize]) -> StoredWeight {
+        let values: Vec<f32> = (0..numel(shape)).map(|v| v as f32).collect();
+        StoredWeight {
+            name: "w".to_string(),
+            tensor: Tensor::from_slice(shape, &values).into(),
+        }
+    }
+
+    fn check(class: &str, config: Json, given: &[&[usize]], want: &[(&[usize], &[f64])]) {
+        let Json::Object(config) = config else {
+            panic!("no object");
+        };
+        let given = given.iter().map(|s| ramp(s)).collect();
+        let got = relayout(class, &config, given).expect(class);
+        assert_eq!(got.len(), want.len(), "{class}");
+        for (got, (shape, values)) in got.iter().zip(want) {
+            assert_eq!(got.tensor.shape(), *shape, "{class}");
+            assert_eq!(got.tensor.to_f64(), *values, "{class}");
+        }
+    }
+
+    /// Values from `_convert_rnn_weights` of Keras 2.
+    #[test]
+    fn cudnn_weights_are_turned() {
+        check(
+            "LSTM",
+            json!({"cudnn_weights": true}),
+            &[&[3, 8], &[2, 8], &[16]],
+            &[
+                (
+                    &[3, 8],
+                    &[
+                        0., 9., 2., 11., 4., 13., 6., 15., 1., 16., 3., 18., 5., 20., 7., 22., 8.,
+                        17., 10., 19., 12., 21., 14., 23.,
+                    ],
+                ),
+                (
+                    &[2, 8],
+                    &[
+                        0., 8., 2., 10., 4., 12., 6., 14., 1., 9., 3., 11., 5., 13., 7., 15.,
+                    ],
+                ),
+                (&[8], &[8., 10., 12., 14., 16., 18., 20., 22.]),
+            ],
+        );
+        check(
+            "GRU",
+            json!({"cudnn_weights": true}),
+            &[&[3, 6], &[2, 6], &[12]],
+            &[
+                (
+                    &[3, 6],
+                    &[
+                        0., 7., 2., 9., 4., 11., 1., 12., 3., 14., 5., 16., 6., 13., 8., 15., 10.,
+                        17.,
+                    ],
+                ),
+                (&[2, 6], &[0., 6., 2., 8., 4., 10., 1., 7., 3., 9., 5., 11.]),
+                (&[2, 6], &[0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11.]),
+            ],
+        );
+    }
+
+    #[test]
+    fn keras_1_weights_are_turned() {
+        let one = [1, 1];
+        let bias = [1];
+        let twelve: Vec<&[usize]> = (0..12)
+            .map(|i| if i % 3 == 2 { &bias[..] } else { &one[..] })
+            .collect();
+        check(
+            "LSTM",
+            json!({"keras1_weights": true}),
+            &twelve,
+            &[(&[1, 4], &[0.; 4]), (&[1, 4], &[0.; 4]), (&[4], &[0.; 4])],
+        );
+        check(
+            "Conv2D",
+            json!({"keras1_weights": true, "data_format": "channels_first"}),
+            &[&[2, 1, 1, 2]],
+            &[(&[1, 2, 1, 2], &[0., 2., 1., 3.])],
+        );
+        check(
+            "Conv1D",
+            json!({"keras1_weights": true, "kernel_size": 2, "filters": 3}),
+            &[&[3, 1, 2, 1]],
+            &[(&[2, 1, 3], &[0., 2., 4., 1., 3., 5.])],
+        );
+        check(
+            "Conv2D",
+            json!({"theano_weights": true}),
+            &[&[1, 3, 1, 2], &[2]],
+            &[
+                (&[1, 3, 1, 2], &[4., 5., 2., 3., 0., 1.]),
+                (&[2], &[0., 1.]),
+            ],
+        );
+    }
+
+    #[test]
+    fn gates_are_put_in_order() {
+        let weight = |v: f32| StoredWeight {
+            name: v.to_string(),
+            tensor: Tensor::from_slice([2, 1], &[v, v + 0.5]).into(),
+        };
+        let weights = (0..12).map(|i| weight(i as f32)).collect();
+        let Json::Object(config) = json!({"keras1_weights": true}) else {
+            panic!("no object");
+        };
+        let got = relayout("LSTM", &config, weights).expect("LSTM");
+        let want = [0., 6., 3., 9., 0.5, 6.5, 3.5, 9.5];
+        assert_eq!(got[0].tensor.to_f64(), want);
+        assert_eq!(got[0].tensor.shape(), [2, 4]);
+    }
+
+    #[test]
+    fn wrong_shapes_are_errors() {
+        let Json::Object(config) = json!({"name": "rnn", "cudnn_weights": true}) else {
+            panic!("no object");
+        };
+        for shapes in [
+            vec![vec![3, 8], vec![2, 8]],
+            vec![vec![3, 8], vec![2, 8], vec![8]],
+            vec![vec![3, 7], vec![2, 8], vec![16]],
+            vec![vec![3, 8], vec![8], vec![16]],
+        ] {
+            let weights = shapes.iter().map(|s| ramp(s)).collect();
+            let e = relayout("LSTM", &config, weights).expect_err("a shape");
+            assert_eq!(e.kind(), "bad_weight");
+        }
+    }
+}
