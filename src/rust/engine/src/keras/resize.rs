@@ -211,3 +211,53 @@ fn normalized(mut taps: Vec<(usize, f32)>) -> Vec<(usize, f32)> {
     taps.iter_mut().for_each(|t| t.1 *= inverse);
     taps
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Case {
+        to: usize,
+        how: Interpolation,
+        antialias: bool,
+        /// What `keras.ops.image.resize` gives.
+        expected: &'static [f32],
+    }
+
+    const ROW: [f32; 5] = [-3.0, -2.0, 1.0, 6.0, 13.0];
+
+    #[rustfmt::skip]
+    const CASES: &[Case] = &[
+        Case { to: 15, how: Interpolation::Bilinear, antialias: false, expected: &[
+            -3.0, -3.0, -2.6666665, -2.3333333, -2.0, -0.9999999, 2.38e-7, 1.0, 2.6666675, 4.333334, 6.0, 8.333334, 10.666669, 13.0, 13.0] },
+        Case { to: 15, how: Interpolation::Bicubic, antialias: false, expected: &[
+            -3.105206, -3.0, -2.8277881, -2.5353239, -2.0, -1.2230902, -0.22113705, 1.0, 2.4429257, 4.1128478, 6.0, 8.604349, 11.243602, 13.0, 13.736444] },
+        Case { to: 15, how: Interpolation::Lanczos(3), antialias: false, expected: &[
+            -3.030921, -3.0, -2.890703, -2.529191, -1.9999998, -1.2418325, -0.14452904, 1.0, 2.1158466, 3.6240425, 5.9999995, 8.922586, 11.437424, 13.0, 13.93136] },
+        Case { to: 15, how: Interpolation::Lanczos(5), antialias: false, expected: &[
+            -3.0267553, -3.0, -2.9834445, -2.7589798, -1.9999998, -0.74015570, 0.3763594, 1.0, 1.6064312, 3.14698, 5.9999995, 9.128237, 11.484558, 13.0, 13.985515] },
+        Case { to: 3, how: Interpolation::Nearest, antialias: false, expected: &[-3.0, 1.0, 13.0] },
+        Case { to: 3, how: Interpolation::Bilinear, antialias: false, expected: &[-2.6666667, 1.0, 10.666666] },
+        Case { to: 3, how: Interpolation::Bilinear, antialias: true, expected: &[-2.5714288, 1.4444445, 9.999999] },
+        Case { to: 3, how: Interpolation::Bicubic, antialias: false, expected: &[-2.8277881, 1.0, 11.243602] },
+        Case { to: 3, how: Interpolation::Bicubic, antialias: true, expected: &[-2.8307698, 1.1953483, 10.338462] },
+        Case { to: 3, how: Interpolation::Lanczos(3), antialias: false, expected: &[-2.8907027, 1.0, 11.437421] },
+        Case { to: 3, how: Interpolation::Lanczos(3), antialias: true, expected: &[-2.8967116, 0.99999964, 10.530499] },
+    ];
+
+    #[test]
+    fn weights_are_tensorflows() {
+        for c in CASES {
+            let rows = taps(ROW.len(), c.to, c.how, c.antialias);
+            let sum = |taps: &Vec<(usize, f32)>| taps.iter().map(|t| ROW[t.0] * t.1).sum();
+            let have: Vec<f32> = rows.iter().map(sum).collect();
+            let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-5 + 1e-5 * b.abs();
+            assert!(
+                have.len() == c.expected.len() && have.iter().zip(c.expected).all(close),
+                "{:?} to {}: {have:?}",
+                c.how,
+                c.to
+            );
+        }
+    }
+}

@@ -157,7 +157,7 @@ impl Equation {
         };
         let all = [&equation.input, &equation.kernel, &equation.output];
         let plain = |s: &&String| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphabetic());
-        all.iter().all(|s| plain(s)).then_some(equation)
+        all.iter().all(plain).then_some(equation)
     }
 
     /// Shapes of the kernel and of the output for an input's shape.
