@@ -1,8 +1,10 @@
 """Writes golden cases with real Keras. README.md tells the format."""
 
 import argparse
+import concurrent.futures
 import importlib
 import os
+import subprocess
 import sys
 import time
 
@@ -13,6 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 GROUPS = ["core", "activations", "conv", "pooling", "reshaping", "norm", "rnn", "attention", "merging", "masks", "ops", "graph", "formats"]
 FULL_ONLY = ["apps"]
+SLOWEST = ["rnn", "conv", "apps", "masks", "graph"]
 
 
 def main():
@@ -20,12 +23,15 @@ def main():
     parser.add_argument("--out", required=True, help="folder for the packs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--groups", help="comma-separated; all by default")
+    parser.add_argument("--jobs", type=int, default=1, help="how many groups at a time")
     parser.add_argument("--full", action="store_true", help="more random configurations, and keras.applications")
     args = parser.parse_args()
+    groups = args.groups.split(",") if args.groups else GROUPS + (FULL_ONLY if args.full else [])
+    if args.jobs > 1:
+        return in_processes(groups, args)
 
     import common
 
-    groups = args.groups.split(",") if args.groups else GROUPS + (FULL_ONLY if args.full else [])
     os.makedirs(args.out, exist_ok=True)
     total, bad = 0, []
     for group in groups:
@@ -40,6 +46,18 @@ def main():
         print(f"{group}: {written} cases, {len(dropped)} dropped, {len(failed)} failed, {size:.2f} MB, {time.time() - begin:.0f} s", flush=True)
     print(f"{total} cases, {len(bad)} failed", flush=True)
     return 1 if bad else 0
+
+
+def in_processes(groups, args):
+    """One process for each group, `args.jobs` at a time, the longest first."""
+
+    def run(group):
+        command = [sys.executable, os.path.abspath(__file__), "--out", args.out, "--seed", str(args.seed), "--groups", group]
+        return subprocess.run(command + ["--full"] * args.full).returncode
+
+    order = sorted(groups, key=lambda g: SLOWEST.index(g) if g in SLOWEST else len(SLOWEST))
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        return max(pool.map(run, order))
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ from common import chain
 from keras import layers as L
 
 SPATIAL = {1: (11,), 2: (7, 8), 3: (5, 6, 4)}
+# TensorFlow adds a bias along the wrong axis where the last dim is as long as the channels' one: it is not, here
+SPATIAL_FIRST = {1: (11,), 2: (7, 10), 3: (5, 6, 7)}
 
 
 def image(rank, channels=3, data_format="channels_last", spatial=None):
-    spatial = spatial or SPATIAL[rank]
+    spatial = spatial or (SPATIAL_FIRST if data_format == "channels_first" else SPATIAL)[rank]
     return (channels, *spatial) if data_format == "channels_first" else (*spatial, channels)
 
 
@@ -123,7 +125,7 @@ def cases(c):
         add(f"{n}_no_bias", cls, rank, dict(filters=2, kernel_size=3, use_bias=False, activation="relu"), spatial=small)
         add(f"{n}_none", cls, rank, dict(filters=2, kernel_size=3, strides=2, padding="same"), spatial=(None,) * rank, dims=small, jit=False)
     add("transpose2d_rectangle", L.Conv2DTranspose, 2, dict(filters=3, kernel_size=(3, 2), strides=(2, 1), padding="same"))
-    add("transpose2d_rectangle_output_padding", L.Conv2DTranspose, 2, dict(filters=3, kernel_size=(3, 4), strides=(2, 3), output_padding=(1, 0), padding="same"))
+    add("transpose2d_rectangle_output_padding", L.Conv2DTranspose, 2, dict(filters=3, kernel_size=(3, 4), strides=(2, 3), output_padding=(1, 1), padding="same"))
 
     for cls, rank in [(L.Conv1D, 1), (L.Conv2D, 2), (L.Conv3D, 3), (L.DepthwiseConv1D, 1), (L.DepthwiseConv2D, 2), (L.SeparableConv1D, 1),
                       (L.SeparableConv2D, 2), (L.Conv1DTranspose, 1), (L.Conv2DTranspose, 2), (L.Conv3DTranspose, 3)]:

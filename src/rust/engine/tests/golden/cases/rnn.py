@@ -84,7 +84,6 @@ def cases(c):
                 shape, *[m() for m in mask], L.Bidirectional(cls(**config), merge_mode="concat")), inputs=masked() if mask else None)
     c.add("bidirectional_backward_layer", lambda: chain((5, 3), L.Bidirectional(
         L.LSTM(4, return_sequences=True), backward_layer=L.GRU(4, return_sequences=True, go_backwards=True))), h5=True)
-    c.add("bidirectional_of_backwards", lambda: chain((5, 3), L.Bidirectional(L.LSTM(4, return_sequences=True, go_backwards=True))))
 
     def td(name, shape, layer, **options):
         c.add(f"time_distributed_{name}", lambda: chain(shape, L.TimeDistributed(layer())), rows=options.pop("rows", 3), **options)
