@@ -75,8 +75,7 @@ fn member(archive: &mut Archive, name: &str) -> Option<Vec<u8>> {
 fn names(archive: &Archive) -> Vec<String> {
     archive
         .file_names()
-        .filter_map(|n| n.strip_suffix("/meta.json"))
-        .map(String::from)
+        .filter_map(|n| Some(n.ok()?.strip_suffix("/meta.json")?.to_string()))
         .collect()
 }
 
@@ -185,7 +184,13 @@ fn predict(
             }
         }
     }
-    let sink = Results(outputs.into_iter().map(Tensor::zeros).map(Mutex::new).collect());
+    let sink = Results(
+        outputs
+            .into_iter()
+            .map(Tensor::zeros)
+            .map(Mutex::new)
+            .collect(),
+    );
     for start in (0..case.rows()).step_by(step) {
         let rows = start..(start + step).min(case.rows());
         model
@@ -242,7 +247,11 @@ fn position(mut index: usize, shape: &[usize]) -> Vec<usize> {
 
 fn all_close(have: &[Tensor], want: &[Tensor]) -> Result<(), String> {
     if have.len() != want.len() {
-        return Err(format!("{} outputs where Keras gives {}", have.len(), want.len()));
+        return Err(format!(
+            "{} outputs where Keras gives {}",
+            have.len(),
+            want.len()
+        ));
     }
     have.iter()
         .zip(want)
@@ -264,7 +273,10 @@ fn all_same(have: &[Tensor], want: &[Tensor]) -> Result<(), String> {
             .position(|(x, y)| x != y);
         if let Some(at) = at {
             let (x, y) = (a.to_f64()[at], b.to_f64()[at]);
-            return Err(format!("output {i} at {:?}: {x} and {y}", position(at, a.shape())));
+            return Err(format!(
+                "output {i} at {:?}: {x} and {y}",
+                position(at, a.shape())
+            ));
         }
     }
     Ok(())
@@ -284,11 +296,19 @@ fn check_structure(model: &Model, case: &Case) -> Result<(), String> {
     if inputs != wanted {
         return Err(format!("inputs {inputs:?} where Keras has {wanted:?}"));
     }
-    for (i, input) in case.meta["inputs"].as_array().into_iter().flatten().enumerate() {
+    for (i, input) in case.meta["inputs"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .enumerate()
+    {
         let path = input["path"].as_array().expect("a path");
         let found = path.iter().try_fold(model.input_nest(), step_into);
         if found != Some(&Nest::Leaf(i)) {
-            return Err(format!("input {i} is not at {path:?} of {:?}", model.input_nest()));
+            return Err(format!(
+                "input {i} is not at {path:?} of {:?}",
+                model.input_nest()
+            ));
         }
     }
     let facts: Vec<Option<Fact>> = case.inputs.iter().map(|t| Some(t.fact().clone())).collect();
@@ -307,7 +327,9 @@ fn check_structure(model: &Model, case: &Case) -> Result<(), String> {
 fn step_into<'a>(nest: &'a Nest<usize>, key: &Json) -> Option<&'a Nest<usize>> {
     match (nest, key) {
         (Nest::List(items), Json::Number(n)) => items.get(n.as_u64()? as usize),
-        (Nest::Dict(items), Json::String(k)) => items.iter().find(|(name, _)| name == k).map(|i| &i.1),
+        (Nest::Dict(items), Json::String(k)) => {
+            items.iter().find(|(name, _)| name == k).map(|i| &i.1)
+        }
         _ => None,
     }
 }
@@ -315,9 +337,13 @@ fn step_into<'a>(nest: &'a Nest<usize>, key: &Json) -> Option<&'a Nest<usize>> {
 fn same_nest(nest: &Nest<usize>, json: &Json) -> bool {
     match (nest, json) {
         (Nest::Leaf(i), Json::Number(n)) => n.as_u64() == Some(*i as u64),
-        (Nest::List(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_nest(a, b)),
+        (Nest::List(a), Json::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_nest(a, b))
+        }
         (Nest::Dict(a), Json::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(k, v)| b.get(k).is_some_and(|b| same_nest(v, b)))
+            a.len() == b.len()
+                && a.iter()
+                    .all(|(k, v)| b.get(k).is_some_and(|b| same_nest(v, b)))
         }
         _ => false,
     }
@@ -329,7 +355,9 @@ fn check(case: &Case) -> Vec<(&'static str, String)> {
         Ok(model) => model,
         Err(e) => return vec![("load", e.to_string())],
     };
-    let run = |batch_size: usize, step: usize, without: Passes| predict(&model, case, batch_size, step, without);
+    let run = |batch_size: usize, step: usize, without: Passes| {
+        predict(&model, case, batch_size, step, without)
+    };
     let (rows, batch) = (case.rows(), case.batch_size());
     set_threads(2);
     let outputs = match run(batch, rows, Passes::default()) {
@@ -345,11 +373,20 @@ fn check(case: &Case) -> Vec<(&'static str, String)> {
     note("values", all_close(&outputs, &case.outputs));
     note("structure", check_structure(&model, case));
     set_threads(1);
-    note("threads", run(batch, rows, Passes::default()).and_then(|o| all_same(&o, &outputs)));
+    note(
+        "threads",
+        run(batch, rows, Passes::default()).and_then(|o| all_same(&o, &outputs)),
+    );
     set_threads(2);
-    note("optimiser", run(batch, rows, Passes::ALL).and_then(|o| all_close(&o, &case.outputs)));
+    note(
+        "optimiser",
+        run(batch, rows, Passes::ALL).and_then(|o| all_close(&o, &case.outputs)),
+    );
     if case.meta["row_independent"].as_bool() == Some(true) {
-        note("rows", run(1, 1, Passes::default()).and_then(|o| all_same(&o, &outputs)));
+        note(
+            "rows",
+            run(1, 1, Passes::default()).and_then(|o| all_same(&o, &outputs)),
+        );
     }
     failed
 }
@@ -359,15 +396,21 @@ fn engine_answers_as_keras_does() {
     let filter = std::env::var("GOLDEN_FILTER").unwrap_or_default();
     let (mut passed, mut failed) = (0, 0);
     for path in packs() {
-        let group = path.file_stem().and_then(|s| s.to_str()).expect("a name").to_string();
+        let group = path
+            .file_stem()
+            .and_then(|s| s.to_str())
+            .expect("a name")
+            .to_string();
         let mut archive = open(&path);
         for name in names(&archive) {
             if !format!("{group}/{name}").contains(&filter) {
                 continue;
             }
             let case = read_case(&mut archive, &group, &name);
-            let problems = std::panic::catch_unwind(|| check(&case)).unwrap_or_else(|_| vec![("panic", String::new())]);
+            let problems = std::panic::catch_unwind(|| check(&case))
+                .unwrap_or_else(|_| vec![("panic", String::new())]);
             for (check, problem) in &problems {
+                let problem: String = problem.replace('\n', " ").chars().take(400).collect();
                 println!("{} [{check}]: {problem}", case.id);
             }
             match problems.is_empty() {
