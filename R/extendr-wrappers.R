@@ -1,5 +1,49 @@
 # Written by tools/document.R from the binding crate.
 
-#' The version of the engine.
+#' Loads a model from a file or folder.
 #' @noRd
-engine_version <- function() .Call(wrap__engine_version)
+engine_load <- function(path) .Call(wrap__engine_load, path)
+
+#' Loads a model from the bytes of a file, or from a handle's.
+#' @noRd
+engine_load_raw <- function(bytes, label) .Call(wrap__engine_load_raw, bytes, label)
+
+#' Whether a model's handle can be used as it is.
+#' @noRd
+engine_is_handle <- function(handle) .Call(wrap__engine_is_handle, handle)
+
+#' What R wants to know of a model before it predicts.
+#' @noRd
+engine_info <- function(handle) .Call(wrap__engine_info, handle)
+
+#' The number of missing values of a vector.
+#' @noRd
+engine_count_na <- function(x) .Call(wrap__engine_count_na, x)
+
+#' Allocates the arrays of a prediction: list(arrays, nest).
+#' @noRd
+engine_prepare <- function(handle, x, dims, n, batch, training) .Call(wrap__engine_prepare, handle, x, dims, n, batch, training)
+
+#' Predicts rows from..to (counted from 0) into the arrays.
+#' @noRd
+engine_run <- function(handle, x, dims, arrays, from, to, batch, training) .Call(wrap__engine_run, handle, x, dims, arrays, from, to, batch, training)
+
+#' Predicts all rows as one batch: list(arrays, nest).
+#' @noRd
+engine_batch <- function(handle, x, dims, n, training) .Call(wrap__engine_batch, handle, x, dims, n, training)
+
+#' Binds arrays along their first axis.
+#' @noRd
+engine_bind <- function(arrays) .Call(wrap__engine_bind, arrays)
+
+#' Rows from..to (counted from 0) of an array.
+#' @noRd
+engine_rows <- function(array, from, to) .Call(wrap__engine_rows, array, from, to)
+
+#' The layers and the counts of a model.
+#' @noRd
+engine_summary <- function(handle) .Call(wrap__engine_summary, handle)
+
+#' The shapes of a model's outputs, with NA for open sizes.
+#' @noRd
+engine_output_shapes <- function(handle) .Call(wrap__engine_output_shapes, handle)

@@ -1,5 +1,6 @@
 #' @keywords internal
 "_PACKAGE"
 
+#' @importFrom stats predict
 #' @useDynLib keraspredict, .registration = TRUE
 NULL

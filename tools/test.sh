@@ -23,8 +23,8 @@ if [ -z "$only" ]; then
   # Build problems are shown as they come; the tests' own lines are counted.
   cargo test --release --workspace 2>&1 | tee "$log" | grep -v -E '^(test .* \.\.\. ok|\s+Compiling .*)$'
   ran=${PIPESTATUS[0]}
-  p=$(sed -n 's/^test result: .* \([0-9]*\) passed.*/\1/p' "$log" | paste -sd+ - | bc)
-  f=$(sed -n 's/^test result: .* \([0-9]*\) failed.*/\1/p' "$log" | paste -sd+ - | bc)
+  p=$(sed -n 's/^test result: .* \([0-9]*\) passed.*/\1/p' "$log" | awk "{ n += \$1 } END { print n + 0 }")
+  f=$(sed -n 's/^test result: .* \([0-9]*\) failed.*/\1/p' "$log" | awk "{ n += \$1 } END { print n + 0 }")
   passed=$((passed + ${p:-0}))
   failed=$((failed + ${f:-0}))
   if [ "$ran" -ne 0 ] && [ "${f:-0}" -eq 0 ]; then failed=$((failed + 1)); fi

@@ -1,19 +1,339 @@
 //! The R side of keraspredict: R values in, R values out; no arithmetic.
 
+mod bind;
 mod failure;
+mod handle;
+mod layout;
+mod sink;
+mod source;
+
+use std::ops::Range;
+use std::path::Path;
 
 use extendr_api::prelude::*;
+use keraspredict_engine::nest::Nest;
+use keraspredict_engine::summary::{Dims, LayerRow};
+use keraspredict_engine::tensor::Fact;
+use keraspredict_engine::{Error, Model, Result, RunOptions};
 
 use failure::guard;
+use handle::model_of;
+use sink::{allocate, Outputs};
+use source::{Input, Inputs};
 
-/// The version of the engine.
+/// Loads a model from a file or folder.
 /// @noRd
 #[extendr]
-fn engine_version() -> Robj {
-    guard(|| Ok(env!("CARGO_PKG_VERSION").into_robj()))
+fn engine_load(path: &str) -> Robj {
+    guard(|| {
+        Ok(handle::new_handle(
+            Model::load(Path::new(path))?,
+            Some(path.into()),
+        ))
+    })
+}
+
+/// Loads a model from the bytes of a file, or from a handle's.
+/// @noRd
+#[extendr]
+fn engine_load_raw(bytes: Robj, label: &str) -> Robj {
+    guard(|| {
+        let bytes = bytes.as_raw_slice().unwrap_or(&[]).to_vec();
+        let model = Model::from_bytes(bytes, label)?;
+        Ok(handle::new_handle(model, None))
+    })
+}
+
+/// Whether a model's handle can be used as it is.
+/// @noRd
+#[extendr]
+fn engine_is_handle(handle: Robj) -> bool {
+    handle::is_handle(&handle)
+}
+
+/// What R wants to know of a model before it predicts.
+/// @noRd
+#[extendr]
+fn engine_info(handle: Robj) -> Robj {
+    guard(|| {
+        let model = model_of(&handle)?;
+        let inputs = model.inputs().iter().map(|input| {
+            list!(
+                name = input.name.as_str(),
+                shape = dims_with_na(&input.shape),
+                dtype = input.dtype.name(),
+                optional = input.optional
+            )
+        });
+        let inputs = List::from_values(inputs);
+        Ok(list!(
+            name = model.name(),
+            class = model.class(),
+            inputs = inputs,
+            input_nest = nest(model.input_nest()),
+            output_names = model.output_names()
+        )
+        .into())
+    })
+}
+
+/// The number of missing values of a vector.
+/// @noRd
+#[extendr]
+fn engine_count_na(x: Robj) -> f64 {
+    source::count_na(&x) as f64
+}
+
+/// Allocates the arrays of a prediction: list(arrays, nest).
+/// @noRd
+#[extendr]
+fn engine_prepare(handle: Robj, x: List, dims: List, n: f64, batch: f64, training: bool) -> Robj {
+    guard(|| {
+        let model = model_of(&handle)?;
+        let inputs = read_inputs(&model, &x, &dims, 0..0)?;
+        prepare(&model, &inputs, n as usize, batch as usize, training)
+    })
+}
+
+/// Predicts rows from..to (counted from 0) into the arrays.
+/// @noRd
+#[extendr]
+#[allow(clippy::too_many_arguments)]
+fn engine_run(
+    handle: Robj,
+    x: List,
+    dims: List,
+    arrays: List,
+    from: f64,
+    to: f64,
+    batch: f64,
+    training: bool,
+) -> Robj {
+    guard(|| {
+        let model = model_of(&handle)?;
+        let rows = from as usize..to as usize;
+        let inputs = read_inputs(&model, &x, &dims, rows.clone())?;
+        let arrays: Vec<Robj> = arrays.values().collect();
+        run(&model, &inputs, &arrays, rows, batch as usize, training)?;
+        Ok(().into())
+    })
+}
+
+/// Predicts all rows as one batch: list(arrays, nest).
+/// @noRd
+#[extendr]
+fn engine_batch(handle: Robj, x: List, dims: List, n: f64, training: bool) -> Robj {
+    guard(|| {
+        let model = model_of(&handle)?;
+        let n = n as usize;
+        let inputs = read_inputs(&model, &x, &dims, 0..n)?;
+        let prepared = prepare(&model, &inputs, n, n.max(1), training)?;
+        if n > 0 {
+            let arrays = prepared.dollar("arrays").ok().and_then(|a| a.as_list());
+            let arrays: Vec<Robj> = arrays.iter().flat_map(|a| a.values()).collect();
+            run(&model, &inputs, &arrays, 0..n, n, training)?;
+        }
+        Ok(prepared)
+    })
+}
+
+/// The layers and the counts of a model.
+/// @noRd
+#[extendr]
+fn engine_summary(handle: Robj) -> Robj {
+    guard(|| {
+        let model = model_of(&handle)?;
+        let params = model.params();
+        let bytes = params.trainable_bytes + params.frozen_bytes;
+        Ok(list!(
+            rows = layer_rows(&model.summary()),
+            counts = list!(
+                total = params.total() as f64,
+                trainable = params.trainable as f64,
+                total_bytes = bytes as f64,
+                trainable_bytes = params.trainable_bytes as f64
+            )
+        )
+        .into())
+    })
+}
+
+/// The shapes of a model's outputs, with NA for open sizes.
+/// @noRd
+#[extendr]
+fn engine_output_shapes(handle: Robj) -> Robj {
+    guard(|| {
+        let shapes = model_of(&handle)?.output_shapes()?;
+        Ok(List::from_values(shapes.iter().map(|s| dims_with_na(s))).into())
+    })
+}
+
+/// Binds arrays along their first axis.
+/// @noRd
+#[extendr]
+fn engine_bind(arrays: List) -> Robj {
+    guard(|| bind::bind(&arrays.values().collect::<Vec<_>>()))
+}
+
+/// Rows from..to (counted from 0) of an array.
+/// @noRd
+#[extendr]
+fn engine_rows(array: Robj, from: f64, to: f64) -> Robj {
+    guard(|| bind::rows(&array, from as usize..to as usize))
+}
+
+/// The inputs of one call from R; strings are read for the given rows.
+fn read_inputs(model: &Model, x: &List, dims: &List, rows: Range<usize>) -> Result<Inputs> {
+    let specs = model.inputs();
+    if x.len() != specs.len() || dims.len() != specs.len() {
+        return Err(Error::internal(
+            "not as many arrays as the model has inputs",
+        ));
+    }
+    let inputs = x.values().zip(dims.values()).zip(specs);
+    let inputs = inputs.map(|((x, dims), spec)| match x.is_null() {
+        true => Ok(None),
+        false => Input::new(&x, spec.dtype, &sizes(&dims), rows.clone()).map(Some),
+    });
+    Ok(Inputs(inputs.collect::<Result<_>>()?))
+}
+
+fn prepare(model: &Model, inputs: &Inputs, n: usize, batch: usize, training: bool) -> Result<Robj> {
+    let options = RunOptions {
+        training,
+        ..RunOptions::default()
+    };
+    let facts = inputs.facts();
+    // Without rows there is nothing to plan for: one row tells the other dims.
+    let rows = n.max(1);
+    let mut results = model.result_facts(&facts, rows, batch, &options)?;
+    if n == 0 {
+        for fact in &mut results {
+            match fact.shape.first_mut() {
+                Some(d) => *d = 0,
+                None => fact.shape = vec![0],
+            }
+        }
+    }
+    let first = facts
+        .into_iter()
+        .map(|f| f.map(|f| with_rows(f, rows.min(batch))));
+    let compiled = model.compile(&first.collect::<Vec<_>>(), &options)?;
+    let arrays = results.iter().map(|f| allocate(f.dtype, &f.shape));
+    let arrays = List::from_values(arrays.collect::<Result<Vec<_>>>()?);
+    Ok(list!(arrays = arrays, nest = nest(&compiled.output_nest)).into())
+}
+
+fn with_rows(mut fact: Fact, rows: usize) -> Fact {
+    if let Some(n) = fact.shape.first_mut() {
+        *n = rows;
+    }
+    fact
+}
+
+fn run(
+    model: &Model,
+    inputs: &Inputs,
+    arrays: &[Robj],
+    rows: Range<usize>,
+    batch: usize,
+    training: bool,
+) -> Result<()> {
+    let outputs = Outputs::new(arrays)?;
+    let options = RunOptions {
+        training,
+        ..RunOptions::default()
+    };
+    model.predict(inputs, &outputs, rows, batch, &options)?;
+    outputs.finish(arrays);
+    Ok(())
+}
+
+/// Sizes that R gives as numbers.
+fn sizes(x: &Robj) -> Vec<usize> {
+    if let Some(values) = x.as_integer_slice() {
+        values.iter().map(|&v| v.max(0) as usize).collect()
+    } else {
+        let values = x.as_real_slice().unwrap_or(&[]);
+        values.iter().map(|&v| v as usize).collect()
+    }
+}
+
+fn dims_with_na(shape: &[Option<usize>]) -> Robj {
+    let dims = shape.iter().map(|d| match d {
+        Some(d) => Rint::from(*d as i32),
+        None => Rint::na(),
+    });
+    dims.collect::<Integers>().into()
+}
+
+fn layer_rows(rows: &[LayerRow]) -> Robj {
+    let rows = rows.iter().map(|row| {
+        list!(
+            name = row.name.as_str(),
+            class = row.class.as_str(),
+            shape = row.output.as_ref().map_or("?".into(), show_shapes),
+            params = row.params.total() as f64,
+            trainable = row.trainable,
+            connected = row.connected_to.clone(),
+            layers = layer_rows(&row.children)
+        )
+    });
+    List::from_values(rows).into()
+}
+
+/// Shapes as Keras' summary shows them.
+fn show_shapes(shapes: &Nest<Dims>) -> String {
+    fn show(nest: &Nest<Dims>) -> String {
+        match nest {
+            Nest::Leaf(dims) => {
+                let dims = dims.iter();
+                let dims = dims.map(|d| d.map_or("None".to_string(), |d| d.to_string()));
+                format!("({})", dims.collect::<Vec<_>>().join(", "))
+            }
+            Nest::List(items) => {
+                let items: Vec<String> = items.iter().map(show).collect();
+                format!("[{}]", items.join(", "))
+            }
+            Nest::Dict(items) => {
+                let items = items.iter().map(|(k, v)| format!("{k}: {}", show(v)));
+                format!("{{{}}}", items.collect::<Vec<_>>().join(", "))
+            }
+            Nest::Null => "None".to_string(),
+        }
+    }
+    match shapes.flatten().as_slice() {
+        [one] => show(&Nest::Leaf((*one).clone())),
+        _ => show(shapes),
+    }
+}
+
+/// A nest as R sees it: numbers from 1 for the leaves, lists, named lists.
+fn nest(nest: &Nest<usize>) -> Robj {
+    match nest {
+        Nest::Leaf(i) => (*i as i32 + 1).into_robj(),
+        Nest::List(items) => List::from_values(items.iter().map(self::nest)).into(),
+        Nest::Dict(items) => {
+            let mut list = List::from_values(items.iter().map(|(_, item)| self::nest(item)));
+            let _ = list.set_names(items.iter().map(|(name, _)| name.as_str()));
+            list.into()
+        }
+        Nest::Null => ().into_robj(),
+    }
 }
 
 extendr_module! {
     mod keraspredict;
-    fn engine_version;
+    fn engine_load;
+    fn engine_load_raw;
+    fn engine_is_handle;
+    fn engine_info;
+    fn engine_count_na;
+    fn engine_prepare;
+    fn engine_run;
+    fn engine_batch;
+    fn engine_bind;
+    fn engine_rows;
+    fn engine_summary;
+    fn engine_output_shapes;
 }

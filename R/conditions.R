@@ -1,0 +1,246 @@
+# The gate for every error of the package.
+#
+# `abort()` raises a condition of class keraspredict_error_<kind>,
+# keraspredict_error. `message` states the problem in one sentence; `bullets`
+# (x: what is wrong, i: context) follow, one a line. Other arguments become
+# fields of the condition.
+abort <- function(kind, message, bullets = NULL, ..., parent = NULL) {
+  if (!is.null(parent)) {
+    bullets <- c(bullets, caused_by(parent))
+  }
+  text <- paste(c(message, format_bullets(bullets)), collapse = "\n")
+  stop(structure(
+    class = c(paste0("keraspredict_error_", kind), "keraspredict_error", "error", "condition"),
+    list(message = text, call = user_call(), ..., parent = parent)
+  ))
+}
+
+# The same for a warning.
+warn <- function(kind, message, bullets = NULL) {
+  text <- paste(c(message, format_bullets(bullets)), collapse = "\n")
+  warning(structure(
+    class = c(paste0("keraspredict_warning_", kind), "keraspredict_warning", "warning", "condition"),
+    list(message = text, call = user_call())
+  ))
+}
+
+format_bullets <- function(bullets) {
+  signs <- if (l10n_info()[["UTF-8"]]) c(x = "\u2716", i = "\u2139") else c(x = "x", i = "i")
+  names <- names(bullets)
+  if (is.null(names)) {
+    return(bullets)
+  }
+  marked <- names %in% names(signs)
+  bullets[marked] <- paste(signs[names[marked]], bullets[marked])
+  unname(bullets)
+}
+
+caused_by <- function(parent) {
+  call <- conditionCall(parent)
+  where <- if (is.call(call)) paste0(" in `", deparse(call[[1]], nlines = 1)[[1]], "()`")
+  c(paste0("Caused by error", where, ":"), paste("!", conditionMessage(parent)))
+}
+
+# The call of the innermost function of this package that a user called.
+user_call <- function() {
+  calls <- sys.calls()
+  for (i in rev(seq_along(calls))) {
+    name <- calls[[i]][[1]]
+    if (is.symbol(name)) {
+      short <- sub("\\.(keraspredict_model|keras\\.src\\.models\\.model\\.Model)$", "", as.character(name))
+      if (short %in% entry_points) {
+        call <- calls[[i]]
+        call[[1]] <- as.symbol(short)
+        return(call)
+      }
+    } else if (is.call(name) && identical(name[[1]], quote(`::`))) {
+      if (as.character(name[[3]]) %in% entry_points) {
+        return(calls[[i]])
+      }
+    }
+  }
+  NULL
+}
+
+entry_points <- c(
+  "load_model", "predict", "predict_on_batch", "summary", "print", "format",
+  "keraspredict_example", "Callback", "callback_lambda"
+)
+
+# The result of a call into the engine, or its error as a condition.
+checked <- function(result) {
+  if (inherits(result, "keraspredict_failure")) {
+    raise_failure(result)
+  }
+  result
+}
+
+# Words for the errors of the engine; those without an entry say it themselves.
+raise_failure <- function(failure) {
+  kind <- failure[["kind"]]
+  data <- failure[["data"]]
+  words <- engine_errors[[kind]]
+  told <- if (is.null(words)) list(message = sentence(failure[["message"]])) else words(data)
+  do.call(abort, c(list(kind = kind), told, data))
+}
+
+engine_errors <- list(
+  file_missing = function(data) {
+    list(
+      message = paste0("Can't find a model at '", data$path, "'."),
+      bullets = c(i = paste0("The working directory is '", getwd(), "'."))
+    )
+  },
+  not_a_model = function(data) {
+    list(message = paste0("'", data$path, "' is not a Keras model."), bullets = c(x = sentence(data$reason)))
+  },
+  damaged_file = function(data) {
+    list(
+      message = paste0("'", data$path, "' is damaged."),
+      bullets = c(x = sentence(data$reason), i = "Was it copied or downloaded completely?")
+    )
+  },
+  unknown_format = function(data) {
+    list(
+      message = paste0("'", data$path, "' is of a kind that can't be read."),
+      bullets = c(x = sentence(data$reason))
+    )
+  },
+  unsupported_layers = function(data) {
+    lines <- function(text) strsplit(text, "\n", fixed = TRUE)[[1]]
+    names <- lines(data$layers)
+    list(
+      message = paste0(
+        "Can't run ", if (length(names) == 1) "a layer" else paste(length(names), "layers"),
+        " of this model."
+      ),
+      bullets = stats::setNames(
+        paste0("`", names, "` (", lines(data$classes), "): ", lines(data$hints)),
+        rep("x", length(names))
+      )
+    )
+  },
+  index = function(data) {
+    list(
+      message = paste0("`x` has an index that layer `", data$layer, "` has no row for."),
+      bullets = c(
+        x = paste0("The index is ", data$index, "."),
+        i = paste0("The layer has rows 0 to ", as.numeric(data$size) - 1, ".")
+      )
+    )
+  }
+)
+
+# A text as a sentence: capital first letter (but not of a name), full stop.
+sentence <- function(text) {
+  if (!grepl("^[`'\"]", text)) {
+    text <- paste0(toupper(substring(text, 1, 1)), substring(text, 2))
+  }
+  if (grepl("[.!?]$", text)) text else paste0(text, ".")
+}
+
+# Up to five items of a list, in backticks.
+enumerate <- function(items, quote = "`") {
+  shown <- paste0(quote, utils::head(items, 5), quote)
+  if (length(items) > 5) {
+    shown <- c(shown, paste(length(items) - 5, "more"))
+  }
+  if (length(shown) < 2) {
+    return(paste(shown))
+  }
+  paste(paste(shown[-length(shown)], collapse = ", "), "and", shown[length(shown)])
+}
+
+# A shape as a Keras user knows it, with NA for a size that is open.
+show_shape <- function(shape) {
+  paste0("(", paste(ifelse(is.na(shape), "NA", format_count(shape)), collapse = ", "), ")")
+}
+
+format_count <- function(n) {
+  format(n, scientific = FALSE, trim = TRUE)
+}
+
+# What a value is, in words.
+describe <- function(x) {
+  if (is.null(x)) {
+    return("NULL")
+  }
+  if (is.data.frame(x)) {
+    return("a data frame")
+  }
+  if (is.function(x)) {
+    return("a function")
+  }
+  if (is.object(x)) {
+    return(paste0("an object of class <", class(x)[[1]], ">"))
+  }
+  kind <- switch(typeof(x),
+    double = "numeric", closure = "function", environment = "environment",
+    list = "list", typeof(x)
+  )
+  if (kind == "list") {
+    return("a list")
+  }
+  article <- if (grepl("^[aeiou]", kind)) "an" else "a"
+  shape <- dim(x)
+  what <- if (is.null(shape)) "vector" else if (length(shape) == 2) "matrix" else "array"
+  if (!is.atomic(x)) {
+    return(paste(article, kind))
+  }
+  paste(article, kind, what)
+}
+
+# Argument checks.
+
+check_count <- function(x, arg) {
+  if (is.null(x)) {
+    return(NULL)
+  }
+  ok <- is.numeric(x) && length(x) == 1 && !is.na(x) && x >= 1 && x == round(x) && is.finite(x)
+  if (!ok) {
+    abort(
+      "bad_argument", paste0("`", arg, "` must be NULL or a whole number of at least 1, not ", show_value(x), "."),
+      arg = arg
+    )
+  }
+  as.numeric(x)
+}
+
+check_flag <- function(x, arg) {
+  if (!(is.logical(x) && length(x) == 1 && !is.na(x))) {
+    abort("bad_argument", paste0("`", arg, "` must be TRUE or FALSE, not ", show_value(x), "."), arg = arg)
+  }
+  x
+}
+
+check_dots_empty <- function(...) {
+  if (...length() == 0) {
+    return(invisible())
+  }
+  names <- ...names()
+  if (is.null(names)) {
+    names <- rep("", ...length())
+  }
+  named <- names[nzchar(names) & !is.na(names)]
+  abort(
+    "unknown_argument",
+    if (length(named)) {
+      paste0("Unknown argument", if (length(named) > 1) "s", ": ", enumerate(named), ".")
+    } else {
+      paste("There are", ...length(), "arguments too many.")
+    },
+    c(i = "Arguments after `x` are batch_size, verbose, steps and callbacks, by name."),
+    arguments = named
+  )
+}
+
+# A value short enough for a message.
+show_value <- function(x) {
+  if (is.null(x)) {
+    return("NULL")
+  }
+  if (is.atomic(x) && length(x) == 1 && !is.object(x)) {
+    return(deparse(x))
+  }
+  describe(x)
+}

@@ -1,0 +1,227 @@
+#' Load a model that Keras saved
+#'
+#' Reads a whole model, saved by Keras from Python or from R, into the native
+#' engine. The kind of file is found from its content, not from its name.
+#'
+#' @param model The model: the path of a `.keras` file (or of the folder it was
+#'   unzipped to), or of an `.h5` or `.hdf5` file; a raw vector with the bytes of
+#'   such a file; or a live model of the package keras3.
+#' @param custom_objects `NULL`, or a named list as in keras3. Layers are run by
+#'   the engine and not by R or Python code: a model with layers of your own is
+#'   refused, with the names of these layers.
+#' @param compile Accepted as in keras3. Nothing is compiled: the engine
+#'   predicts and doesn't train.
+#' @param safe_mode Accepted as in keras3. No code that a file holds is ever
+#'   run.
+#' @returns A model: a function of class `keraspredict_model`. See
+#'   [`predict()`][predict.keraspredict_model] for predictions in batches and
+#'   [call_model] for the model as a function.
+#'
+#' A model can be saved with [saveRDS()] and sent to workers of parallel back
+#' ends, like any other R object.
+#' @section Errors:
+#' Errors are conditions of class `keraspredict_error`, and of one of:
+#' * `keraspredict_error_file_missing`: there is no such file.
+#' * `keraspredict_error_not_a_model`: the file is something else.
+#' * `keraspredict_error_damaged_file`: the file is incomplete or inconsistent.
+#' * `keraspredict_error_unknown_format`: a kind, or a version, that isn't known.
+#' * `keraspredict_error_unsupported_layers`: the model has layers that can't be
+#'   run; all of them are listed.
+#' * `keraspredict_error_unknown_config_key`: a layer has an option that isn't
+#'   known, and the predictions could be wrong without it.
+#' @export
+#' @examples
+#' model <- load_model(keraspredict_example("iris"))
+#' model
+#' predict(model, as.matrix(iris[1:3, 1:4]), verbose = 0)
+load_model <- function(model, custom_objects = NULL, compile = TRUE, safe_mode = TRUE) {
+  if (missing(model)) {
+    abort("bad_argument", "`model` is missing: it must be the path of a model file.", arg = "model")
+  }
+  ok <- is.null(custom_objects) || (is.list(custom_objects) && (
+    length(custom_objects) == 0 || !is.null(names(custom_objects))))
+  if (!ok && !is.function(custom_objects)) {
+    abort(
+      "bad_argument",
+      paste0("`custom_objects` must be NULL or a named list, not ", describe(custom_objects), "."),
+      arg = "custom_objects"
+    )
+  }
+  check_flag(compile, "compile")
+  check_flag(safe_mode, "safe_mode")
+  new_model(load_handle(model))
+}
+
+load_handle <- function(model) {
+  if (is.raw(model)) {
+    return(checked(engine_load_raw(model, "the raw vector")))
+  }
+  if (inherits(model, "keraspredict_model")) {
+    return(model_handle(environment(model)))
+  }
+  if (is_python(model) && inherits(model, "keras.src.models.model.Model")) {
+    file <- tempfile(fileext = ".keras")
+    on.exit(unlink(file))
+    model$save(file)
+    return(checked(engine_load(file)))
+  }
+  if (!(is.character(model) && length(model) == 1 && !is.na(model) && nzchar(model))) {
+    abort(
+      "bad_argument",
+      paste0("`model` must be the path of a model file, not ", show_value(model), "."),
+      arg = "model"
+    )
+  }
+  checked(engine_load(enc2utf8(path.expand(model))))
+}
+
+# A model is a function whose environment holds:
+# * handle: the engine's model; it becomes bytes when R saves it.
+# * info: what the R side needs to know of it.
+# * stop_predicting: as in Keras, set by callbacks.
+new_model <- function(handle) {
+  self <- new.env(parent = topenv())
+  self$self <- self
+  self$handle <- handle
+  info <- checked(engine_info(handle))
+  for (i in seq_along(info$inputs)) {
+    info$inputs[[i]]$float <- grepl("float", info$inputs[[i]]$dtype)
+  }
+  self$info <- info
+  self$stop_predicting <- FALSE
+  model <- function(x, training = NULL, mask = NULL) {
+    call_model(self, x, training, mask)
+  }
+  environment(model) <- self
+  class(model) <- model_class(self$info$class)
+  model
+}
+
+model_class <- function(keras_class) {
+  kind <- switch(keras_class,
+    Sequential = "keras.src.models.sequential.Sequential",
+    "keras.src.models.functional.Functional"
+  )
+  c("keraspredict_model", kind, "keras.src.models.model.Model", "function")
+}
+
+# The engine's handle, made anew where R has saved it as plain bytes.
+model_handle <- function(self) {
+  if (!engine_is_handle(self$handle)) {
+    self$handle <- checked(engine_load_raw(self$handle, "the saved model"))
+  }
+  self$handle
+}
+
+#' The parts of a model
+#'
+#' `model$name` reads one of:
+#'
+#' * `name`: the model's name.
+#' * `layers`: a list of its layers, each with `name`, `class_name`,
+#'   `output_shape`, `params` and, for nested models, `layers`.
+#' * `input_names`, `output_names`: names of inputs and outputs.
+#' * `input_shape`, `output_shape`: their shapes, with `NA` for open sizes (a
+#'   list where there are several).
+#' * `input_dtype`: the type of the inputs.
+#' * `count_params()`: the number of weights.
+#' * `summary()`: prints the table of layers.
+#' * `predict()`, `predict_on_batch()`: as the functions of these names.
+#' * `stop_predicting`: can be set to `TRUE` by a callback, which ends the
+#'   prediction after the batch.
+#'
+#' @param x A model.
+#' @param name,value What is read or set.
+#' @returns The part; for `$<-`, the model.
+#' @name model-parts
+#' @keywords internal
+NULL
+
+#' @rdname model-parts
+#' @export
+`$.keraspredict_model` <- function(x, name) {
+  self <- environment(x)
+  part <- model_parts[[name]]
+  if (is.null(part)) {
+    abort(
+      "unknown_part", paste0("A model has no part `", name, "`."),
+      c(i = paste0("It has ", paste(names(model_parts), collapse = ", "), ".")),
+      part = name
+    )
+  }
+  part(self, x)
+}
+
+#' @rdname model-parts
+#' @export
+`[[.keraspredict_model` <- function(x, name) {
+  `$.keraspredict_model`(x, name)
+}
+
+#' @rdname model-parts
+#' @export
+`$<-.keraspredict_model` <- function(x, name, value) {
+  if (!identical(name, "stop_predicting")) {
+    abort("unknown_part", paste0("Can't set `", name, "` of a model."), part = name)
+  }
+  assign("stop_predicting", check_flag(value, "stop_predicting"), envir = environment(x))
+  x
+}
+
+#' @rawNamespace S3method(utils::.DollarNames, keraspredict_model)
+.DollarNames.keraspredict_model <- function(x, pattern = "") {
+  grep(pattern, names(model_parts), value = TRUE)
+}
+
+one_or_list <- function(x) {
+  if (length(x) == 1) x[[1]] else x
+}
+
+model_parts <- list(
+  name = function(self, model) self$info$name,
+  layers = function(self, model) layer_list(model_rows(self)),
+  input_names = function(self, model) vapply(self$info$inputs, `[[`, "", "name"),
+  output_names = function(self, model) self$info$output_names,
+  input_shape = function(self, model) one_or_list(lapply(self$info$inputs, `[[`, "shape")),
+  output_shape = function(self, model) one_or_list(checked(engine_output_shapes(model_handle(self)))),
+  input_dtype = function(self, model) one_or_list(lapply(self$info$inputs, `[[`, "dtype")),
+  count_params = function(self, model) {
+    function() model_counts(self)[["total"]]
+  },
+  summary = function(self, model) function(...) summary(model, ...),
+  predict = function(self, model) function(x, ...) predict(model, x, ...),
+  predict_on_batch = function(self, model) function(x) predict_on_batch(model, x),
+  stop_predicting = function(self, model) self$stop_predicting
+)
+
+#' Model files that come with the package
+#'
+#' Three small models, trained with Keras on real data, for examples and tests.
+#'
+#' @param name The name of a model, such as `"iris"`, or of a file. `NULL` lists
+#'   the files.
+#' @returns The path of the file, for [load_model()]; with `NULL`, the names of
+#'   all files.
+#' @export
+#' @examples
+#' keraspredict_example()
+#' load_model(keraspredict_example("iris"))
+keraspredict_example <- function(name = NULL) {
+  dir <- system.file("extdata", package = "keraspredict")
+  files <- list.files(dir)
+  if (is.null(name)) {
+    return(files)
+  }
+  if (!(is.character(name) && length(name) == 1 && !is.na(name))) {
+    abort("bad_argument", paste0("`name` must be NULL or a name, not ", show_value(name), "."), arg = "name")
+  }
+  file <- intersect(c(name, paste0(name, c(".keras", ".h5"))), files)
+  if (length(file) == 0) {
+    abort(
+      "bad_argument", paste0("There is no example '", name, "'."),
+      c(i = paste0("There are ", enumerate(files, "'"), ".")),
+      arg = "name"
+    )
+  }
+  file.path(dir, file[[1]])
+}

@@ -1,0 +1,70 @@
+"""Hands arrays that live in Python to R: as bytes in R's order of memory."""
+
+import numpy as np
+
+
+def _array(x):
+    if hasattr(x, "detach"):  # torch
+        x = x.detach().cpu()
+        if str(x.dtype) == "torch.bfloat16":
+            x = x.float()
+    if hasattr(x, "to_tensor") and hasattr(x, "row_lengths"):  # ragged
+        x = x.to_tensor()
+    if type(x).__name__ == "SparseTensor" and hasattr(x, "dense_shape"):
+        import tensorflow as tf
+
+        x = tf.sparse.to_dense(x)
+    if hasattr(x, "numpy"):
+        x = x.numpy()
+    return np.asarray(x)
+
+
+def export(x):
+    """A dict of kind (f, i, b or s), shape and data, column-major."""
+    a = _array(x)
+    shape = [int(d) for d in a.shape]
+    if a.dtype.kind in "OSU":
+        data = [
+            s.decode("utf-8", "replace") if isinstance(s, bytes) else str(s)
+            for s in a.ravel(order="F").tolist()
+        ]
+        return {"kind": "s", "shape": shape, "data": data}
+    if a.dtype.kind == "b":
+        kind, dtype = "b", np.int32
+    elif a.dtype.kind in "iu" and a.dtype.itemsize <= 2 or a.dtype == np.int32:
+        kind, dtype = "i", np.int32
+    elif a.dtype.kind in "iuf" or a.dtype.name == "bfloat16":
+        kind, dtype = "f", np.float64
+    else:
+        raise TypeError(f"an array of {a.dtype} has no counterpart in R")
+    a = a.astype(dtype)
+    return {"kind": kind, "shape": shape, "data": bytearray(a.tobytes(order="F"))}
+
+
+def _exports(x):
+    if isinstance(x, dict):
+        return {str(k): _exports(v) for k, v in x.items()}
+    if isinstance(x, (list, tuple)):
+        return [_exports(v) for v in x]
+    return export(x)
+
+
+class batches:
+    """Iterates over a dataset; `take()` gives the x of the next batch, or None."""
+
+    def __init__(self, dataset):
+        if hasattr(dataset, "num_batches") and hasattr(dataset, "__getitem__"):
+            n = dataset.num_batches
+            indices = range(n) if n is not None else iter(int, 1)
+            self._batches = (dataset[i] for i in indices)
+        else:
+            self._batches = iter(dataset)
+
+    def take(self):
+        try:
+            batch = next(self._batches)
+        except StopIteration:
+            return None
+        if isinstance(batch, tuple) and 1 <= len(batch) <= 3:
+            batch = batch[0]
+        return _exports(batch)

@@ -1,0 +1,162 @@
+//! Model outputs in R's memory.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+use extendr_api::prelude::*;
+use extendr_ffi::{
+    cetype_t, Rf_allocVector, Rf_mkCharLenCE, INTEGER, LOGICAL, REAL, SET_STRING_ELT, SEXPTYPE,
+};
+use half::{bf16, f16};
+use keraspredict_engine::tensor::{DType, View};
+use keraspredict_engine::{Error, Result, Sink};
+
+use crate::layout::{scatter, Columns};
+
+/// Allocates the R array of an output: doubles, integers, logicals or strings,
+/// with its dims (none for a number).
+pub fn allocate(dtype: DType, shape: &[usize]) -> Result<Robj> {
+    let kind = match dtype {
+        DType::Bool => SEXPTYPE::LGLSXP,
+        DType::I8 | DType::I16 | DType::I32 | DType::U8 | DType::U16 => SEXPTYPE::INTSXP,
+        DType::Str => SEXPTYPE::STRSXP,
+        _ => SEXPTYPE::REALSXP,
+    };
+    let n = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+    let too_long = || Error::internal("an output is longer than R's vectors can be");
+    let n = n
+        .and_then(|n| isize::try_from(n).ok())
+        .ok_or_else(too_long)?;
+    // SAFETY: main thread; Robj protects the vector.
+    let mut array = unsafe { Robj::from_sexp(Rf_allocVector(kind, n)) };
+    if !shape.is_empty() {
+        let dim = shape.iter().map(|&d| i32::try_from(d));
+        let dim: std::result::Result<Vec<i32>, _> = dim.collect();
+        let dim = dim.map_err(|_| too_long())?;
+        let set = array.set_attrib("dim", dim);
+        set.map_err(|e| Error::internal(e.to_string()))?;
+    }
+    Ok(array)
+}
+
+enum Array {
+    Dbl(Columns<f64>),
+    Int(Columns<i32>),
+    /// Strings are made by R, on its own thread: they wait here.
+    Str(Mutex<Vec<Strings>>),
+}
+
+/// The strings of some rows, row-major.
+struct Strings {
+    first: usize,
+    rows: usize,
+    values: Vec<Arc<str>>,
+}
+
+struct Output {
+    shape: Vec<usize>,
+    array: Array,
+}
+
+/// The R arrays that a call fills.
+pub struct Outputs(Vec<Output>);
+
+impl Outputs {
+    /// # Errors
+    /// If an array is not one that `allocate` makes.
+    pub fn new(arrays: &[Robj]) -> Result<Outputs> {
+        let outputs = arrays.iter().map(|array| {
+            let shape = match array.dim() {
+                Some(dim) => dim.iter().map(|d| d.0 as usize).collect(),
+                None => vec![],
+            };
+            // SAFETY: main thread; the type is checked before the pointer is taken.
+            let array = unsafe {
+                match array.rtype() {
+                    Rtype::Doubles => Array::Dbl(Columns(REAL(array.get()))),
+                    Rtype::Integers => Array::Int(Columns(INTEGER(array.get()))),
+                    Rtype::Logicals => Array::Int(Columns(LOGICAL(array.get()))),
+                    Rtype::Strings => Array::Str(Mutex::new(vec![])),
+                    _ => return Err(Error::internal("an output is no array")),
+                }
+            };
+            Ok(Output { shape, array })
+        });
+        Ok(Outputs(outputs.collect::<Result<_>>()?))
+    }
+
+    /// Writes the strings that have come into their R arrays.
+    pub fn finish(self, arrays: &[Robj]) {
+        for (output, array) in self.0.into_iter().zip(arrays) {
+            let Array::Str(strings) = output.array else {
+                continue;
+            };
+            for strings in strings.into_inner().unwrap_or_default() {
+                // Where each element of the rows is, in column-major order.
+                let mut order: Vec<usize> = vec![0; strings.values.len()];
+                let numbers: Vec<usize> = (0..order.len()).collect();
+                let shape = [&[strings.rows], output.shape.get(1..).unwrap_or(&[])].concat();
+                // SAFETY: `order` has this shape, and only this thread uses it.
+                unsafe {
+                    let to = Columns(order.as_mut_ptr());
+                    scatter(&numbers, &shape, 0..strings.rows, &to, |v| v);
+                }
+                let height = output.shape.first().copied().unwrap_or(1);
+                for (k, &from) in order.iter().enumerate() {
+                    let i = strings.first + k % strings.rows + k / strings.rows * height;
+                    let text = strings.values[from].as_bytes();
+                    // SAFETY: main thread; the vector protects the new string at once.
+                    unsafe {
+                        let s = Rf_mkCharLenCE(
+                            text.as_ptr() as *const std::os::raw::c_char,
+                            text.len() as i32,
+                            cetype_t::CE_UTF8,
+                        );
+                        SET_STRING_ELT(array.get(), i as isize, s);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Sink for Outputs {
+    fn put(&self, output: usize, rows: Range<usize>, src: View) {
+        let Output { shape, array } = &self.0[output];
+        let scalar = [1];
+        let shape = if shape.is_empty() { &scalar[..] } else { shape };
+        // SAFETY: the arrays were allocated with these shapes, and the engine
+        // gives each row to one thread.
+        match array {
+            Array::Dbl(to) => unsafe {
+                match src.dtype {
+                    DType::F64 => scatter(src.as_slice::<f64>(), shape, rows, to, |v| v),
+                    DType::F16 => scatter(src.as_slice::<f16>(), shape, rows, to, |v| v.to_f64()),
+                    DType::BF16 => scatter(src.as_slice::<bf16>(), shape, rows, to, |v| v.to_f64()),
+                    DType::U32 => scatter(src.as_slice::<u32>(), shape, rows, to, |v| v as f64),
+                    DType::U64 => scatter(src.as_slice::<u64>(), shape, rows, to, |v| v as f64),
+                    DType::I64 => scatter(src.as_slice::<i64>(), shape, rows, to, |v| v as f64),
+                    _ => scatter(src.as_slice::<f32>(), shape, rows, to, |v| v as f64),
+                }
+            },
+            Array::Int(to) => unsafe {
+                match src.dtype {
+                    DType::I8 => scatter(src.as_slice::<i8>(), shape, rows, to, |v| v as i32),
+                    DType::I16 => scatter(src.as_slice::<i16>(), shape, rows, to, |v| v as i32),
+                    DType::U16 => scatter(src.as_slice::<u16>(), shape, rows, to, |v| v as i32),
+                    DType::I32 => scatter(src.as_slice::<i32>(), shape, rows, to, |v| v),
+                    _ => scatter(src.as_slice::<u8>(), shape, rows, to, |v| v as i32),
+                }
+            },
+            Array::Str(waiting) => {
+                if let Ok(mut waiting) = waiting.lock() {
+                    waiting.push(Strings {
+                        first: rows.start,
+                        rows: rows.len(),
+                        values: src.strings().to_vec(),
+                    });
+                }
+            }
+        }
+    }
+}

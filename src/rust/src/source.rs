@@ -1,0 +1,361 @@
+//! Model inputs in R's memory: column-major vectors, data frames and sparse
+//! matrices, read row by row without a copy of the whole.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use extendr_api::prelude::*;
+use extendr_ffi::{
+    R_NaString, Rf_xlength, INTEGER, LOGICAL, REAL, SEXP, SEXPTYPE, STRING_ELT, TYPEOF,
+};
+use half::{bf16, f16};
+use keraspredict_engine::tensor::{numel, DType, Fact, ViewMut};
+use keraspredict_engine::{Error, Result, Source};
+
+use crate::layout::gather;
+
+// R strings are opaque here.
+#[allow(improper_ctypes)]
+extern "C" {
+    /// R's own UTF-8 text of a string; it lives until the call from R ends.
+    fn Rf_translateCharUTF8(x: SEXP) -> *const std::os::raw::c_char;
+}
+
+/// A vector of R's; R keeps it alive while a call runs.
+#[derive(Copy, Clone)]
+enum Vector {
+    Dbl(*const f64, usize),
+    Int(*const i32, usize),
+}
+
+// SAFETY: the memory is only read, and R does not run while the engine's threads do.
+unsafe impl Send for Vector {}
+unsafe impl Sync for Vector {}
+
+impl Vector {
+    fn new(x: &Robj) -> Option<Vector> {
+        // SAFETY: main thread; the type is checked before the pointer is taken.
+        unsafe {
+            let sexp = x.get();
+            let n = Rf_xlength(sexp) as usize;
+            match TYPEOF(sexp) {
+                SEXPTYPE::REALSXP => Some(Vector::Dbl(REAL(sexp), n)),
+                SEXPTYPE::INTSXP => Some(Vector::Int(INTEGER(sexp), n)),
+                SEXPTYPE::LGLSXP => Some(Vector::Int(LOGICAL(sexp), n)),
+                _ => None,
+            }
+        }
+    }
+
+    fn len(self) -> usize {
+        match self {
+            Vector::Dbl(_, n) | Vector::Int(_, n) => n,
+        }
+    }
+}
+
+/// SAFETY: `p` must be valid for `n` elements for as long as the result is used.
+unsafe fn slice<'a, T>(p: *const T, n: usize) -> &'a [T] {
+    if n == 0 {
+        &[]
+    } else {
+        std::slice::from_raw_parts(p, n)
+    }
+}
+
+enum Data {
+    /// An array, column-major.
+    Array(Vector),
+    /// The columns of a data frame.
+    Columns(Vec<Vector>),
+    Sparse(Sparse),
+    /// Strings of some rows, row-major: R's strings are read on its own thread.
+    Strings {
+        first: usize,
+        values: Vec<Arc<str>>,
+    },
+}
+
+/// One input: where its elements are, and the shape and dtype the model sees.
+pub struct Input {
+    fact: Fact,
+    data: Data,
+}
+
+impl Input {
+    /// An input from what R passes: a vector, a data frame's columns or the
+    /// slots of a sparse matrix, with the shape the model sees. Strings are
+    /// read for the given rows.
+    ///
+    /// # Errors
+    /// If the elements don't fill the shape or are of a type the input can't hold.
+    pub fn new(x: &Robj, dtype: DType, shape: &[usize], rows: Range<usize>) -> Result<Input> {
+        let fact = Fact::new(dtype, shape);
+        let bad = |given: &str| Error::BadInput {
+            input: "x".into(),
+            expected: fact.to_string(),
+            given: given.into(),
+        };
+        let data = if let Some(list) = x.as_list() {
+            let inherits_sparse = list.inherits("keraspredict_sparse");
+            let parts: Vec<Robj> = list.values().collect();
+            if inherits_sparse {
+                let sparse = Sparse::new(&parts, shape);
+                Data::Sparse(sparse.ok_or_else(|| bad("an invalid sparse matrix"))?)
+            } else {
+                let columns: Option<Vec<Vector>> = parts.iter().map(Vector::new).collect();
+                let columns = columns.ok_or_else(|| bad("columns that are not numeric"))?;
+                if shape.len() != 2
+                    || columns.len() != shape[1]
+                    || columns.iter().any(|c| c.len() != shape[0])
+                {
+                    return Err(bad("columns of other lengths"));
+                }
+                Data::Columns(columns)
+            }
+        } else if let Some(vector) = Vector::new(x) {
+            if vector.len() != fact.numel() {
+                return Err(bad(&format!("{} elements", vector.len())));
+            }
+            Data::Array(vector)
+        } else if x.is_string() {
+            if x.len() != fact.numel() {
+                return Err(bad(&format!("{} elements", x.len())));
+            }
+            Data::Strings {
+                first: rows.start,
+                values: strings(x, shape, rows),
+            }
+        } else {
+            return Err(bad("a vector of another type"));
+        };
+        if (dtype == DType::Str) != matches!(data, Data::Strings { .. }) {
+            return Err(bad("a vector of another type"));
+        }
+        Ok(Input { fact, data })
+    }
+
+    fn fill(&self, rows: Range<usize>, mut dst: ViewMut) {
+        match dst.dtype {
+            DType::F32 => self.write(rows, dst.as_mut::<f32>(), |v| v as f32, |v| v as f32),
+            DType::F64 => self.write(rows, dst.as_mut::<f64>(), |v| v, f64::from),
+            DType::F16 => self.write(
+                rows,
+                dst.as_mut::<f16>(),
+                |v| f16::from_f32(v as f32),
+                |v| f16::from_f32(v as f32),
+            ),
+            DType::BF16 => self.write(
+                rows,
+                dst.as_mut::<bf16>(),
+                |v| bf16::from_f32(v as f32),
+                |v| bf16::from_f32(v as f32),
+            ),
+            DType::Bool => self.write(
+                rows,
+                dst.as_mut::<u8>(),
+                |v| (v != 0.0) as u8,
+                |v| (v != 0) as u8,
+            ),
+            // Integers are truncated towards zero; what doesn't fit wraps around.
+            DType::U8 => self.write(rows, dst.as_mut::<u8>(), |v| v as i64 as u8, |v| v as u8),
+            DType::U16 => self.write(rows, dst.as_mut::<u16>(), |v| v as i64 as u16, |v| v as u16),
+            DType::U32 => self.write(rows, dst.as_mut::<u32>(), |v| v as i64 as u32, |v| v as u32),
+            DType::U64 => self.write(rows, dst.as_mut::<u64>(), |v| v as u64, |v| v as u64),
+            DType::I8 => self.write(rows, dst.as_mut::<i8>(), |v| v as i64 as i8, |v| v as i8),
+            DType::I16 => self.write(rows, dst.as_mut::<i16>(), |v| v as i64 as i16, |v| v as i16),
+            DType::I32 => self.write(rows, dst.as_mut::<i32>(), |v| v as i64 as i32, |v| v),
+            DType::I64 => self.write(rows, dst.as_mut::<i64>(), |v| v as i64, i64::from),
+            DType::Str => {
+                if let Data::Strings { first, values } = &self.data {
+                    let width = numel(&self.fact.shape[1..]);
+                    let from = (rows.start - first) * width;
+                    let n = rows.len() * width;
+                    dst.strings().clone_from_slice(&values[from..from + n]);
+                }
+            }
+        }
+    }
+
+    fn write<D: Copy>(
+        &self,
+        rows: Range<usize>,
+        dst: &mut [D],
+        from_f64: impl Fn(f64) -> D + Copy,
+        from_i32: impl Fn(i32) -> D + Copy,
+    ) {
+        let width = numel(&self.fact.shape[1..]);
+        match &self.data {
+            // SAFETY: `Input::new` has checked the lengths; R keeps the vectors alive.
+            Data::Array(Vector::Dbl(p, n)) => gather(
+                unsafe { slice(*p, *n) },
+                &self.fact.shape,
+                rows,
+                dst,
+                from_f64,
+            ),
+            Data::Array(Vector::Int(p, n)) => gather(
+                unsafe { slice(*p, *n) },
+                &self.fact.shape,
+                rows,
+                dst,
+                from_i32,
+            ),
+            Data::Columns(columns) => {
+                for (j, column) in columns.iter().enumerate() {
+                    let cells = dst[j..].iter_mut().step_by(width);
+                    match *column {
+                        Vector::Dbl(p, n) => {
+                            let values = &unsafe { slice(p, n) }[rows.clone()];
+                            cells.zip(values).for_each(|(d, &v)| *d = from_f64(v));
+                        }
+                        Vector::Int(p, n) => {
+                            let values = &unsafe { slice(p, n) }[rows.clone()];
+                            cells.zip(values).for_each(|(d, &v)| *d = from_i32(v));
+                        }
+                    }
+                }
+            }
+            Data::Sparse(sparse) => {
+                dst.fill(from_i32(0));
+                for j in 0..width {
+                    sparse.column(j, &rows, |row, value| {
+                        dst[(row - rows.start) * width + j] = match value {
+                            Cell::Dbl(v) => from_f64(v),
+                            Cell::Int(v) => from_i32(v),
+                        };
+                    });
+                }
+            }
+            Data::Strings { .. } => {}
+        }
+    }
+}
+
+enum Cell {
+    Dbl(f64),
+    Int(i32),
+}
+
+/// A compressed sparse column matrix, with the row indices of each column sorted.
+struct Sparse {
+    starts: &'static [i32],
+    rows: &'static [i32],
+    values: Option<Vector>,
+}
+
+impl Sparse {
+    /// # Errors
+    /// If the slots contradict each other.
+    fn new(parts: &[Robj], shape: &[usize]) -> Option<Sparse> {
+        let [starts, rows, values] = parts else {
+            return None;
+        };
+        let (Vector::Int(p, np), Vector::Int(i, ni)) = (Vector::new(starts)?, Vector::new(rows)?)
+        else {
+            return None;
+        };
+        let values = Vector::new(values);
+        // SAFETY: R keeps the slots alive while the call runs, and the value
+        // does not outlive the call.
+        let (starts, rows) = unsafe { (slice::<'static>(p, np), slice::<'static>(i, ni)) };
+        let sound = shape.len() == 2
+            && np == shape[1] + 1
+            && starts[0] == 0
+            && starts.windows(2).all(|w| w[0] <= w[1])
+            && starts[np - 1] as usize == ni
+            && rows.iter().all(|&r| r >= 0 && (r as usize) < shape[0])
+            && values.is_none_or(|v| v.len() == ni);
+        sound.then_some(Sparse {
+            starts,
+            rows,
+            values,
+        })
+    }
+
+    fn column(&self, j: usize, rows: &Range<usize>, mut put: impl FnMut(usize, Cell)) {
+        let (from, to) = (self.starts[j] as usize, self.starts[j + 1] as usize);
+        let first = from + self.rows[from..to].partition_point(|&r| (r as usize) < rows.start);
+        for k in first..to {
+            let row = self.rows[k] as usize;
+            if row >= rows.end {
+                break;
+            }
+            let cell = match self.values {
+                // SAFETY: `new` has checked that there are as many values as rows.
+                Some(Vector::Dbl(p, _)) => Cell::Dbl(unsafe { *p.add(k) }),
+                Some(Vector::Int(p, _)) => Cell::Int(unsafe { *p.add(k) }),
+                // Pattern matrices hold TRUE.
+                None => Cell::Int(1),
+            };
+            put(row, cell);
+        }
+    }
+}
+
+/// Strings of some rows, row-major, as UTF-8.
+fn strings(x: &Robj, shape: &[usize], rows: Range<usize>) -> Vec<Arc<str>> {
+    let n = shape[0];
+    let width = numel(&shape[1..]);
+    let mut index = vec![0usize; width];
+    let all: Vec<usize> = (0..width).collect();
+    gather(&all, &[&[1], &shape[1..]].concat(), 0..1, &mut index, |v| v);
+    let mut out = Vec::with_capacity(rows.len() * width);
+    for row in rows {
+        for column in &index {
+            // SAFETY: main thread, inside the vector; R's translation buffer is
+            // copied before the next call.
+            let text = unsafe {
+                let s = STRING_ELT(x.get(), (row + column * n) as isize);
+                std::ffi::CStr::from_ptr(Rf_translateCharUTF8(s)).to_string_lossy()
+            };
+            out.push(Arc::from(text.as_ref()));
+        }
+    }
+    out
+}
+
+/// How many elements of an integer, logical or character vector are NA (NaN
+/// counts in doubles); 0 for other types.
+pub fn count_na(x: &Robj) -> usize {
+    // SAFETY: main thread; the type is checked before the pointer is taken.
+    unsafe {
+        let sexp = x.get();
+        let n = Rf_xlength(sexp) as usize;
+        match TYPEOF(sexp) {
+            SEXPTYPE::INTSXP => count(slice(INTEGER(sexp), n), |v| v == i32::MIN),
+            SEXPTYPE::LGLSXP => count(slice(LOGICAL(sexp), n), |v| v == i32::MIN),
+            SEXPTYPE::REALSXP => count(slice(REAL(sexp), n), f64::is_nan),
+            SEXPTYPE::STRSXP => (0..n)
+                .filter(|&i| STRING_ELT(sexp, i as isize) == R_NaString)
+                .count(),
+            _ => 0,
+        }
+    }
+}
+
+fn count<T: Copy>(values: &[T], is_na: impl Fn(T) -> bool) -> usize {
+    values.iter().map(|&v| is_na(v) as usize).sum()
+}
+
+/// All inputs of a call; `None` for an optional one that is left out.
+pub struct Inputs(pub Vec<Option<Input>>);
+
+impl Inputs {
+    pub fn facts(&self) -> Vec<Option<Fact>> {
+        let fact = |input: &Option<Input>| Some(input.as_ref()?.fact.clone());
+        self.0.iter().map(fact).collect()
+    }
+}
+
+impl Source for Inputs {
+    fn fact(&self, input: usize) -> Option<Fact> {
+        Some(self.0[input].as_ref()?.fact.clone())
+    }
+
+    fn fill(&self, input: usize, rows: Range<usize>, dst: ViewMut) {
+        if let Some(input) = &self.0[input] {
+            input.fill(rows, dst)
+        }
+    }
+}
