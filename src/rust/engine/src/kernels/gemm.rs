@@ -43,6 +43,14 @@ impl<T> Shared<T> {
     pub fn get(self) -> *mut T {
         self.0
     }
+
+    /// A part of what it points to.
+    ///
+    /// # Safety
+    /// The part exists, outlives the reference, and no other task touches it.
+    pub unsafe fn part<'a>(self, range: Range<usize>) -> &'a mut [T] {
+        std::slice::from_raw_parts_mut(self.0.add(range.start), range.len())
+    }
 }
 
 /// Lengths of a product.
@@ -216,7 +224,7 @@ impl Epilogue {
         }
         let part = |first: usize, len: usize| {
             // SAFETY: inside of the output, and this task's own.
-            let block = unsafe { std::slice::from_raw_parts_mut(out.get().add(first), len) };
+            let block = unsafe { out.part(first..first + len) };
             self.apply(block, first, width, ins);
         };
         if cols.len() == width {

@@ -16,6 +16,7 @@ mod gemm;
 mod matmul;
 mod pool;
 mod reduce;
+mod rnn;
 mod simd;
 #[cfg(test)]
 mod testing;
@@ -125,6 +126,7 @@ pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
         }
         Op::Conv(..) => conv::prepare(req),
         Op::DepthwiseConv(..) => depthwise::prepare(req),
+        Op::Rnn(_) => rnn::prepare(req),
         Op::Pool(_) => pool::prepare(req),
         Op::Reduce { .. } => reduce::prepare(req),
         Op::MatMul { .. } => matmul::prepare(req),
