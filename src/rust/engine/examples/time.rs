@@ -25,8 +25,14 @@ impl Source for MadeUp {
             (seed >> 8) as f32 / (1u32 << 24) as f32
         };
         match dst.dtype {
-            DType::F32 => dst.as_mut::<f32>().iter_mut().for_each(|v| *v = next() * 2.0 - 1.0),
-            DType::I32 => dst.as_mut::<i32>().iter_mut().for_each(|v| *v = (next() * 8.0) as i32),
+            DType::F32 => dst
+                .as_mut::<f32>()
+                .iter_mut()
+                .for_each(|v| *v = next() * 2.0 - 1.0),
+            DType::I32 => dst
+                .as_mut::<i32>()
+                .iter_mut()
+                .for_each(|v| *v = (next() * 8.0) as i32),
             _ => {}
         }
     }
@@ -40,7 +46,8 @@ impl Sink for Forget {
 
 fn main() -> Result<(), Error> {
     let args: Vec<String> = std::env::args().collect();
-    let number = |i: usize, default: usize| args.get(i).and_then(|a| a.parse().ok()).unwrap_or(default);
+    let number =
+        |i: usize, default: usize| args.get(i).and_then(|a| a.parse().ok()).unwrap_or(default);
     let (rows, batch, threads, runs) = (number(2, 32), number(3, 32), number(4, 0), number(5, 5));
     pool::set_threads(threads);
     let start = Instant::now();
@@ -71,13 +78,22 @@ fn main() -> Result<(), Error> {
         .collect();
     let start = Instant::now();
     let compiled = model.compile(&inputs, &options)?;
-    println!("plan {:.1} ms, arena {} kB", start.elapsed().as_secs_f64() * 1e3, compiled.plan.arena / 16);
+    println!(
+        "plan {:.1} ms, arena {} kB",
+        start.elapsed().as_secs_f64() * 1e3,
+        compiled.plan.arena / 16
+    );
     let mut state = State::default();
     state.fit(&compiled.plan);
     let mut by_name: BTreeMap<&str, (u64, usize)> = BTreeMap::new();
     let mut slowest = vec![];
     compiled.plan.run(&mut state, Par::Serial)?;
-    for (step, nanos) in compiled.plan.steps.iter().zip(compiled.plan.profile(&mut state, Par::Serial)?) {
+    for (step, nanos) in compiled
+        .plan
+        .steps
+        .iter()
+        .zip(compiled.plan.profile(&mut state, Par::Serial)?)
+    {
         let entry = by_name.entry(&step.name).or_default();
         entry.0 += nanos;
         entry.1 += 1;
@@ -89,7 +105,13 @@ fn main() -> Result<(), Error> {
     slowest.sort_by_key(|s| std::cmp::Reverse(s.0));
     for (nanos, step) in slowest.iter().take(15) {
         let ins: Vec<String> = step.ins.iter().map(|s| s.fact.to_string()).collect();
-        println!("{:>10.3} ms {} {} {}", *nanos as f64 / 1e6, step.name, step.path, ins.join(", "));
+        println!(
+            "{:>10.3} ms {} {} {}",
+            *nanos as f64 / 1e6,
+            step.name,
+            step.path,
+            ins.join(", ")
+        );
     }
     Ok(())
 }

@@ -115,6 +115,8 @@ impl Layer for EinsumDense {
             )));
         };
         let kernel = cx.weight(me, "kernel", &kernel)?;
+        let dtype = cx.dtype(kernel);
+        let x = cx.cast(x, dtype)?;
         let mut y = cx.einsum(&equation.text, x, kernel)?;
         if cx.shape(y) != output {
             return Err(cx.error(format!(

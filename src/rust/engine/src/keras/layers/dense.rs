@@ -26,7 +26,9 @@ impl Layer for Dense {
         let x = cx.one(call)?;
         let features = cx.dim(x.value, -1)?;
         let kernel = cx.weight(me, "kernel", &[features, self.units])?;
-        let mut y = cx.dense(x.value, kernel)?;
+        let dtype = cx.dtype(kernel);
+        let value = cx.cast(x.value, dtype)?;
+        let mut y = cx.dense(value, kernel)?;
         if self.use_bias {
             let bias = cx.weight(me, "bias", &[self.units])?;
             y = cx.add(y, bias)?;

@@ -119,8 +119,15 @@ fn fold(cx: &mut Cx, op: Binary, xs: &[T]) -> Result<ValueId> {
 
 fn average_of(cx: &mut Cx, xs: &[T]) -> Result<ValueId> {
     let mut sum = fold(cx, Binary::Add, xs)?;
-    if !cx.dtype(sum).is_float() {
-        sum = cx.cast(sum, DType::F32)?;
+    let dtype = cx.dtype(sum);
+    if !dtype.is_float() {
+        // Python's division of a TensorFlow tensor.
+        let wide = if dtype.size() > 2 {
+            DType::F64
+        } else {
+            DType::F32
+        };
+        sum = cx.cast(sum, wide)?;
     }
     cx.div_s(sum, xs.len() as f64)
 }
