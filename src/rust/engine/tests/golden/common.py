@@ -334,7 +334,7 @@ def write_case(pack, group, case, seed):
         case.weights(model, rng)
     arrays = make_inputs(case, model, rng)
     structure = run(model, case, arrays)
-    outputs = [np.asarray(o) for o in keras.tree.flatten(structure)]
+    outputs = [np.ascontiguousarray(o) if np.ndim(o) else np.asarray(o) for o in keras.tree.flatten(structure)]
     if case.check:
         case.check(model, arrays, outputs)
     written = []
@@ -348,7 +348,7 @@ def write_case(pack, group, case, seed):
             "name": name,
             "group": group,
             "keras_version": keras.__version__,
-            "inputs": [{"name": t.name, "path": p} for t, p in zip(model.inputs, input_paths(model), strict=True)],
+            "inputs": [{"name": t._keras_history.operation.name, "path": p} for t, p in zip(model.inputs, input_paths(model), strict=True)],
             "rows": case.rows,
             "batch_size": case.batch_size,
             "nest": nest_of(structure),
