@@ -216,3 +216,165 @@ fn a_stored_member_is_checked() {
         "'file' is damaged: its member 'model.weights.h5' fails its checksum"
     );
 }
+
+fn same_tensor(a: &Tensor, b: &Tensor) -> bool {
+    a.fact() == b.fact() && a.bytes() == b.bytes() && a.strings() == b.strings()
+}
+
+fn same_weights(a: &[format::StoredWeight], b: &[format::StoredWeight]) -> bool {
+    a.len() == b.len()
+        && a.iter()
+            .zip(b)
+            .all(|(a, b)| a.name == b.name && same_tensor(&a.tensor, &b.tensor))
+}
+
+fn same_tree(a: &WeightTree, b: &WeightTree) -> bool {
+    same_weights(&a.vars, &b.vars)
+        && a.children.len() == b.children.len()
+        && a.children
+            .iter()
+            .zip(&b.children)
+            .all(|(a, b)| a.0 == b.0 && same_tree(a.1, b.1))
+}
+
+fn same_file(a: &ModelFile, b: &ModelFile) -> bool {
+    a.config == b.config
+        && a.keras_version == b.keras_version
+        && a.backend == b.backend
+        && a.assets == b.assets
+        && match (&a.weights, &b.weights) {
+            (None, None) => true,
+            (Some(Weights::Tree(a)), Some(Weights::Tree(b))) => same_tree(a, b),
+            (Some(Weights::Legacy(a)), Some(Weights::Legacy(b))) => {
+                a.len() == b.len()
+                    && a.iter()
+                        .zip(b)
+                        .all(|(a, b)| a.0 == b.0 && same_weights(&a.1, &b.1))
+            }
+            _ => false,
+        }
+}
+
+/// Models whose weights have every dtype, both layouts, and assets.
+fn models() -> Vec<ModelFile> {
+    let mut all: Vec<ModelFile> = ["small.keras", "small.h5", "small.json"].map(read).into();
+    let mut odd = read("small.json");
+    odd.weights = format::read_weights(&fixture("dtypes.weights.h5")).ok();
+    odd.assets
+        .insert("a/vocabulary.txt".to_string(), (*b"one\ntwo").into());
+    odd.assets.insert("empty".to_string(), (*b"").into());
+    odd.config["x"] = "Infinity \u{e9} \0".into();
+    all.push(odd);
+    all
+}
+
+#[test]
+fn the_native_container_keeps_everything() {
+    for file in models() {
+        let bytes = format::native::write(&file);
+        let again = format::read_bytes(bytes.clone(), "model").expect("native");
+        assert!(same_file(&file, &again), "{:?}", file.config["config"]);
+        assert_eq!(format::native::write(&again), bytes);
+        assert_eq!(
+            file.weights.is_some(),
+            format::read_weights_bytes(bytes, "model").is_ok()
+        );
+    }
+}
+
+#[test]
+fn another_version_of_the_native_container_is_unknown() {
+    let mut bytes = format::native::write(&read("small.json"));
+    bytes[4] = 2;
+    let e = format::read_bytes(bytes, "model").map(|_| ());
+    assert_eq!(e.expect_err("version").kind(), "unknown_format");
+}
+
+/// Numbers that look random and are the same each time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % sides.max(1) as u64) as usize
+    }
+}
+
+/// Changes some bytes, cuts the end off, or moves a piece.
+fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) {
+    const TELLING: [u8; 8] = [0, 1, 0x7f, 0x80, 0xff, b'"', b'9', b'-'];
+    match dice.roll(8) {
+        0 => bytes.truncate(dice.roll(bytes.len())),
+        1 => {
+            let (from, to) = (dice.roll(bytes.len()), dice.roll(bytes.len()));
+            let n = dice.roll(16).min(bytes.len() - from.max(to));
+            bytes.copy_within(from..from + n, to);
+        }
+        2 => {
+            let at = dice.roll(bytes.len());
+            let n = 8.min(bytes.len() - at);
+            bytes[at..at + n].fill(0xff);
+        }
+        _ => {
+            for _ in 0..=dice.roll(4) {
+                let at = dice.roll(bytes.len());
+                bytes[at] = match dice.roll(3) {
+                    0 => bytes[at] ^ (1 << dice.roll(8)),
+                    1 => TELLING[dice.roll(TELLING.len())],
+                    _ => dice.roll(256) as u8,
+                };
+            }
+        }
+    }
+}
+
+#[test]
+fn mutated_files_never_panic() {
+    let mut files: Vec<(String, Vec<u8>)> = [
+        "small.keras",
+        "deflated.keras",
+        "small.h5",
+        "small.weights.h5",
+        "dtypes.weights.h5",
+        "split_names.h5",
+        "small.json",
+    ]
+    .iter()
+    .map(|n| (n.to_string(), bytes(n)))
+    .collect();
+    for (i, file) in models().iter().enumerate() {
+        files.push((format!("native {i}"), format::native::write(file)));
+    }
+    let mut read = 0;
+    for (name, whole) in &files {
+        let mut dice = Dice(1);
+        for round in 0..400 {
+            let mut bytes = whole.clone();
+            mutate(&mut bytes, &mut dice);
+            // Most changes to a stored member only fail its checksum.
+            if round % 2 == 0 && name.starts_with("native") {
+                let header = bytes.len().min(2000);
+                let at = dice.roll(header);
+                if let Some(b) = bytes.get_mut(at) {
+                    *b ^= 1 << dice.roll(8);
+                }
+            }
+            let outcome = std::panic::catch_unwind(|| {
+                let weights = format::read_weights_bytes(bytes.clone(), name).is_ok();
+                let model = format::read_bytes(bytes, name).map(|mut file| {
+                    let modern = format::legacy::modernize(&mut file).is_ok();
+                    modern && !format::native::write(&file).is_empty()
+                });
+                weights || model.is_ok()
+            });
+            match outcome {
+                Ok(ok) => read += ok as usize,
+                Err(_) => panic!("{name}, round {round}"),
+            }
+        }
+    }
+    assert!(read > 100, "only {read} files were still readable");
+}

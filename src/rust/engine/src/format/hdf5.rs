@@ -18,7 +18,7 @@ use crate::tensor::{DType, Fact, Tensor};
 const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
 
 /// Groups nest no deeper than this.
-const MAX_DEPTH: usize = 64;
+const MAX_DEPTH: usize = 48;
 
 /// No file has more groups or weights than this.
 const MAX_OBJECTS: usize = 1 << 20;

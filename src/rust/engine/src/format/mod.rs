@@ -10,6 +10,7 @@ mod bytes;
 mod hdf5;
 pub mod json;
 pub mod legacy;
+pub mod native;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -121,6 +122,7 @@ fn read_model(bytes: Bytes, label: &str) -> Result<ModelFile> {
     match Kind::of(&bytes, label)? {
         Kind::Zip => read_archive(bytes, label),
         Kind::Hdf5 => hdf5::read_model(bytes, label),
+        Kind::Native => native::read(&bytes, label),
         Kind::Text => read_text(&bytes, label),
     }
 }
@@ -137,6 +139,7 @@ fn read_weights_from(bytes: Bytes, label: &str) -> Result<Weights> {
 enum Kind {
     Zip,
     Hdf5,
+    Native,
     Text,
 }
 
@@ -150,6 +153,9 @@ impl Kind {
         }
         if hdf5::has_signature(bytes) {
             return Ok(Kind::Hdf5);
+        }
+        if bytes.starts_with(native::SIGNATURE) {
+            return Ok(Kind::Native);
         }
         let text = json::trim(bytes);
         if matches!(text.first(), Some(b'{' | b'[' | b'"')) {

@@ -22,11 +22,17 @@ use crate::error::{Error, Result};
 /// A JSON object.
 type Object = Map<String, Json>;
 
+/// Says of a config that it has been rewritten, so that it isn't twice.
+const MODERN: &str = "modernized";
+
 /// Rewrites the config of an older Keras in place; a model of Keras 3 stays as it is.
 ///
 /// # Errors
 /// `BadConfig` where the config is of no form that any Keras wrote.
 pub fn modernize(file: &mut ModelFile) -> Result<()> {
+    if file.config.get(MODERN).is_some() {
+        return Ok(());
+    }
     let era = Era::of(file);
     if let Some(Weights::Tree(tree)) = &mut file.weights {
         public_names(tree);
@@ -34,7 +40,11 @@ pub fn modernize(file: &mut ModelFile) -> Result<()> {
     let config = decode(std::mem::take(&mut file.config));
     file.config = match config {
         Json::Object(model) if era.major >= 3 => Json::Object(add_modules(model)),
-        Json::Object(model) => Json::Object(entry(model, &era)?),
+        Json::Object(model) => {
+            let mut model = entry(model, &era)?;
+            model.insert(MODERN.into(), true.into());
+            Json::Object(model)
+        }
         other => other,
     };
     Ok(())
@@ -243,9 +253,9 @@ fn is_operation(class: &str, entry: &Object) -> bool {
         .and_then(|n| n.get("args"))
         .and_then(Json::as_array);
     match (class, args.map(Vec::as_slice)) {
-        ("Softmax" | "Identity", _) => !entry
+        ("Softmax" | "Identity", _) => entry
             .get("config")
-            .is_some_and(|c| c.get("trainable").is_some()),
+            .is_none_or(|c| c.get("trainable").is_none()),
         (_, Some([Json::Array(_)])) => false,
         (_, Some(args)) => !args.is_empty(),
         (_, None) => false,
