@@ -221,7 +221,7 @@ mod tests {
         how: Interpolation,
         antialias: bool,
         /// What `keras.ops.image.resize` gives.
-        expected: &'static [f32],
+        expected: &'static [f64],
     }
 
     const ROW: [f32; 5] = [-3.0, -2.0, 1.0, 6.0, 13.0];
@@ -251,7 +251,7 @@ mod tests {
             let rows = taps(ROW.len(), c.to, c.how, c.antialias);
             let sum = |taps: &Vec<(usize, f32)>| taps.iter().map(|t| ROW[t.0] * t.1).sum();
             let have: Vec<f32> = rows.iter().map(sum).collect();
-            let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-5 + 1e-5 * b.abs();
+            let close = |(a, b): (&f32, &f64)| (f64::from(*a) - b).abs() <= 1e-5 + 1e-5 * b.abs();
             assert!(
                 have.len() == c.expected.len() && have.iter().zip(c.expected).all(close),
                 "{:?} to {}: {have:?}",
