@@ -12,6 +12,8 @@ mod preprocessing;
 mod regularization;
 mod reshaping;
 mod rnn;
+#[cfg(test)]
+mod tests;
 mod wrappers;
 
 use super::cfg::Cfg;
