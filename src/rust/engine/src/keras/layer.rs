@@ -246,11 +246,34 @@ pub struct LayerNode {
     pub layer: Box<dyn Layer>,
     pub vars: Vec<Var>,
     pub children: Vec<(String, Arc<LayerNode>)>,
+    /// The config, where the file keeps the weights in an older layout.
+    pub old_weights: Option<Map<String, Json>>,
     /// One per entry of `vars`, set once when the weights are loaded.
     pub weights: OnceLock<Vec<Arc<Const>>>,
 }
 
 impl LayerNode {
+    /// A layer that a class made from its config.
+    pub fn new(
+        name: &str,
+        class: &str,
+        policy: Policy,
+        trainable: bool,
+        built: Built,
+    ) -> LayerNode {
+        LayerNode {
+            name: name.to_string(),
+            class: class.to_string(),
+            policy,
+            trainable,
+            layer: built.layer,
+            vars: built.vars,
+            children: built.children,
+            old_weights: None,
+            weights: OnceLock::new(),
+        }
+    }
+
     /// The sublayer saved at `key`.
     ///
     /// # Errors

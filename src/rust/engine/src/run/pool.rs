@@ -35,7 +35,10 @@ static DEFAULT: OnceLock<usize> = OnceLock::new();
 
 fn default_threads() -> usize {
     let wanted = std::env::var("KERASPREDICT_THREADS").ok();
-    if let Some(n) = wanted.and_then(|v| v.trim().parse::<usize>().ok()).filter(|&n| n > 0) {
+    if let Some(n) = wanted
+        .and_then(|v| v.trim().parse::<usize>().ok())
+        .filter(|&n| n > 0)
+    {
         return n;
     }
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
