@@ -9,15 +9,19 @@ use crate::graph::{Const, Op};
 use crate::tensor::{Fact, Line, View, ViewMut};
 
 mod conv;
+mod conv_transpose;
 mod convert;
 mod depthwise;
 mod elementwise;
 mod gemm;
 mod matmul;
+mod norm;
 mod pool;
+mod real;
 mod reduce;
 mod rnn;
 mod simd;
+mod softmax;
 #[cfg(test)]
 mod testing;
 pub mod vecmath;
@@ -125,7 +129,10 @@ pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
             elementwise::prepare(req)
         }
         Op::Conv(..) => conv::prepare(req),
+        Op::ConvTranspose(..) => conv_transpose::prepare(req),
         Op::DepthwiseConv(..) => depthwise::prepare(req),
+        Op::Softmax { .. } => softmax::prepare(req),
+        Op::LayerNorm { .. } => norm::prepare(req),
         Op::Rnn(_) => rnn::prepare(req),
         Op::Pool(_) => pool::prepare(req),
         Op::Reduce { .. } => reduce::prepare(req),

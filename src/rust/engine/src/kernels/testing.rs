@@ -57,7 +57,8 @@ pub fn of(dtype: DType, shape: impl Into<Shape>, values: &[f64]) -> Tensor {
     }
 }
 
-/// Runs a primitive on one thread and on three, which must agree in every bit.
+/// Runs a primitive on one thread, on three, and in place where it can, which
+/// must agree in every bit.
 /// `consts` are the inputs known when it is prepared.
 pub fn run_both(
     op: &Op,
@@ -109,10 +110,27 @@ pub fn run_both(
             .expect("run");
         outs
     };
+    let in_place = |at: usize| {
+        let mut outs: Vec<Tensor> = facts.iter().map(|f| Tensor::zeros(f.clone())).collect();
+        outs[0].bytes_mut().copy_from_slice(ins[at].bytes());
+        let mut views: Vec<View> = ins.iter().map(|t| t.view()).collect();
+        views[at] = View::new(ins[at].dtype(), &[0], &[]);
+        let mut scratch = buffer(kernel.scratch());
+        let mut muts: Vec<_> = outs.iter_mut().map(|t| t.view_mut()).collect();
+        kernel
+            .run(&views, &mut muts, &mut scratch, Some(at), Par::Serial)
+            .expect("run in place");
+        outs
+    };
     let serial = run(Par::Serial);
     let parallel = pool().install(|| run(Par::Pool));
     for (s, p) in serial.iter().zip(&parallel) {
         assert_eq!(s.bytes(), p.bytes(), "one thread against three: {op:?}");
+    }
+    for &at in kernel.in_place() {
+        for (s, p) in serial.iter().zip(in_place(at)) {
+            assert_eq!(s.bytes(), p.bytes(), "in place of input {at}: {op:?}");
+        }
     }
     serial
 }
