@@ -19,9 +19,6 @@ const PASSED_OVER: &[&str] = &[
     "quantization_config",
     "autocast",
     "seed",
-    "cudnn_weights",
-    "keras1_weights",
-    "theano_weights",
     // Adapters are merged into the kernel when a model is saved.
     "lora_rank",
     "lora_alpha",

@@ -246,8 +246,6 @@ pub struct LayerNode {
     pub layer: Box<dyn Layer>,
     pub vars: Vec<Var>,
     pub children: Vec<(String, Arc<LayerNode>)>,
-    /// The config, where the file keeps the weights in an older layout.
-    pub old_weights: Option<Map<String, Json>>,
     /// One per entry of `vars`, set once when the weights are loaded.
     pub weights: OnceLock<Vec<Arc<Const>>>,
 }
@@ -269,7 +267,6 @@ impl LayerNode {
             layer: built.layer,
             vars: built.vars,
             children: built.children,
-            old_weights: None,
             weights: OnceLock::new(),
         }
     }

@@ -12,7 +12,6 @@ use super::model::{self, Graph, Target};
 use super::policy::Policy;
 use super::{layers, ops, Cfg};
 use crate::error::{Error, Result, Unsupported};
-use crate::format::legacy::weights::{relayout, CUDNN, KERAS_1, THEANO};
 use crate::format::{LegacyWeights, StoredWeight, WeightTree, Weights};
 use crate::graph::Const;
 
@@ -125,9 +124,7 @@ impl Loader {
             .get("trainable")
             .and_then(Json::as_bool)
             .unwrap_or(true);
-        let mut node = LayerNode::new(&name, &class, policy, trainable, built);
-        node.old_weights = old_weights(config);
-        Ok(node)
+        Ok(LayerNode::new(&name, &class, policy, trainable, built))
     }
 
     fn missing(&self, spec: &Json, name: String, class: String) -> LayerNode {
@@ -294,7 +291,6 @@ fn assign_legacy(root: &LayerNode, layers: &LegacyWeights) -> Result<()> {
             .find(|(name, _)| *name == child.name)
             .map(|(_, w)| w.as_slice())
             .unwrap_or_default();
-        let stored = relaid(child, &order, stored)?;
         if stored.len() != order.len() {
             return Err(missing_weight(
                 &child.name,
@@ -304,7 +300,7 @@ fn assign_legacy(root: &LayerNode, layers: &LegacyWeights) -> Result<()> {
         }
         // Weights by layer: the order of the file interleaves them.
         let mut found: Vec<(&LayerNode, Vec<Option<Arc<Const>>>)> = vec![];
-        for ((node, at), weight) in order.into_iter().zip(&stored) {
+        for ((node, at), weight) in order.into_iter().zip(stored) {
             let known = found.iter().position(|f| std::ptr::eq(f.0, node));
             let i = known.unwrap_or_else(|| {
                 found.push((node, vec![None; node.vars.len()]));
@@ -319,61 +315,4 @@ fn assign_legacy(root: &LayerNode, layers: &LegacyWeights) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The layers in a layer whose weights older Keras versions kept in another layout.
-fn marked<'a>(node: &'a LayerNode, out: &mut Vec<&'a LayerNode>) {
-    if node.old_weights.is_some() {
-        out.push(node);
-    } else {
-        node.children.iter().for_each(|(_, c)| marked(c, out));
-    }
-}
-
-/// Stored weights in today's layout. Layers with old ones have a share of them
-/// each: their own, where counts agree, else equal parts in turn.
-fn relaid(
-    child: &LayerNode,
-    order: &[(&LayerNode, usize)],
-    stored: &[StoredWeight],
-) -> Result<Vec<StoredWeight>> {
-    let mut old = vec![];
-    marked(child, &mut old);
-    if old.is_empty() {
-        return Ok(stored.to_vec());
-    }
-    let relay = |node: &LayerNode, part: Vec<StoredWeight>| match &node.old_weights {
-        Some(config) => relayout(&node.class, config, part),
-        None => Ok(part),
-    };
-    if stored.len() != order.len() || old.len() == 1 && std::ptr::eq(old[0], child) {
-        let share = stored.len() / old.len();
-        let parts = old.iter().zip(stored.chunks(share.max(1)));
-        let done: Result<Vec<_>> = parts
-            .map(|(node, part)| relay(node, part.to_vec()))
-            .collect();
-        return Ok(done?.concat());
-    }
-    let mut out = stored.to_vec();
-    for node in old {
-        let mut own = vec![];
-        legacy_order(node, true, false, &mut own);
-        legacy_order(node, false, false, &mut own);
-        let is_own = |n: &LayerNode| own.iter().any(|(o, _)| std::ptr::eq(*o, n));
-        let places: Vec<usize> = (0..order.len()).filter(|&i| is_own(order[i].0)).collect();
-        let part = places.iter().map(|&i| stored[i].clone()).collect();
-        for (i, weight) in places.into_iter().zip(relay(node, part)?) {
-            out[i] = weight;
-        }
-    }
-    Ok(out)
-}
-
-/// The marks of old weights in a layer's config, with the name that errors need.
-fn old_weights(config: &Map<String, Json>) -> Option<Map<String, Json>> {
-    let marks = [CUDNN, KERAS_1, THEANO];
-    let marked = marks
-        .iter()
-        .any(|m| config.get(*m) == Some(&Json::Bool(true)));
-    marked.then(|| config.clone())
 }
