@@ -275,3 +275,32 @@ pub fn run(op: &Op, ins: &[&Tensor], outs: &[Fact]) -> Result<Vec<Tensor>> {
     }
     Ok(serial)
 }
+
+pub const DTYPES: [DType; 14] = [
+    DType::Bool,
+    DType::U8,
+    DType::U16,
+    DType::U32,
+    DType::U64,
+    DType::I8,
+    DType::I16,
+    DType::I32,
+    DType::I64,
+    DType::F16,
+    DType::BF16,
+    DType::F32,
+    DType::F64,
+    DType::Str,
+];
+
+/// The elements at flat positions.
+pub fn pick(x: &Tensor, shape: &[usize], at: &[usize]) -> Tensor {
+    if x.dtype() == DType::Str {
+        let values = at.iter().map(|&i| x.strings()[i].clone());
+        return Tensor::from_strings(shape, values.collect());
+    }
+    let size = x.dtype().size();
+    let bytes = at.iter().flat_map(|i| &x.bytes()[i * size..][..size]);
+    let bytes: Vec<u8> = bytes.copied().collect();
+    Tensor::from_bytes(Fact::new(x.dtype(), shape), &bytes)
+}
