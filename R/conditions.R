@@ -37,7 +37,7 @@ format_bullets <- function(bullets) {
 
 caused_by <- function(parent) {
   call <- conditionCall(parent)
-  where <- if (is.call(call)) paste0(" in `", deparse(call[[1]], nlines = 1)[[1]], "()`")
+  where <- if (is.call(call) && is.symbol(call[[1]])) paste0(" in `", call[[1]], "()`")
   c(paste0("Caused by error", where, ":"), paste("!", conditionMessage(parent)))
 }
 
@@ -47,6 +47,9 @@ user_call <- function() {
   for (i in rev(seq_along(calls))) {
     name <- calls[[i]][[1]]
     if (is.symbol(name)) {
+      if (identical(name, quote(call_model)) && i > 1) {
+        return(calls[[i - 1]])
+      }
       short <- sub("\\.(keraspredict_model|keras\\.src\\.models\\.model\\.Model)$", "", as.character(name))
       if (short %in% entry_points) {
         call <- calls[[i]]

@@ -85,12 +85,9 @@ predict_arrays <- function(model, input, batch_size, verbose, steps, callbacks) 
   }
   total <- ceiling(n / batch_size)
   if (!is.null(steps)) {
-    if (steps > total) {
-      if (n > 0 && steps * batch_size - n >= batch_size) warn_ran_out(total, steps)
-    } else {
-      total <- steps
-    }
-    n <- min(n, total * batch_size)
+    if (steps > total && n > 0) warn_ran_out(total, steps)
+    n <- min(n, steps * batch_size)
+    total <- steps
   }
   prepared <- checked(engine_prepare(handle, input$x, input$dims, n, batch_size, FALSE))
   arrays <- prepared$arrays

@@ -84,7 +84,6 @@ run_batches <- function(model, next_batch, steps, verbose, callbacks) {
   }
   if (!is.null(steps) && count < steps && !self$stop_predicting) {
     warn_ran_out(count, steps)
-    bar$total <- count
   }
   if (!is.null(callbacks)) run_hooks(callbacks, "on_predict_end", empty_logs())
   progress_finish(bar)

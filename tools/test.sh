@@ -15,6 +15,10 @@ count() { # name, command...: one check
 }
 
 if [ -z "$only" ]; then
+  # As R CMD INSTALL sets them: crates that look at them are then built once.
+  R_HOME=$(R RHOME)
+  R_INCLUDE_DIR=$(Rscript -e 'cat(R.home("include"))')
+  export R_HOME R_INCLUDE_DIR
   cd src/rust
   count "cargo fmt" cargo fmt --all -- --check
   count "cargo clippy" cargo clippy --release --workspace --all-targets --quiet -- -D warnings
@@ -30,6 +34,7 @@ if [ -z "$only" ]; then
   if [ "$ran" -ne 0 ] && [ "${f:-0}" -eq 0 ]; then failed=$((failed + 1)); fi
   rm -f "$log"
   cd ../..
+  unset R_HOME R_INCLUDE_DIR
 else
   venv=$(bash tools/venv.sh) || exit 1
   export KERASPREDICT_VENV="$venv"

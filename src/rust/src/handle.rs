@@ -8,11 +8,11 @@ use std::sync::{Arc, OnceLock};
 
 use extendr_api::prelude::*;
 use extendr_ffi::*;
+use keraspredict_engine::format::native;
 use keraspredict_engine::{Error, Model, Result};
 
 struct Handle {
     model: OnceLock<Arc<Model>>,
-    path: Option<String>,
 }
 
 struct Class(R_altrep_class_t);
@@ -42,10 +42,9 @@ pub unsafe extern "C" fn keraspredict_register_handle(dll: *mut DllInfo) {
 }
 
 /// The R object of a model.
-pub fn new_handle(model: Model, path: Option<String>) -> Robj {
+pub fn new_handle(model: Model) -> Robj {
     let handle = Handle {
         model: OnceLock::from(Arc::new(model)),
-        path,
     };
     // SAFETY: called by R's main thread; the result is protected by Robj.
     unsafe { Robj::from_sexp(wrap(handle, R_NilValue)) }
@@ -127,7 +126,7 @@ unsafe fn plain_bytes(x: SEXP) -> SEXP {
     }
     let bytes = catch_unwind(|| {
         let handle = handle_ptr(x).as_ref()?;
-        std::fs::read(handle.path.as_ref()?).ok()
+        Some(native::write(handle.model.get()?.file()))
     });
     match bytes {
         Ok(Some(bytes)) => {
@@ -181,7 +180,6 @@ unsafe extern "C" fn unserialize(_class: SEXP, state: SEXP) -> SEXP {
     wrap(
         Handle {
             model: OnceLock::new(),
-            path: None,
         },
         state,
     )

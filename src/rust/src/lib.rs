@@ -25,12 +25,7 @@ use source::{Input, Inputs};
 /// @noRd
 #[extendr]
 fn engine_load(path: &str) -> Robj {
-    guard(|| {
-        Ok(handle::new_handle(
-            Model::load(Path::new(path))?,
-            Some(path.into()),
-        ))
-    })
+    guard(|| Ok(handle::new_handle(Model::load(Path::new(path))?)))
 }
 
 /// Loads a model from the bytes of a file, or from a handle's.
@@ -40,7 +35,7 @@ fn engine_load_raw(bytes: Robj, label: &str) -> Robj {
     guard(|| {
         let bytes = bytes.as_raw_slice().unwrap_or(&[]).to_vec();
         let model = Model::from_bytes(bytes, label)?;
-        Ok(handle::new_handle(model, None))
+        Ok(handle::new_handle(model))
     })
 }
 

@@ -145,8 +145,7 @@ impl Model {
     }
 
     /// Makes a model of what a file holds.
-    pub fn new(mut file: ModelFile) -> Result<Model> {
-        format::legacy::modernize(&mut file)?;
+    pub fn new(file: ModelFile) -> Result<Model> {
         let (root, calls) = load::Loader::root(&file.config)?;
         if let Some(weights) = &file.weights {
             load::assign(&root, weights)?;
@@ -169,11 +168,6 @@ impl Model {
     /// What the file held: config, weights, version.
     pub fn file(&self) -> &ModelFile {
         &self.file
-    }
-
-    /// The model as bytes that [`Model::from_bytes`] reads back.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        format::native::write(&self.file)
     }
 
     /// The model as a layer.
@@ -325,9 +319,14 @@ impl Model {
         let one_batch = n <= batch_size;
         let full = self.compile(&with_rows(&inputs, batch_size.min(n)), options)?;
         let small = full.plan.flops * (n as f64 / batch_size.min(n).max(1) as f64) < PARALLEL_FLOPS;
+        // Where outputs go is counted in full batches, of which `rows` may be the partial rest.
+        let whole = match rows.start {
+            0 => full.clone(),
+            _ => self.compile(&with_rows(&inputs, batch_size), options)?,
+        };
         let mut run = Run {
             present: (0..inputs.len()).filter(|&i| inputs[i].is_some()).collect(),
-            full: &full,
+            full: &whole,
             source,
             sink,
             batch_size,

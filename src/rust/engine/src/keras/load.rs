@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value as Json};
 
-use super::layer::{Built, Call, Cx, Layer, LayerNode, Nested, Out};
+use super::layer::{Call, Cx, Layer, LayerNode, Nested, Out};
 use super::model::{self, Graph, Target};
 use super::policy::Policy;
 use super::{layers, ops, Cfg};
@@ -120,16 +120,33 @@ impl Loader {
             },
         };
         cfg.finish()?;
-        let trainable = config
-            .get("trainable")
-            .and_then(Json::as_bool)
-            .unwrap_or(true);
-        Ok(LayerNode::new(&name, &class, policy, trainable, built))
+        Ok(LayerNode {
+            name,
+            class,
+            policy,
+            trainable: config
+                .get("trainable")
+                .and_then(Json::as_bool)
+                .unwrap_or(true),
+            layer: built.layer,
+            vars: built.vars,
+            children: built.children,
+            weights: OnceLock::new(),
+        })
     }
 
     fn missing(&self, spec: &Json, name: String, class: String) -> LayerNode {
         self.report(spec, &name, &class);
-        LayerNode::new(&name, &class, Policy::default(), true, Built::new(Missing))
+        LayerNode {
+            name,
+            class,
+            policy: Policy::default(),
+            trainable: true,
+            layer: Box::new(Missing),
+            vars: vec![],
+            children: vec![],
+            weights: OnceLock::new(),
+        }
     }
 
     fn report(&self, spec: &Json, name: &str, class: &str) {

@@ -200,10 +200,6 @@ impl Epilogue {
         })
     }
 
-    pub fn is_some(&self) -> bool {
-        self.program.is_some()
-    }
-
     /// Finishes elements of the row-major output, `first` of which come before.
     pub fn apply<E: Num>(&self, block: &mut [E], first: usize, last_axis: usize, ins: &[View]) {
         if let Some(program) = &self.program {
@@ -223,7 +219,7 @@ impl Epilogue {
         width: usize,
         ins: &[View],
     ) {
-        if !self.is_some() {
+        if self.program.is_none() {
             return;
         }
         let part = |first: usize, len: usize| {

@@ -1,6 +1,0 @@
-//! `keras.ops.numpy`.
-
-pub mod elementwise;
-pub mod linear;
-pub mod reduce;
-pub mod shape;
