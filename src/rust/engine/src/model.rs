@@ -145,7 +145,8 @@ impl Model {
     }
 
     /// Makes a model of what a file holds.
-    pub fn new(file: ModelFile) -> Result<Model> {
+    pub fn new(mut file: ModelFile) -> Result<Model> {
+        format::legacy::modernize(&mut file)?;
         let (root, calls) = load::Loader::root(&file.config)?;
         if let Some(weights) = &file.weights {
             load::assign(&root, weights)?;
@@ -168,6 +169,11 @@ impl Model {
     /// What the file held: config, weights, version.
     pub fn file(&self) -> &ModelFile {
         &self.file
+    }
+
+    /// The model as bytes that [`Model::from_bytes`] reads back.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        format::native::write(&self.file)
     }
 
     /// The model as a layer.

@@ -251,6 +251,26 @@ pub struct LayerNode {
 }
 
 impl LayerNode {
+    /// A layer that a class made from its config.
+    pub fn new(
+        name: &str,
+        class: &str,
+        policy: Policy,
+        trainable: bool,
+        built: Built,
+    ) -> LayerNode {
+        LayerNode {
+            name: name.to_string(),
+            class: class.to_string(),
+            policy,
+            trainable,
+            layer: built.layer,
+            vars: built.vars,
+            children: built.children,
+            weights: OnceLock::new(),
+        }
+    }
+
     /// The sublayer saved at `key`.
     ///
     /// # Errors

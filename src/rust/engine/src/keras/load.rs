@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::layer::{Call, Cx, Layer, LayerNode, Nested, Out};
+use super::layer::{Built, Call, Cx, Layer, LayerNode, Nested, Out};
 use super::model::{self, Graph, Target};
 use super::policy::Policy;
 use super::{layers, ops, Cfg};
@@ -120,33 +120,16 @@ impl Loader {
             },
         };
         cfg.finish()?;
-        Ok(LayerNode {
-            name,
-            class,
-            policy,
-            trainable: config
-                .get("trainable")
-                .and_then(Json::as_bool)
-                .unwrap_or(true),
-            layer: built.layer,
-            vars: built.vars,
-            children: built.children,
-            weights: OnceLock::new(),
-        })
+        let trainable = config
+            .get("trainable")
+            .and_then(Json::as_bool)
+            .unwrap_or(true);
+        Ok(LayerNode::new(&name, &class, policy, trainable, built))
     }
 
     fn missing(&self, spec: &Json, name: String, class: String) -> LayerNode {
         self.report(spec, &name, &class);
-        LayerNode {
-            name,
-            class,
-            policy: Policy::default(),
-            trainable: true,
-            layer: Box::new(Missing),
-            vars: vec![],
-            children: vec![],
-            weights: OnceLock::new(),
-        }
+        LayerNode::new(&name, &class, Policy::default(), true, Built::new(Missing))
     }
 
     fn report(&self, spec: &Json, name: &str, class: &str) {

@@ -751,6 +751,11 @@ pub fn functional(cfg: &Cfg, loader: &Loader) -> Result<Built> {
         let shift = *node > 0 && (nested || *node >= calls);
         Ok((resolver.slot(name, *node, shift)?, *tensor))
     })?;
+    // A list of one output is that output, as in Keras' Functional.call.
+    let outputs = match outputs {
+        Nest::List(mut one) if one.len() == 1 => one.swap_remove(0),
+        other => other,
+    };
     let order = entries.iter().map(|e| (e.name.clone(), e.target)).collect();
     let graph = Graph {
         inputs,

@@ -13,62 +13,93 @@ pub enum Kind {
 }
 
 /// The dtype Keras computes in when tensors and literals meet
-/// (`backend.result_type`).
+/// (`backend.result_type`): the least upper bound in JAX's lattice, with
+/// float32 and int32 for what only literals decide, and no uint64.
 pub fn result_type(kinds: &[Kind]) -> DType {
-    let mut strong: Option<DType> = None;
-    let (mut weak_int, mut weak_float) = (false, false);
-    for k in kinds {
-        match *k {
-            Kind::Is(d) => strong = Some(strong.map_or(d, |s| join(s, d))),
-            Kind::WeakInt => weak_int = true,
-            Kind::WeakFloat => weak_float = true,
-        }
+    let strong: Vec<DType> = kinds
+        .iter()
+        .filter_map(|k| match k {
+            Kind::Is(d) => Some(*d),
+            _ => None,
+        })
+        .collect();
+    if strong.contains(&DType::Str) {
+        return DType::Str;
     }
-    match (strong, weak_float, weak_int) {
-        (Some(d), true, _) if !d.is_float() => DType::F32,
-        (Some(DType::Bool), false, true) => DType::I32,
-        (Some(d), ..) => d,
-        (None, true, _) => DType::F32,
-        (None, ..) => DType::I32,
+    let floats = strong.iter().copied().filter(|d| d.is_float());
+    if let Some(d) = floats.reduce(join_floats) {
+        return d;
     }
-}
-
-/// Least upper bound of two dtypes in JAX's lattice, with Keras' limits
-/// (no 64-bit result unless an input has 64 bits).
-fn join(a: DType, b: DType) -> DType {
-    use DType::*;
-    if a == b {
-        return a;
+    if kinds.contains(&Kind::WeakFloat) {
+        return DType::F32;
     }
-    match (a.is_float(), b.is_float()) {
-        (true, true) => match (a, b) {
-            (F64, _) | (_, F64) => F64,
-            (F32, _) | (_, F32) => F32,
-            _ => F32,
-        },
-        (true, false) => a,
-        (false, true) => b,
-        (false, false) => match (a, b) {
-            (Bool, o) | (o, Bool) => o,
-            (Str, o) | (o, Str) => o,
-            _ => join_ints(a, b),
-        },
+    let ints: Vec<DType> = strong.iter().copied().filter(|d| d.is_int()).collect();
+    let (signed, unsigned): (Vec<DType>, Vec<DType>) = ints.iter().partition(|d| is_signed(**d));
+    // No integer holds both, and a float that no dtype decides is float32.
+    if unsigned.contains(&DType::U64) && !signed.is_empty() {
+        return DType::F32;
+    }
+    match ints.into_iter().reduce(join_ints) {
+        Some(DType::U64) => DType::U32,
+        Some(d) => d,
+        None if kinds.contains(&Kind::WeakInt) => DType::I32,
+        None => DType::Bool,
     }
 }
 
+fn join_floats(a: DType, b: DType) -> DType {
+    match (a, b) {
+        (a, b) if a == b => a,
+        (DType::F64, _) | (_, DType::F64) => DType::F64,
+        _ => DType::F32,
+    }
+}
+
+fn is_signed(d: DType) -> bool {
+    matches!(d, DType::I8 | DType::I16 | DType::I32 | DType::I64)
+}
+
+/// The smallest integer that holds both; not for uint64 with a signed one.
 fn join_ints(a: DType, b: DType) -> DType {
-    use DType::*;
-    let signed = |d| matches!(d, I8 | I16 | I32 | I64);
-    if signed(a) == signed(b) {
+    if is_signed(a) == is_signed(b) {
         return if a.size() >= b.size() { a } else { b };
     }
-    let (s, u) = if signed(a) { (a, b) } else { (b, a) };
+    let (s, u) = if is_signed(a) { (a, b) } else { (b, a) };
     match u {
-        // JAX's float0 corner: uint64 with any signed integer is a weak float, float32 in Keras.
-        U64 => F32,
         u if u.size() < s.size() => s,
-        U8 => I16,
-        U16 => I32,
-        _ => I64,
+        DType::U8 => DType::I16,
+        DType::U16 => DType::I32,
+        _ => DType::I64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(name: &str) -> Kind {
+        match name {
+            "int" => Kind::WeakInt,
+            "float" => Kind::WeakFloat,
+            name => Kind::Is(DType::parse(name).expect("a dtype")),
+        }
+    }
+
+    /// Every pair, as real Keras promotes it.
+    #[test]
+    fn promotion_is_that_of_keras() {
+        let table = include_str!("../../tests/fixtures/promotion/promotion.txt");
+        let mut wrong = vec![];
+        for line in table.lines() {
+            let (kinds, want) = line.split_once(": ").expect("kinds: dtype");
+            let kinds: Vec<Kind> = kinds.split(' ').map(kind).collect();
+            if Kind::Is(result_type(&kinds)) != kind(want) {
+                wrong.push(format!("{line}, not {}", result_type(&kinds)));
+            }
+        }
+        assert!(
+            table.lines().count() > 400 && wrong.is_empty(),
+            "{wrong:#?}"
+        );
     }
 }

@@ -200,6 +200,10 @@ impl Epilogue {
         })
     }
 
+    pub fn is_some(&self) -> bool {
+        self.program.is_some()
+    }
+
     /// Finishes elements of the row-major output, `first` of which come before.
     pub fn apply<E: Num>(&self, block: &mut [E], first: usize, last_axis: usize, ins: &[View]) {
         if let Some(program) = &self.program {
@@ -219,7 +223,7 @@ impl Epilogue {
         width: usize,
         ins: &[View],
     ) {
-        if self.program.is_none() {
+        if !self.is_some() {
             return;
         }
         let part = |first: usize, len: usize| {

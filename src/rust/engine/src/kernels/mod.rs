@@ -8,16 +8,26 @@ use crate::error::{Error, Result};
 use crate::graph::{Const, Op};
 use crate::tensor::{Fact, Line, View, ViewMut};
 
+mod concat;
 mod conv;
+mod conv_transpose;
 mod convert;
+mod cumulate;
 mod depthwise;
 mod elementwise;
+mod gather;
 mod gemm;
 mod matmul;
+mod norm;
+mod pad;
 mod pool;
+mod real;
 mod reduce;
 mod rnn;
 mod simd;
+mod softmax;
+mod sort;
+mod strided;
 #[cfg(test)]
 mod testing;
 pub mod vecmath;
@@ -125,10 +135,21 @@ pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
             elementwise::prepare(req)
         }
         Op::Conv(..) => conv::prepare(req),
+        Op::ConvTranspose(..) => conv_transpose::prepare(req),
         Op::DepthwiseConv(..) => depthwise::prepare(req),
+        Op::Softmax { .. } => softmax::prepare(req),
+        Op::LayerNorm { .. } => norm::prepare(req),
         Op::Rnn(_) => rnn::prepare(req),
         Op::Pool(_) => pool::prepare(req),
+        Op::Reshape(_) | Op::Transpose(_) | Op::Broadcast(_) | Op::Slice(_) => {
+            strided::prepare(req)
+        }
+        Op::Pad(..) => pad::prepare(req),
+        Op::Concat(_) => concat::prepare(req),
+        Op::Gather { .. } | Op::TakeAlong { .. } | Op::Scatter { .. } => gather::prepare(req),
+        Op::Sort { .. } => sort::prepare(req),
         Op::Reduce { .. } => reduce::prepare(req),
+        Op::Cumulate { .. } => cumulate::prepare(req),
         Op::MatMul { .. } => matmul::prepare(req),
         op => Err(Error::internal(format!("no kernel for {op:?}"))),
     }

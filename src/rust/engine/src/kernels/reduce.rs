@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 /// What reductions are made of.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-enum Fold {
+pub(super) enum Fold {
     Sum,
     Prod,
     Max,
@@ -29,7 +29,7 @@ const SHORT: usize = 32;
 const LANES: usize = 32;
 
 /// Arithmetic of a compute class.
-trait Number: Copy + Send + Sync {
+pub(super) trait Number: Copy + Send + Sync {
     /// What partial results are put together in.
     type Wide: Copy + Send + Sync;
 

@@ -2,14 +2,14 @@
 //! into blocks of rows; each goes through time on its own.
 
 use std::marker::PhantomData;
-use std::ops::{Add, Div, Mul, Range, Sub};
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::gemm::{self, with_buffer, Dims, Packed, Shared, Strided};
-use super::simd::Num;
-use super::vecmath::{self, multiversion, Isa};
+use super::real::{Exact, Fast, Math, Real};
+use super::vecmath::{multiversion, Isa};
 use super::{convert, Kernel, Par, Request};
 use crate::error::{Error, Result};
 use crate::graph::{Op, RnnActivation, RnnAttrs, RnnCell};
@@ -25,7 +25,7 @@ pub(super) fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
     })
 }
 
-fn prepare_in<E: Real>(req: &Request) -> Result<Box<dyn Kernel>> {
+fn prepare_in<E: Cells>(req: &Request) -> Result<Box<dyn Kernel>> {
     let Op::Rnn(attrs) = req.op else {
         return Err(Error::internal("not a recurrent layer"));
     };
@@ -62,28 +62,17 @@ struct Rnn<E> {
 }
 
 /// Elements that gates compute with.
-trait Real:
-    Num + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
-{
-    fn of(x: f64) -> Self;
+trait Cells: Real {
     fn gates(gates: Gates<Self>);
 }
 
-impl Real for f32 {
-    #[inline(always)]
-    fn of(x: f64) -> f32 {
-        x as f32
-    }
+impl Cells for f32 {
     fn gates(g: Gates<f32>) {
         gates_f32(g)
     }
 }
 
-impl Real for f64 {
-    #[inline(always)]
-    fn of(x: f64) -> f64 {
-        x
-    }
+impl Cells for f64 {
     fn gates(g: Gates<f64>) {
         gates::<f64, Exact>(g)
     }
@@ -95,37 +84,6 @@ fn gates_f32_body<I: Isa>(g: Gates<f32>) {
 }
 multiversion! {
     fn gates_f32(g: Gates<f32>) = gates_f32_body::<_>
-}
-
-trait Math<E> {
-    fn tanh(x: E) -> E;
-    fn sigmoid(x: E) -> E;
-}
-
-struct Fast<I>(PhantomData<I>);
-
-impl<I: Isa> Math<f32> for Fast<I> {
-    #[inline(always)]
-    fn tanh(x: f32) -> f32 {
-        vecmath::tanh::<I>(x)
-    }
-    #[inline(always)]
-    fn sigmoid(x: f32) -> f32 {
-        vecmath::sigmoid::<I>(x)
-    }
-}
-
-struct Exact;
-
-impl Math<f64> for Exact {
-    #[inline(always)]
-    fn tanh(x: f64) -> f64 {
-        x.tanh()
-    }
-    #[inline(always)]
-    fn sigmoid(x: f64) -> f64 {
-        1.0 / (1.0 + (-x).exp())
-    }
 }
 
 /// What is computed of one row at one time step once products are there.
@@ -247,7 +205,7 @@ fn gates<E: Real, M: Math<E>>(g: Gates<E>) {
     }
 }
 
-impl<E: Real> Rnn<E> {
+impl<E: Cells> Rnn<E> {
     /// Columns of the first product where a second one follows it.
     fn split(&self) -> Option<usize> {
         match self.attrs.cell {
@@ -393,7 +351,7 @@ struct Outs<E> {
     c: Shared<E>,
 }
 
-impl<E: Real> Kernel for Rnn<E> {
+impl<E: Cells> Kernel for Rnn<E> {
     fn scratch(&self) -> usize {
         match self.packed {
             Some(_) => 0,

@@ -57,7 +57,8 @@ pub fn of(dtype: DType, shape: impl Into<Shape>, values: &[f64]) -> Tensor {
     }
 }
 
-/// Runs a primitive on one thread and on three, which must agree in every bit.
+/// Runs a primitive on one thread, on three, and in place where it can, which
+/// must agree in every bit.
 /// `consts` are the inputs known when it is prepared.
 pub fn run_both(
     op: &Op,
@@ -109,10 +110,27 @@ pub fn run_both(
             .expect("run");
         outs
     };
+    let in_place = |at: usize| {
+        let mut outs: Vec<Tensor> = facts.iter().map(|f| Tensor::zeros(f.clone())).collect();
+        outs[0].bytes_mut().copy_from_slice(ins[at].bytes());
+        let mut views: Vec<View> = ins.iter().map(|t| t.view()).collect();
+        views[at] = View::new(ins[at].dtype(), &[0], &[]);
+        let mut scratch = buffer(kernel.scratch());
+        let mut muts: Vec<_> = outs.iter_mut().map(|t| t.view_mut()).collect();
+        kernel
+            .run(&views, &mut muts, &mut scratch, Some(at), Par::Serial)
+            .expect("run in place");
+        outs
+    };
     let serial = run(Par::Serial);
     let parallel = pool().install(|| run(Par::Pool));
     for (s, p) in serial.iter().zip(&parallel) {
         assert_eq!(s.bytes(), p.bytes(), "one thread against three: {op:?}");
+    }
+    for &at in kernel.in_place() {
+        for (s, p) in serial.iter().zip(in_place(at)) {
+            assert_eq!(s.bytes(), p.bytes(), "in place of input {at}: {op:?}");
+        }
     }
     serial
 }
@@ -256,4 +274,33 @@ pub fn run(op: &Op, ins: &[&Tensor], outs: &[Fact]) -> Result<Vec<Tensor>> {
         }
     }
     Ok(serial)
+}
+
+pub const DTYPES: [DType; 14] = [
+    DType::Bool,
+    DType::U8,
+    DType::U16,
+    DType::U32,
+    DType::U64,
+    DType::I8,
+    DType::I16,
+    DType::I32,
+    DType::I64,
+    DType::F16,
+    DType::BF16,
+    DType::F32,
+    DType::F64,
+    DType::Str,
+];
+
+/// The elements at flat positions.
+pub fn pick(x: &Tensor, shape: &[usize], at: &[usize]) -> Tensor {
+    if x.dtype() == DType::Str {
+        let values = at.iter().map(|&i| x.strings()[i].clone());
+        return Tensor::from_strings(shape, values.collect());
+    }
+    let size = x.dtype().size();
+    let bytes = at.iter().flat_map(|i| &x.bytes()[i * size..][..size]);
+    let bytes: Vec<u8> = bytes.copied().collect();
+    Tensor::from_bytes(Fact::new(x.dtype(), shape), &bytes)
 }

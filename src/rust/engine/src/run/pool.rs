@@ -5,7 +5,7 @@
 //! old one is leaked, since joining its threads would hang).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -21,11 +21,30 @@ pub fn set_threads(n: usize) {
     THREADS.store(n, Ordering::Relaxed);
 }
 
-/// The number of threads that runs use.
+/// The number of threads that runs use: what was set, else the environment
+/// variable `KERASPREDICT_THREADS`, else one per core (two where `R CMD check`
+/// limits them).
 pub fn threads() -> usize {
     match THREADS.load(Ordering::Relaxed) {
-        0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
+        0 => *DEFAULT.get_or_init(default_threads),
         n => n,
+    }
+}
+
+static DEFAULT: OnceLock<usize> = OnceLock::new();
+
+fn default_threads() -> usize {
+    let wanted = std::env::var("KERASPREDICT_THREADS").ok();
+    if let Some(n) = wanted
+        .and_then(|v| v.trim().parse::<usize>().ok())
+        .filter(|&n| n > 0)
+    {
+        return n;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    match std::env::var_os("_R_CHECK_LIMIT_CORES_") {
+        Some(limit) if !limit.eq_ignore_ascii_case("false") => cores.min(2),
+        _ => cores,
     }
 }
 

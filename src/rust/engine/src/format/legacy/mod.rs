@@ -6,13 +6,12 @@
 //! Keras 3's names of classes and keys, and a `module` on every layer, which
 //! tells operations (`keras.src.ops...`) from layers.
 //!
-//! Where an old layer keeps its weights in another layout, its config gets one
-//! of the keys of [`weights`], and [`weights::relayout`] does the rest.
+//! Weights that older versions keep in another layout are turned to that of Keras 3.
 
 mod graph;
 mod layers;
 mod ops;
-pub mod weights;
+mod weights;
 
 use serde_json::{json, Map, Value as Json};
 
@@ -28,7 +27,8 @@ const MODERN: &str = "modernized";
 /// Rewrites the config of an older Keras in place; a model of Keras 3 stays as it is.
 ///
 /// # Errors
-/// `BadConfig` where the config is of no form that any Keras wrote.
+/// `BadConfig` where the config is of no form that any Keras wrote, `BadWeight`
+/// where weights in an older layout have the wrong shape.
 pub fn modernize(file: &mut ModelFile) -> Result<()> {
     if file.config.get(MODERN).is_some() {
         return Ok(());
@@ -43,7 +43,12 @@ pub fn modernize(file: &mut ModelFile) -> Result<()> {
         Json::Object(model) => {
             let mut model = entry(model, &era)?;
             model.insert(MODERN.into(), true.into());
-            Json::Object(model)
+            let mut model = Json::Object(model);
+            if let Some(Weights::Legacy(weights)) = &mut file.weights {
+                weights::apply(&model, weights)?;
+            }
+            weights::remove_marks(&mut model);
+            model
         }
         other => other,
     };
@@ -177,7 +182,10 @@ fn entry(mut old: Object, era: &Era) -> Result<Object> {
         }
     };
     let keep_module = |m: &str| !m.starts_with("keras") && !m.starts_with("tf_keras");
-    if !matches!(old.get("module"), Some(Json::String(m)) if keep_module(m)) {
+    if class.contains('>') {
+        // A registered class of the user's.
+        old.insert("registered_name".into(), class.clone().into());
+    } else if !matches!(old.get("module"), Some(Json::String(m)) if keep_module(m)) {
         old.insert("module".into(), module.into());
     }
     old.remove("build_config");
@@ -202,7 +210,9 @@ fn add_modules(mut old: Object) -> Object {
         Some(Json::String(class)) => class.clone(),
         _ => return old,
     };
-    if !old.contains_key("module") {
+    if class.contains('>') {
+        old.insert("registered_name".into(), class.clone().into());
+    } else if !old.contains_key("module") {
         let module = match class.as_str() {
             "Sequential" => "keras".to_string(),
             "Functional" => "keras.src.models.functional".to_string(),
@@ -406,14 +416,12 @@ mod tests {
             l[1]["config"],
             json!({"name": "c", "trainable": true, "filters": 4, "kernel_size": [3, 2],
                    "activation": "relu", "padding": "same", "strides": [1, 2],
-                   "data_format": "channels_first", "use_bias": true, "dtype": "float32",
-                   "keras1_weights": true})
+                   "data_format": "channels_first", "use_bias": true, "dtype": "float32"})
         );
         assert_eq!(
             l[2]["config"],
             json!({"name": "l", "units": 5, "activation": "tanh", "dropout": 0.1,
-                   "recurrent_activation": "hard_sigmoid_legacy", "recurrent_dropout": 0.0,
-                   "keras1_weights": true})
+                   "recurrent_activation": "hard_sigmoid_legacy", "recurrent_dropout": 0.0})
         );
         assert_eq!(l[3]["config"], json!({"name": "d", "rate": 0.5}));
         assert_eq!(
@@ -503,7 +511,7 @@ mod tests {
         assert_eq!(gru["class_name"], "GRU");
         assert_eq!(gru["config"]["reset_after"], true);
         assert_eq!(gru["config"]["recurrent_activation"], "sigmoid");
-        assert_eq!(gru["config"]["cudnn_weights"], true);
+        assert_eq!(gru["config"].get("cudnn_weights"), None);
         let lstm = inner("2.2.4", "LSTM", json!({}));
         assert_eq!(
             lstm["config"]["recurrent_activation"],

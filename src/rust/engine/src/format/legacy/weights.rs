@@ -1,21 +1,22 @@
 //! Weights that older Keras versions keep in another layout.
 //!
-//! [`super::modernize`] marks the layers concerned with a config key; whoever
-//! loads their weights passes them through [`relayout`] first, one layer (not
-//! wrapper, not model) at a time.
+//! While a config is rewritten, the layers concerned are marked with the keys
+//! below; [`apply`] turns the weights of the marked layers.
 
 use serde_json::{Map, Value as Json};
 
 use crate::error::{Error, Result};
-use crate::format::StoredWeight;
+use crate::format::{LegacyWeights, StoredWeight};
 use crate::tensor::{numel, show_shape, DType, Fact, Tensor};
 
 /// Marks an LSTM or GRU with the weights of its cuDNN twin.
-pub const CUDNN: &str = "cudnn_weights";
+pub(super) const CUDNN: &str = "cudnn_weights";
 /// Marks a layer with the weights of Keras 1.
-pub const KERAS_1: &str = "keras1_weights";
+pub(super) const KERAS_1: &str = "keras1_weights";
 /// Marks a convolution with the flipped kernels of Theano.
-pub const THEANO: &str = "theano_weights";
+pub(super) const THEANO: &str = "theano_weights";
+
+const MARKS: [&str; 3] = [CUDNN, KERAS_1, THEANO];
 
 /// Classes whose weights changed after Keras 1.
 pub(super) const KERAS_1_CLASSES: [&str; 7] = [
@@ -37,12 +38,116 @@ pub(super) const THEANO_CLASSES: [&str; 5] = [
     "ConvLSTM2D",
 ];
 
+/// Turns the weights of all marked layers of a model.
+pub(super) fn apply(model: &Json, weights: &mut LegacyWeights) -> Result<()> {
+    if !is_marked(model) {
+        return Ok(());
+    }
+    for layer in sublayers(model) {
+        let name = name(layer);
+        if let Some((_, stored)) = weights.iter_mut().find(|(n, _)| n == name) {
+            *stored = of_layer(layer, std::mem::take(stored))?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes all marks out of a config.
+pub(super) fn remove_marks(config: &mut Json) {
+    match config {
+        Json::Object(o) => {
+            o.retain(|k, _| !MARKS.contains(&k.as_str()));
+            o.values_mut().for_each(remove_marks);
+        }
+        Json::Array(a) => a.iter_mut().for_each(remove_marks),
+        _ => {}
+    }
+}
+
+fn is_marked(config: &Json) -> bool {
+    super::any_key(config, &|k| MARKS.contains(&k))
+}
+
+fn sublayers(model: &Json) -> impl Iterator<Item = &Json> {
+    let layers = model.get("config").and_then(|c| c.get("layers"));
+    layers.and_then(Json::as_array).into_iter().flatten()
+}
+
+fn name(layer: &Json) -> &str {
+    layer
+        .get("name")
+        .or_else(|| layer.get("config")?.get("name"))
+        .and_then(Json::as_str)
+        .unwrap_or_default()
+}
+
+/// The weights of one layer, wrapper or model inside of a model.
+fn of_layer(layer: &Json, mut weights: Vec<StoredWeight>) -> Result<Vec<StoredWeight>> {
+    if !is_marked(layer) {
+        return Ok(weights);
+    }
+    let class = layer.get("class_name").and_then(Json::as_str);
+    let Some(config) = layer.get("config").and_then(Json::as_object) else {
+        return Ok(weights);
+    };
+    match (class.unwrap_or_default(), config.get("layer")) {
+        ("Bidirectional", Some(forward)) => {
+            let backward = config.get("backward_layer").filter(|l| l.is_object());
+            let second = weights.split_off(weights.len() / 2);
+            let mut turned = of_layer(forward, weights)?;
+            turned.extend(of_layer(backward.unwrap_or(forward), second)?);
+            Ok(turned)
+        }
+        (_, Some(inner)) if inner.is_object() => of_layer(inner, weights),
+        ("Sequential" | "Functional", _) => {
+            for inner in sublayers(layer).filter(|l| is_marked(l)) {
+                weights = within(name(inner), inner, weights)?;
+            }
+            Ok(weights)
+        }
+        (class, _) => relayout(class, config, weights),
+    }
+}
+
+/// Turns the weights of a layer that stand among those of a whole model: those
+/// with the layer's name in their own.
+fn within(name: &str, layer: &Json, weights: Vec<StoredWeight>) -> Result<Vec<StoredWeight>> {
+    // Older names run together: `lstm_1_W_i` next to `lstm_1/kernel:0`.
+    let is_own = |w: &StoredWeight| {
+        w.name.split('/').any(|part| part == name)
+            || w.name.strip_prefix(name).is_some_and(|r| {
+                r.starts_with(['_']) && !r[1..].starts_with(|c: char| c.is_ascii_digit())
+            })
+    };
+    let inner = sublayers(layer).count() > 0;
+    let mut own = Vec::new();
+    let mut rest = Vec::new();
+    let mut at = None;
+    for w in weights {
+        match inner || is_own(&w) {
+            true => {
+                at.get_or_insert(rest.len());
+                own.push(w);
+            }
+            false => rest.push(w),
+        }
+    }
+    let Some(at) = at else {
+        return Err(Error::BadWeight {
+            layer: name.to_string(),
+            weight: "kernel".to_string(),
+            expected: "named after its layer".to_string(),
+            given: "missing".to_string(),
+        });
+    };
+    let own = of_layer(layer, own)?;
+    rest.splice(at..at, own);
+    Ok(rest)
+}
+
 /// The weights of a layer in the layout of Keras 3, given its class and its
 /// config with the marks.
-///
-/// # Errors
-/// `BadWeight` where a weight has a shape that the older layout doesn't have.
-pub fn relayout(
+fn relayout(
     class: &str,
     config: &Map<String, Json>,
     mut weights: Vec<StoredWeight>,
@@ -404,6 +509,47 @@ mod tests {
         let want = [0., 6., 3., 9., 0.5, 6.5, 3.5, 9.5];
         assert_eq!(got[0].tensor.to_f64(), want);
         assert_eq!(got[0].tensor.shape(), [2, 4]);
+    }
+
+    #[test]
+    fn nested_layers_are_found_by_name() {
+        let named = |name: &str, shape: &[usize]| StoredWeight {
+            name: name.to_string(),
+            ..ramp(shape)
+        };
+        let lstm = |name: &str| json!({"class_name": "LSTM", "config": {"name": name, "cudnn_weights": true}});
+        let model = json!({"class_name": "Sequential", "config": {"layers": [
+            {"class_name": "Bidirectional", "config": {"name": "b", "layer": lstm("f")}},
+            {"class_name": "Functional", "name": "inner", "config": {"layers": [
+                {"class_name": "Dense", "config": {"name": "lstm"}},
+                lstm("lstm_1")]}}]}});
+        let three = |name: &str| {
+            [
+                named(&format!("{name}/kernel:0"), &[3, 8]),
+                named(&format!("{name}/recurrent_kernel:0"), &[2, 8]),
+                named(&format!("{name}/bias:0"), &[16]),
+            ]
+        };
+        let both = [three("b/forward_f"), three("b/backward_f")].concat();
+        let mut inner = vec![named("lstm/kernel:0", &[2, 8]), named("lstm/bias:0", &[8])];
+        inner.extend(three("lstm_1"));
+        let mut weights = vec![("b".to_string(), both), ("inner".to_string(), inner)];
+        apply(&model, &mut weights).expect("apply");
+        let shapes = |at: usize| -> Vec<Vec<usize>> {
+            let weights = weights[at].1.iter();
+            weights.map(|w| w.tensor.shape().to_vec()).collect()
+        };
+        let lstm = [vec![3, 8], vec![2, 8], vec![8]];
+        assert_eq!(shapes(0), [lstm.clone(), lstm.clone()].concat());
+        assert_eq!(
+            shapes(1),
+            [vec![vec![2, 8], vec![8]], lstm.to_vec()].concat()
+        );
+        assert_eq!(weights[1].1[0].tensor.to_f64()[1], 1.0);
+        assert_eq!(weights[1].1[2].tensor.to_f64()[1], 9.0);
+
+        let mut lost = vec![("inner".to_string(), three("other").to_vec())];
+        assert!(apply(&model, &mut lost).is_err());
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! MultiHeadAttention, Attention and AdditiveAttention.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::graph::{Binary, Reduce, Unary, ValueId};
 use crate::keras::activations::Activation;
 use crate::keras::promote::{result_type, Kind};
-use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, Var, T};
+use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
 use crate::nest::Nest;
 use crate::tensor::{DType, Tensor};
 
@@ -86,22 +86,19 @@ pub fn multi_head_attention(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
     };
     let trainable = cfg.bool_or("trainable", true)?;
     let projection = |name: &str, equation: &'static str, activation: Activation| {
-        let mut vars = vec![Var::new("kernel")];
-        vars.extend(use_bias.then(|| Var::new("bias")));
-        Arc::new(LayerNode {
-            name: name.to_string(),
-            class: "EinsumDense".to_string(),
+        let built = Built::new(Projection {
+            equation,
+            bias: use_bias,
+            activation,
+        });
+        let built = built.var("kernel").var_if(use_bias, "bias");
+        Arc::new(LayerNode::new(
+            name,
+            "EinsumDense",
             policy,
             trainable,
-            layer: Box::new(Projection {
-                equation,
-                bias: use_bias,
-                activation,
-            }),
-            vars,
-            children: vec![],
-            weights: OnceLock::new(),
-        })
+            built,
+        ))
     };
     let linear = Activation::Linear;
     let gate = layer.use_gate;

@@ -138,6 +138,8 @@ pub static LAYERS: &[LayerDef] = &[
     layer("TimeDistributed", wrappers::time_distributed),
 ];
 
+pub use attention::dot_product_attention;
+
 const fn layer(class: &'static str, build: fn(&Cfg, &dyn Nested) -> Result<Built>) -> LayerDef {
     LayerDef { class, build }
 }

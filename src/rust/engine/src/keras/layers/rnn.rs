@@ -1,6 +1,6 @@
 //! LSTM, GRU, SimpleRNN and their cells.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::error::{Error, Result, Unsupported};
 use crate::graph::{RnnActivation, RnnAttrs, RnnCell, ScanAttrs, ValueId};
@@ -263,16 +263,15 @@ fn cell_node(cfg: &Cfg, cell: &Cell, name: &str) -> Result<Arc<LayerNode>> {
         Some(v) => Policy::parse(v).ok_or_else(|| cfg.bad("dtype", "a dtype policy"))?,
         None => Policy::default(),
     };
-    Ok(Arc::new(LayerNode {
-        name: name.to_string(),
-        class: format!("{}Cell", cfg.class),
-        policy,
-        trainable: cfg.bool_or("trainable", true)?,
-        vars: cell.vars(),
+    let built = Built {
         layer: Box::new(cell.clone()),
+        vars: cell.vars(),
         children: vec![],
-        weights: OnceLock::new(),
-    }))
+    };
+    let class = format!("{}Cell", cfg.class);
+    let trainable = cfg.bool_or("trainable", true)?;
+    let node = LayerNode::new(name, &class, policy, trainable, built);
+    Ok(Arc::new(node))
 }
 
 /// The sequence, its initial states if they are given, and two masks (batch,

@@ -30,7 +30,7 @@ def cases(c):
     }.items():
         maker = [normal(3.0), positive] if n != "pow" else [positive, normal()]
         c.add(n, f2(fn), inputs=maker)
-        c.add(f"{n}_broadcast", f2(fn, (4, 3), (3,)), inputs=maker)
+        c.add(f"{n}_broadcast", f2(fn, (4, 3), (1, 3)), inputs=maker)
         c.add(f"{n}_broadcast_left", f2(fn, (1, 3), (4, 1)), inputs=maker)
         c.add(f"{n}_literal", f1(lambda x, fn=fn: fn(x, 2.5)), inputs=[maker[0]])
         c.add(f"{n}_literal_int", f1(lambda x, fn=fn: fn(x, 3)), inputs=[maker[0]])
@@ -68,7 +68,7 @@ def cases(c):
         c.add(f"{n}_literal", f1(lambda x, op=op: op(x, 1.0)), inputs=near)
         c.add(f"{n}_reversed", f1(lambda x, op=op: op(1, x)), inputs=near)
         c.add(f"{n}_int", f1(lambda x, op=op: op(x, 1), dtype="int32"), inputs=near)
-        c.add(f"{n}_mixed", f2(op, (4, 3), (3,), ("int32", "float32")), inputs=[near, near])
+        c.add(f"{n}_mixed", f2(op, (4, 3), (1, 3), ("int32", "float32")), inputs=[near, near])
     for n, fn in {"and": lambda x, y: x & y, "or": lambda x, y: x | y, "xor": lambda x, y: x ^ y}.items():
         c.add(f"logical_{n}", f2(fn, dtypes=("bool", "bool")), inputs=[bools(), bools()])
     c.add("logical_not", f1(lambda x: ~x, dtype="bool"))

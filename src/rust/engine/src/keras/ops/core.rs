@@ -1,0 +1,88 @@
+//! `keras.ops.core`, but for what moves elements, and `keras.ops.math`.
+
+use crate::error::Result;
+use crate::graph::{Binary, Reduce, Unary};
+use crate::keras::ops::args::*;
+use crate::keras::{Call, Cfg, Cx, Out};
+use crate::tensor::DType;
+
+pub fn cast(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    let dtype = dtype(cfg, "dtype")?.ok_or_else(|| cfg.bad("dtype", "a dtype"))?;
+    Ok(cx.cast(x, dtype)?.into())
+}
+
+/// A cast that stops at the bounds of the dtype.
+pub fn saturate_cast(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    let dtype = dtype(cfg, "dtype")?.ok_or_else(|| cfg.bad("dtype", "a dtype"))?;
+    let bits = 8 * dtype.size() as i32;
+    let (low, high) = match dtype {
+        DType::U8 | DType::U16 | DType::U32 => (0.0, 2f64.powi(bits) - 1.0),
+        DType::I8 | DType::I16 | DType::I32 => (-2f64.powi(bits - 1), 2f64.powi(bits - 1) - 1.0),
+        DType::F16 if cx.dtype(x).is_float() => (-65504.0, 65504.0),
+        _ => return Ok(cx.cast(x, dtype)?.into()),
+    };
+    let own = cx.dtype(x);
+    // Bounds that the tensor's own dtype can't reach don't bind.
+    let fits = |v: f64| own.is_float() || crate::tensor::Tensor::scalar(own, v).to_f64() == [v];
+    let (low, high) = (
+        Some(low).filter(|&v| fits(v)),
+        Some(high).filter(|&v| fits(v)),
+    );
+    let x = cx.clip(x, low, high)?;
+    Ok(cx.cast(x, dtype)?.into())
+}
+
+/// The tensor, in the config's dtype if there is one.
+pub fn convert_to_tensor(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    match dtype(cfg, "dtype")? {
+        Some(d) => Ok(cx.cast(x, d)?.into()),
+        None => Ok(x.into()),
+    }
+}
+
+pub fn stop_gradient(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    Ok(tensor(cx, call, 0, "variable")?.into())
+}
+
+pub fn erfc(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    let x = to_float(cx, x)?;
+    let dtype = cx.dtype(x);
+    let e = cx.unary(Unary::Erf, x)?;
+    let one = cx.scalar(dtype, 1.0);
+    Ok(cx.sub(one, e)?.into())
+}
+
+/// Whether the target's score is among the `k` largest.
+pub fn in_top_k(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let targets = tensor(cx, call, 0, "targets")?;
+    let scores = tensor(cx, call, 1, "predictions")?;
+    cx.check_rank(targets, 1)?;
+    let targets = cx.cast(targets, DType::I32)?;
+    let targets = cx.expand_dims(targets, -1)?;
+    let own = cx.take_along(scores, targets, -1)?;
+    let above = cx.binary(Binary::Gt, scores, own)?;
+    let above = cx.cast(above, DType::I32)?;
+    let above = cx.reduce(Reduce::Sum, above, &[1], false)?;
+    let inside = cx.binary_s(Binary::Lt, above, cfg.usize("k")? as f64)?;
+    let finite = cx.unary(Unary::IsFinite, own)?;
+    let finite = cx.squeeze(finite, -1)?;
+    Ok(cx.and(inside, finite)?.into())
+}
+
+/// Distances between the rows of two matrices.
+pub fn cdist(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let a = tensor(cx, call, 0, "x")?;
+    let b = tensor(cx, call, 1, "y")?;
+    let (a, b) = (to_float(cx, a)?, to_float(cx, b)?);
+    let a = cx.expand_dims(a, -2)?;
+    let b = cx.expand_dims(b, -3)?;
+    let d = cx.sub(a, b)?;
+    let d = cx.unary(Unary::Square, d)?;
+    let last = [cx.rank(d) - 1];
+    let d = cx.reduce(Reduce::Sum, d, &last, false)?;
+    Ok(cx.unary(Unary::Sqrt, d)?.into())
+}

@@ -1,0 +1,545 @@
+//! Arithmetic, comparison, logic and other elementwise operations.
+
+use crate::error::Result;
+use crate::graph::{Binary, Unary, ValueId};
+use crate::keras::ops::args::*;
+use crate::keras::promote::{result_type, Kind};
+use crate::keras::{Call, Cfg, Cx, Out};
+use crate::tensor::{DType, Fact, Tensor};
+
+/// A function of a float; other dtypes become float32.
+pub fn float_unary(cx: &mut Cx, call: &Call, op: Unary) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    let x = to_float(cx, x)?;
+    Ok(cx.unary(op, x)?.into())
+}
+
+/// A function of a number that keeps its dtype.
+pub fn unary(cx: &mut Cx, call: &Call, op: Unary) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    Ok(cx.unary(op, x)?.into())
+}
+
+/// The tensor itself.
+pub fn identity(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    Ok(tensor(cx, call, 0, "x")?.into())
+}
+
+/// Arithmetic on two operands.
+pub fn weak(cx: &mut Cx, call: &Call, op: Binary) -> Result<Out> {
+    let (a, b) = weak_pair(cx, call, &[])?;
+    Ok(cx.binary(op, a, b)?.into())
+}
+
+/// A comparison; Python's numbers are int32 and float32.
+pub fn compare(cx: &mut Cx, call: &Call, op: Binary) -> Result<Out> {
+    let (a, b) = strong_pair(cx, call, ["x1", "x2"], &[])?;
+    Ok(cx.binary(op, a, b)?.into())
+}
+
+/// Logic on what is not 0.
+pub fn logical(cx: &mut Cx, call: &Call, op: Binary) -> Result<Out> {
+    let a = tensor(cx, call, 0, "x1")?;
+    let b = tensor(cx, call, 1, "x2")?;
+    let (a, b) = (to_bool(cx, a)?, to_bool(cx, b)?);
+    Ok(cx.binary(op, a, b)?.into())
+}
+
+pub fn logical_not(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    let x = to_bool(cx, x)?;
+    Ok(cx.unary(Unary::Not, x)?.into())
+}
+
+/// Logic on the bits of integers.
+pub fn bitwise(cx: &mut Cx, call: &Call, op: Binary) -> Result<Out> {
+    let (a, b) = match op {
+        Binary::Shl | Binary::Shr => {
+            let a = tensor(cx, call, 0, "x")?;
+            match operand(cx, call, 1, "y")? {
+                // A literal shift takes the dtype of what it shifts.
+                Operand::Strong(_) => strong_pair(cx, call, ["x", "y"], &[])?,
+                weak => {
+                    let dtype = cx.dtype(a);
+                    (a, weak.to(cx, dtype)?)
+                }
+            }
+        }
+        _ => strong_pair(cx, call, ["x", "y"], &[])?,
+    };
+    if !cx.dtype(a).is_int() {
+        return Err(cx.error(format!("bits of a {} tensor", cx.dtype(a))));
+    }
+    Ok(cx.binary(op, a, b)?.into())
+}
+
+/// `/` in floats.
+pub fn divide(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b) = weak_pair(cx, call, &[Kind::WeakFloat])?;
+    Ok(cx.div(a, b)?.into())
+}
+
+/// `/` in floats, 0 where the divisor is 0.
+pub fn divide_no_nan(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b) = weak_pair(cx, call, &[Kind::WeakFloat])?;
+    let dtype = cx.dtype(a);
+    let zero = cx.scalar(dtype, 0.0);
+    let q = cx.div(a, b)?;
+    let none = cx.binary(Binary::Eq, b, zero)?;
+    Ok(cx.select(none, zero, q)?.into())
+}
+
+/// `%` with the sign of the divisor.
+pub fn modulo(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b) = no_bools(cx, call)?;
+    Ok(cx.binary(Binary::Mod, a, b)?.into())
+}
+
+/// `sign(a) * (|a| mod |b|)`.
+pub fn fmod(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b) = no_bools(cx, call)?;
+    let dtype = cx.dtype(a);
+    let wide = match dtype {
+        DType::U8 | DType::U16 | DType::U32 => DType::I32,
+        d => d,
+    };
+    let (a, b) = (cx.cast(a, wide)?, cx.cast(b, wide)?);
+    let sign = cx.unary(Unary::Sign, a)?;
+    let (a, b) = (cx.unary(Unary::Abs, a)?, cx.unary(Unary::Abs, b)?);
+    let m = cx.binary(Binary::Mod, a, b)?;
+    let m = cx.mul(sign, m)?;
+    Ok(cx.cast(m, dtype)?.into())
+}
+
+fn no_bools(cx: &mut Cx, call: &Call) -> Result<(ValueId, ValueId)> {
+    let (a, b) = strong_pair(cx, call, ["x1", "x2"], &[])?;
+    match cx.dtype(a) {
+        DType::Bool => Ok((cx.cast(a, DType::I32)?, cx.cast(b, DType::I32)?)),
+        _ => Ok((a, b)),
+    }
+}
+
+pub fn power(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b) = weak_pair(cx, call, &[])?;
+    let dtype = cx.dtype(a);
+    if matches!(dtype, DType::U8 | DType::U16 | DType::U32 | DType::U64) {
+        let (a, b) = (cx.cast(a, DType::I32)?, cx.cast(b, DType::I32)?);
+        let y = cx.binary(Binary::Pow, a, b)?;
+        return Ok(cx.cast(y, dtype)?.into());
+    }
+    Ok(cx.binary(Binary::Pow, a, b)?.into())
+}
+
+/// Maximum or minimum where a NaN gives way to the other operand.
+pub fn nan_last(cx: &mut Cx, call: &Call, op: Binary) -> Result<Out> {
+    let (a, b) = weak_pair(cx, call, &[])?;
+    let y = cx.binary(op, a, b)?;
+    if !cx.dtype(a).is_float() {
+        return Ok(y.into());
+    }
+    let (na, nb) = (cx.unary(Unary::IsNan, a)?, cx.unary(Unary::IsNan, b)?);
+    let y = cx.select(na, b, y)?;
+    Ok(cx.select(nb, a, y)?.into())
+}
+
+pub fn absolute(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    match cx.dtype(x) {
+        DType::Bool | DType::U8 | DType::U16 | DType::U32 | DType::U64 => Ok(x.into()),
+        _ => Ok(cx.unary(Unary::Abs, x)?.into()),
+    }
+}
+
+pub fn square(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    let x = match cx.dtype(x) {
+        DType::Bool => cx.cast(x, DType::I32)?,
+        _ => x,
+    };
+    Ok(cx.unary(Unary::Square, x)?.into())
+}
+
+pub fn cbrt(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    let x = match cx.dtype(x) {
+        DType::I64 => cx.cast(x, DType::F64)?,
+        _ => to_float(cx, x)?,
+    };
+    let sign = cx.unary(Unary::Sign, x)?;
+    let size = cx.unary(Unary::Abs, x)?;
+    let root = cx.binary_s(Binary::Pow, size, 1.0 / 3.0)?;
+    Ok(cx.mul(sign, root)?.into())
+}
+
+/// `factor * x`, in float64 for int64.
+pub fn scaled(cx: &mut Cx, call: &Call, factor: f64) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    let x = match cx.dtype(x) {
+        DType::I64 => cx.cast(x, DType::F64)?,
+        _ => to_float(cx, x)?,
+    };
+    Ok(cx.mul_s(x, factor)?.into())
+}
+
+pub fn sinc(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    let x = to_float(cx, x)?;
+    let dtype = cx.dtype(x);
+    let p = cx.mul_s(x, std::f64::consts::PI)?;
+    let s = cx.unary(Unary::Sin, p)?;
+    let s = cx.div(s, p)?;
+    let at_zero = cx.binary_s(Binary::Eq, x, 0.0)?;
+    let one = cx.scalar(dtype, 1.0);
+    Ok(cx.select(at_zero, one, s)?.into())
+}
+
+pub fn signbit(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    if cx.dtype(x) == DType::Bool {
+        let fact = cx.fact(x).clone();
+        return Ok(cx.full(fact, 0.0)?.into());
+    }
+    if !cx.dtype(x).is_float() {
+        return Ok(cx.binary_s(Binary::Lt, x, 0.0)?.into());
+    }
+    // atan2(0, x) is pi for negative numbers and for -0.
+    let x = cx.cast(x, DType::F32)?;
+    let zero = cx.scalar(DType::F32, 0.0);
+    let angle = cx.binary(Binary::Atan2, zero, x)?;
+    Ok(cx.binary_s(Binary::Gt, angle, 1.0)?.into())
+}
+
+pub fn round(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    let decimals = cfg.int_or("decimals", 0)?;
+    if decimals == 0 {
+        return Ok(cx.unary(Unary::Round, x)?.into());
+    }
+    let dtype = cx.dtype(x);
+    if !dtype.is_float() && decimals > 0 {
+        return Ok(x.into());
+    }
+    let y = to_float(cx, x)?;
+    let factor = 10f64.powi(decimals as i32);
+    let y = cx.mul_s(y, factor)?;
+    let y = cx.unary(Unary::Round, y)?;
+    let y = cx.div_s(y, factor)?;
+    Ok(cx.cast(y, dtype)?.into())
+}
+
+pub fn clip(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    let x = match cx.dtype(x) {
+        DType::Bool => cx.cast(x, DType::I32)?,
+        _ => x,
+    };
+    let (low, high) = (cfg.opt_f64("x_min")?, cfg.opt_f64("x_max")?);
+    Ok(cx.clip(x, low, high)?.into())
+}
+
+pub fn where_(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let condition = tensor(cx, call, 0, "condition")?;
+    let condition = to_bool(cx, condition)?;
+    let (a, b) = (operand(cx, call, 1, "x1")?, operand(cx, call, 2, "x2")?);
+    let dtype = result_type(&[a.kind(cx), b.kind(cx)]);
+    let (a, b) = (a.to(cx, dtype)?, b.to(cx, dtype)?);
+    Ok(cx.select(condition, a, b)?.into())
+}
+
+/// The first choice whose condition holds.
+pub fn select(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let conditions = tensors(cx, call, 0, "condlist")?;
+    let mut choices = tensors(cx, call, 1, "choicelist")?;
+    if conditions.len() != choices.len() {
+        return Err(cx.error("as many conditions as choices are needed"));
+    }
+    let default = match call.arg(2, "default") {
+        Some(_) => tensor(cx, call, 2, "default")?,
+        None => cx.scalar(DType::I32, 0.0),
+    };
+    choices.push(default);
+    join(cx, &mut choices)?;
+    let mut y = choices[conditions.len()];
+    for (&c, &x) in conditions.iter().zip(&choices).rev() {
+        let c = to_bool(cx, c)?;
+        y = cx.select(c, x, y)?;
+    }
+    Ok(y.into())
+}
+
+/// A test of floats, which other dtypes answer the same everywhere.
+pub fn test(cx: &mut Cx, call: &Call, op: Unary) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    if cx.dtype(x).is_float() {
+        return Ok(cx.unary(op, x)?.into());
+    }
+    let always = f64::from(u8::from(op == Unary::IsFinite));
+    let fact = Fact::new(DType::Bool, cx.shape(x));
+    Ok(cx.full(fact, always)?.into())
+}
+
+/// Whether a float is the infinity given.
+pub fn is_infinity(cx: &mut Cx, call: &Call, which: f64) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    if cx.dtype(x).is_float() {
+        return Ok(cx.binary_s(Binary::Eq, x, which)?.into());
+    }
+    let fact = Fact::new(DType::Bool, cx.shape(x));
+    Ok(cx.full(fact, 0.0)?.into())
+}
+
+pub fn isreal(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    let fact = Fact::new(DType::Bool, cx.shape(x));
+    Ok(cx.full(fact, 1.0)?.into())
+}
+
+pub fn isclose(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b) = strong_pair(cx, call, ["x1", "x2"], &[])?;
+    let number = |at: usize, name: &str, default: f64| match call.arg(at, name) {
+        Some(crate::keras::Arg::Lit(v)) => v.as_f64().unwrap_or(default),
+        _ => default,
+    };
+    let (rtol, atol) = (number(2, "rtol", 1e-5), number(3, "atol", 1e-8));
+    if !cx.dtype(a).is_float() {
+        return Ok(cx.binary(Binary::Eq, a, b)?.into());
+    }
+    let close = within(cx, a, b, rtol, atol)?;
+    let close = with_nans(cx, close, a, b, cfg.bool_or("equal_nan", false)?)?;
+    Ok(close.into())
+}
+
+pub fn allclose(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b) = strong_pair(cx, call, ["x1", "x2"], &[])?;
+    let (rtol, atol) = (cfg.f64_or("rtol", 1e-5)?, cfg.f64_or("atol", 1e-8)?);
+    let equal_nan = cfg.bool_or("equal_nan", false)?;
+    let mut same = cx.binary(Binary::Eq, a, b)?;
+    if cx.dtype(a).is_float() {
+        let (fa, fb) = (cx.unary(Unary::IsFinite, a)?, cx.unary(Unary::IsFinite, b)?);
+        let finite = cx.and(fa, fb)?;
+        let close = within(cx, a, b, rtol, atol)?;
+        let close = cx.and(finite, close)?;
+        same = cx.or(close, same)?;
+        same = with_nans(cx, same, a, b, equal_nan)?;
+    }
+    let all: Vec<usize> = (0..cx.rank(same)).collect();
+    Ok(cx
+        .reduce(crate::graph::Reduce::All, same, &all, false)?
+        .into())
+}
+
+/// `|a - b| <= atol + rtol |b|`.
+fn within(cx: &mut Cx, a: ValueId, b: ValueId, rtol: f64, atol: f64) -> Result<ValueId> {
+    let d = cx.sub(a, b)?;
+    let d = cx.unary(Unary::Abs, d)?;
+    let bound = cx.unary(Unary::Abs, b)?;
+    let bound = cx.mul_s(bound, rtol)?;
+    let bound = cx.add_s(bound, atol)?;
+    cx.binary(Binary::Le, d, bound)
+}
+
+fn with_nans(cx: &mut Cx, same: ValueId, a: ValueId, b: ValueId, on: bool) -> Result<ValueId> {
+    if !on {
+        return Ok(same);
+    }
+    let (a, b) = (cx.unary(Unary::IsNan, a)?, cx.unary(Unary::IsNan, b)?);
+    let both = cx.and(a, b)?;
+    cx.or(same, both)
+}
+
+pub fn arctan2(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b) = strong_pair(cx, call, ["x1", "x2"], &[Kind::WeakFloat])?;
+    Ok(cx.binary(Binary::Atan2, a, b)?.into())
+}
+
+/// `log(base^a + base^b)` for the base whose logarithm is `log`.
+pub fn logaddexp(cx: &mut Cx, call: &Call, log: f64) -> Result<Out> {
+    let (a, b) = strong_pair(cx, call, ["x1", "x2"], &[Kind::WeakFloat])?;
+    let delta = cx.sub(a, b)?;
+    let size = cx.unary(Unary::Abs, delta)?;
+    let e = cx.mul_s(size, -log)?;
+    let e = cx.unary(Unary::Exp, e)?;
+    let e = cx.unary(Unary::Log1p, e)?;
+    let e = cx.div_s(e, log)?;
+    let top = cx.maximum(a, b)?;
+    let y = cx.add(top, e)?;
+    let undefined = cx.unary(Unary::IsNan, delta)?;
+    let sum = cx.add(a, b)?;
+    Ok(cx.select(undefined, sum, y)?.into())
+}
+
+/// Two numbers in floats: float64 for int64, float32 for smaller integers.
+fn float_pair(cx: &mut Cx, call: &Call) -> Result<(ValueId, ValueId)> {
+    let (a, b) = strong_pair(cx, call, ["x1", "x2"], &[])?;
+    let dtype = match cx.dtype(a) {
+        DType::I64 => DType::F64,
+        d if d.is_int() => DType::F32,
+        d => d,
+    };
+    Ok((cx.cast(a, dtype)?, cx.cast(b, dtype)?))
+}
+
+pub fn hypot(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b) = float_pair(cx, call)?;
+    let dtype = cx.dtype(a);
+    let (a, b) = (cx.unary(Unary::Abs, a)?, cx.unary(Unary::Abs, b)?);
+    let (high, low) = (cx.maximum(a, b)?, cx.minimum(a, b)?);
+    let zero = cx.scalar(dtype, 0.0);
+    let none = cx.binary(Binary::Eq, high, zero)?;
+    let ratio = cx.div(low, high)?;
+    let ratio = cx.select(none, zero, ratio)?;
+    let s = cx.unary(Unary::Square, ratio)?;
+    let s = cx.add_s(s, 1.0)?;
+    let s = cx.unary(Unary::Sqrt, s)?;
+    Ok(cx.mul(high, s)?.into())
+}
+
+pub fn heaviside(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b) = float_pair(cx, call)?;
+    let dtype = cx.dtype(a);
+    let (zero, one) = (cx.scalar(dtype, 0.0), cx.scalar(dtype, 1.0));
+    let above = cx.binary(Binary::Gt, a, zero)?;
+    let below = cx.binary(Binary::Lt, a, zero)?;
+    let y = cx.select(above, one, b)?;
+    Ok(cx.select(below, zero, y)?.into())
+}
+
+pub fn ldexp(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b) = strong_pair(cx, call, ["x1", "x2"], &[Kind::WeakFloat])?;
+    let dtype = cx.dtype(a);
+    let two = cx.scalar(dtype, 2.0);
+    let p = cx.binary(Binary::Pow, two, b)?;
+    let y = cx.mul(a, p)?;
+    let (inf, zero) = (cx.unary(Unary::IsInf, a)?, cx.binary_s(Binary::Eq, a, 0.0)?);
+    let keep = cx.or(inf, zero)?;
+    Ok(cx.select(keep, a, y)?.into())
+}
+
+pub fn nan_to_num(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    let nan = cfg.f64_or("nan", 0.0)?;
+    let (high, low) = (cfg.opt_f64("posinf")?, cfg.opt_f64("neginf")?);
+    Ok(without_nan(cx, x, nan, high, low)?.into())
+}
+
+/// NaN and the infinities replaced, the latter by the largest numbers there are.
+pub fn without_nan(
+    cx: &mut Cx,
+    x: ValueId,
+    nan: f64,
+    high: Option<f64>,
+    low: Option<f64>,
+) -> Result<ValueId> {
+    let dtype = cx.dtype(x);
+    let largest = match dtype {
+        DType::F16 => 65504.0,
+        DType::BF16 => half::bf16::MAX.to_f64(),
+        DType::F32 => f64::from(f32::MAX),
+        DType::F64 => f64::MAX,
+        _ => return Ok(x),
+    };
+    let mut y = x;
+    for (op, value) in [
+        (cx.unary(Unary::IsNan, x)?, nan),
+        (
+            cx.binary_s(Binary::Eq, x, f64::INFINITY)?,
+            high.unwrap_or(largest),
+        ),
+        (
+            cx.binary_s(Binary::Eq, x, f64::NEG_INFINITY)?,
+            low.unwrap_or(-largest),
+        ),
+    ] {
+        let value = cx.scalar(dtype, value);
+        y = cx.select(op, value, y)?;
+    }
+    Ok(y)
+}
+
+/// A tensor of x's shape (and dtype, but for the config's) and one value.
+pub fn like(cx: &mut Cx, cfg: &Cfg, call: &Call, value: f64) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    let dtype = dtype(cfg, "dtype")?.unwrap_or(cx.dtype(x));
+    let fact = Fact::new(dtype, cx.shape(x));
+    Ok(cx.full(fact, value)?.into())
+}
+
+pub fn full_like(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    let dtype = result_type(&[Kind::Is(dtype(cfg, "dtype")?.unwrap_or(cx.dtype(x)))]);
+    let value = operand(cx, call, 1, "fill_value")?;
+    let value = value.to(cx, dtype)?;
+    let shape = cx.shape(x);
+    Ok(cx.broadcast_to(value, &shape)?.into())
+}
+
+/// Which element of x is one of the others.
+pub fn isin(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    cfg.pass_over(&["assume_unique"]);
+    let (a, b) = strong_pair(cx, call, ["x1", "x2"], &[])?;
+    let last = cx.rank(a);
+    let a = cx.expand_dims(a, -1)?;
+    let b = flat(cx, b)?;
+    let same = cx.binary(Binary::Eq, a, b)?;
+    let y = cx.reduce(crate::graph::Reduce::Any, same, &[last], false)?;
+    match cfg.bool_or("invert", false)? {
+        true => Ok(cx.unary(Unary::Not, y)?.into()),
+        false => Ok(y.into()),
+    }
+}
+
+/// The bin of each element: how many bounds it reaches.
+pub fn digitize(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    let bins = tensor(cx, call, 1, "bins")?;
+    let bins = cx.cast(bins, DType::F32)?;
+    let compute = match cx.dtype(x) {
+        DType::F64 => DType::F64,
+        _ => DType::F32,
+    };
+    let (x, bins) = (cx.cast(x, compute)?, cx.cast(bins, compute)?);
+    count_bounds(cx, x, bins, Binary::Ge)
+}
+
+/// Where values would go into a sorted sequence.
+pub fn searchsorted(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let sorted = tensor(cx, call, 0, "sorted_sequence")?;
+    let values = tensor(cx, call, 1, "values")?;
+    cx.check_rank(sorted, 1)?;
+    let op = match cfg.one_of("side", "left", &["left", "right"])? {
+        "left" => Binary::Gt,
+        _ => Binary::Ge,
+    };
+    count_bounds(cx, values, sorted, op)
+}
+
+fn count_bounds(cx: &mut Cx, x: ValueId, bounds: ValueId, op: Binary) -> Result<Out> {
+    let last = cx.rank(x);
+    let x = cx.expand_dims(x, -1)?;
+    let reached = cx.binary(op, x, bounds)?;
+    let reached = cx.cast(reached, DType::I32)?;
+    let y = cx.reduce(crate::graph::Reduce::Sum, reached, &[last], false)?;
+    Ok(y.into())
+}
+
+/// `x` to the powers `n - 1 .. 0`, or `0 .. n`, along a new last axis.
+pub fn vander(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    cx.check_rank(x, 1)?;
+    let n = match cfg.opt_usize("N")? {
+        Some(n) => n,
+        None => cx.dim(x, 0)?,
+    };
+    let result = result_type(&[Kind::Is(cx.dtype(x))]);
+    let compute = result_type(&[Kind::Is(cx.dtype(x)), Kind::Is(DType::F32)]);
+    let mut powers: Vec<f32> = (0..n).map(|p| p as f32).collect();
+    if !cfg.bool_or("increasing", false)? {
+        powers.reverse();
+    }
+    let powers = cx.constant(Tensor::from_slice([n], &powers));
+    let powers = cx.cast(powers, compute)?;
+    let x = cx.cast(x, compute)?;
+    let x = cx.expand_dims(x, -1)?;
+    let y = cx.binary(Binary::Pow, x, powers)?;
+    Ok(cx.cast(y, result)?.into())
+}

@@ -1,0 +1,335 @@
+//! Products of matrices and tensors.
+
+use crate::error::Result;
+use crate::graph::{Binary, Reduce, ValueId};
+use crate::keras::ops::args::*;
+use crate::keras::ops::numpy::shape::move_axes;
+use crate::keras::promote::{result_type, Kind};
+use crate::keras::{Call, Cfg, Cx, Out};
+use crate::tensor::DType;
+
+/// Two operands in floats, and the dtype that the product goes back to.
+fn operands(cx: &mut Cx, call: &Call) -> Result<(ValueId, ValueId, DType)> {
+    let a = tensor(cx, call, 0, "x1")?;
+    let b = tensor(cx, call, 1, "x2")?;
+    let kinds = [Kind::Is(cx.dtype(a)), Kind::Is(cx.dtype(b))];
+    let result = result_type(&kinds);
+    let compute = result_type(&[kinds[0], kinds[1], Kind::WeakFloat]);
+    Ok((cx.cast(a, compute)?, cx.cast(b, compute)?, result))
+}
+
+pub fn matmul(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let both_i8 = {
+        let (a, b) = (tensor(cx, call, 0, "x1")?, tensor(cx, call, 1, "x2")?);
+        let i8s = cx.dtype(a) == DType::I8 && cx.dtype(b) == DType::I8;
+        i8s && cx.rank(a) != 1 && cx.rank(b) != 1
+    };
+    let (a, b, mut result) = operands(cx, call)?;
+    if both_i8 {
+        result = DType::I32;
+    }
+    let y = match (cx.rank(a), cx.rank(b)) {
+        (0, _) | (_, 0) => return Err(cx.error("can't multiply a scalar as a matrix")),
+        (_, 1) => dot_last(cx, a, b)?,
+        (1, _) => {
+            let a = cx.expand_dims(a, 0)?;
+            let y = cx.matmul(a, b, false, false)?;
+            cx.squeeze(y, -2)?
+        }
+        (_, 2) => cx.dense(a, b)?,
+        _ => cx.matmul(a, b, false, false)?,
+    };
+    Ok(cx.cast(y, result)?.into())
+}
+
+/// Over the last axis of `a` and a vector.
+fn dot_last(cx: &mut Cx, a: ValueId, b: ValueId) -> Result<ValueId> {
+    let b = cx.expand_dims(b, -1)?;
+    let y = cx.dense(a, b)?;
+    cx.squeeze(y, -1)
+}
+
+/// Numpy's dot: over the last axis of one and the last but one of the other.
+pub fn dot(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b, result) = operands(cx, call)?;
+    let y = match (cx.rank(a), cx.rank(b)) {
+        (0, _) | (_, 0) => cx.mul(a, b)?,
+        (_, 1) => dot_last(cx, a, b)?,
+        (ra, rb) => contract(cx, a, b, &[ra - 1], &[rb - 2])?,
+    };
+    Ok(cx.cast(y, result)?.into())
+}
+
+pub fn inner(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b, result) = operands(cx, call)?;
+    let y = match (cx.rank(a), cx.rank(b)) {
+        (0, _) | (_, 0) => cx.mul(a, b)?,
+        (ra, rb) => contract(cx, a, b, &[ra - 1], &[rb - 1])?,
+    };
+    Ok(cx.cast(y, result)?.into())
+}
+
+pub fn vdot(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b, result) = operands(cx, call)?;
+    let (a, b) = (flat(cx, a)?, flat(cx, b)?);
+    let y = contract(cx, a, b, &[0], &[0])?;
+    Ok(cx.cast(y, result)?.into())
+}
+
+pub fn outer(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b) = strong_pair(cx, call, ["x1", "x2"], &[])?;
+    let (a, b) = (flat(cx, a)?, flat(cx, b)?);
+    let a = cx.expand_dims(a, -1)?;
+    Ok(cx.mul(a, b)?.into())
+}
+
+pub fn tensordot(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b, result) = operands(cx, call)?;
+    let (ra, rb) = (cx.rank(a), cx.rank(b));
+    let bad = || cfg.bad("axes", "a number of axes, or the axes of both tensors");
+    let (of_a, of_b) = match cfg.get("axes") {
+        Some(serde_json::Value::Array(pair)) if pair.len() == 2 => {
+            let list = |v: &serde_json::Value, rank: usize| -> Result<Vec<usize>> {
+                let items = match v {
+                    serde_json::Value::Array(items) => items.clone(),
+                    one => vec![one.clone()],
+                };
+                items
+                    .iter()
+                    .map(|i| cx.axis(i.as_i64().ok_or_else(bad)? as isize, rank))
+                    .collect()
+            };
+            (list(&pair[0], ra)?, list(&pair[1], rb)?)
+        }
+        _ => {
+            let n = cfg.usize_or("axes", 2)?;
+            if n > ra || n > rb {
+                return Err(bad());
+            }
+            ((ra - n..ra).collect(), (0..n).collect())
+        }
+    };
+    let y = contract(cx, a, b, &of_a, &of_b)?;
+    Ok(cx.cast(y, result)?.into())
+}
+
+/// Sums over pairs of axes; the rest of `a`, then the rest of `b`, remain.
+fn contract(
+    cx: &mut Cx,
+    a: ValueId,
+    b: ValueId,
+    of_a: &[usize],
+    of_b: &[usize],
+) -> Result<ValueId> {
+    let (sa, sb) = (cx.shape(a), cx.shape(b));
+    let fits = of_a.len() == of_b.len() && of_a.iter().zip(of_b).all(|(&i, &j)| sa[i] == sb[j]);
+    if !fits {
+        return Err(cx.error(format!(
+            "axes {of_a:?} of {sa:?} don't fit axes {of_b:?} of {sb:?}"
+        )));
+    }
+    let free = |shape: &[usize], used: &[usize]| -> Vec<usize> {
+        (0..shape.len()).filter(|i| !used.contains(i)).collect()
+    };
+    let (free_a, free_b) = (free(&sa, of_a), free(&sb, of_b));
+    let size = |s: &[usize], axes: &[usize]| -> usize { axes.iter().map(|&i| s[i]).product() };
+    let (m, k, n) = (size(&sa, &free_a), size(&sa, of_a), size(&sb, &free_b));
+    let a = cx.transpose(a, &[&free_a[..], of_a].concat())?;
+    let a = cx.reshape(a, &[m, k])?;
+    let b = cx.transpose(b, &[of_b, &free_b[..]].concat())?;
+    let b = cx.reshape(b, &[k, n])?;
+    let y = cx.matmul(a, b, false, false)?;
+    let shape: Vec<usize> = free_a
+        .iter()
+        .map(|&i| sa[i])
+        .chain(free_b.iter().map(|&i| sb[i]))
+        .collect();
+    cx.reshape(y, &shape)
+}
+
+/// Every product of elements, block by block.
+pub fn kron(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b) = strong_pair(cx, call, ["x1", "x2"], &[])?;
+    let (mut sa, mut sb) = (cx.shape(a), cx.shape(b));
+    while sa.len() < sb.len() {
+        sa.insert(0, 1);
+    }
+    while sb.len() < sa.len() {
+        sb.insert(0, 1);
+    }
+    let outer: Vec<usize> = sa.iter().flat_map(|&s| [s, 1]).collect();
+    let inner: Vec<usize> = sb.iter().flat_map(|&s| [1, s]).collect();
+    let (a, b) = (cx.reshape(a, &outer)?, cx.reshape(b, &inner)?);
+    let y = cx.mul(a, b)?;
+    let shape: Vec<usize> = sa.iter().zip(&sb).map(|(x, y)| x * y).collect();
+    Ok(cx.reshape(y, &shape)?.into())
+}
+
+/// The vector product of vectors of 2 or 3 elements.
+pub fn cross(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b) = strong_pair(cx, call, ["x1", "x2"], &[])?;
+    let axis = cfg.opt_int("axis")?;
+    let of = |key: &str| -> Result<i64> { Ok(axis.unwrap_or(cfg.int_or(key, -1)?)) };
+    let (axis_a, axis_b, axis_c) = (of("axisa")?, of("axisb")?, of("axisc")?);
+    let a = move_axes(cx, a, &[axis_a], &[-1])?;
+    let b = move_axes(cx, b, &[axis_b], &[-1])?;
+    let (na, nb) = (cx.dim(a, -1)?, cx.dim(b, -1)?);
+    if !(2..=3).contains(&na) || !(2..=3).contains(&nb) {
+        return Err(cx.error(format!("vectors of {na} and {nb} elements")));
+    }
+    let part = |cx: &mut Cx, x: ValueId, n: usize, i: usize| match i < n {
+        true => cx.index_axis(x, -1, i).map(Some),
+        false => Ok(None),
+    };
+    let mut parts = vec![];
+    for (i, j) in [(1, 2), (2, 0), (0, 1)] {
+        let mut term = |x, nx, i, y, ny, j| -> Result<Option<ValueId>> {
+            match (part(cx, x, nx, i)?, part(cx, y, ny, j)?) {
+                (Some(p), Some(q)) => cx.mul(p, q).map(Some),
+                _ => Ok(None),
+            }
+        };
+        let plus = term(a, na, i, b, nb, j)?;
+        let minus = term(a, na, j, b, nb, i)?;
+        parts.push(match (plus, minus) {
+            (Some(p), Some(m)) => Some(cx.sub(p, m)?),
+            (Some(p), None) => Some(p),
+            (None, Some(m)) => Some(cx.unary(crate::graph::Unary::Neg, m)?),
+            (None, None) => None,
+        });
+    }
+    match parts[..] {
+        [None, None, Some(z)] => Ok(z.into()),
+        [Some(x), Some(y), Some(z)] => {
+            let v = stack(cx, &[x, y, z], -1)?;
+            Ok(move_axes(cx, v, &[-1], &[axis_c])?.into())
+        }
+        _ => Err(cx.error("vectors of 2 or 3 elements are needed")),
+    }
+}
+
+/// Einstein's summation over any number of operands.
+pub fn einsum(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let text: String = cfg
+        .str("subscripts")?
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .collect();
+    let mut xs = vec![];
+    for i in 0..call.args.len() {
+        xs.push(tensor(cx, call, i, "operands")?);
+    }
+    let i8s = xs.iter().all(|&x| cx.dtype(x) == DType::I8);
+    let result = if i8s {
+        join(cx, &mut xs)?;
+        DType::I32
+    } else {
+        join(cx, &mut xs)?
+    };
+    for x in &mut xs {
+        *x = to_float(cx, *x)?;
+    }
+    let (inputs, output) = match text.split_once("->") {
+        Some((i, o)) => (i.to_string(), o.to_string()),
+        None => (text.clone(), implicit_output(&text)),
+    };
+    let mut labels: Vec<String> = inputs.split(',').map(str::to_string).collect();
+    if labels.len() != xs.len() || xs.is_empty() {
+        return Err(cfg.bad("subscripts", &format!("for {} operands", xs.len())));
+    }
+    if xs.len() == 1 {
+        let dtype = cx.dtype(xs[0]);
+        xs.push(cx.scalar(dtype, 1.0));
+        labels.push(String::new());
+    }
+    while xs.len() > 2 {
+        let (b, lb) = (xs.remove(1), labels.remove(1));
+        let kept = kept_labels(&labels[0], &lb, &labels[1..], &output);
+        xs[0] = cx.einsum(&format!("{},{lb}->{kept}", labels[0]), xs[0], b)?;
+        labels[0] = kept;
+    }
+    let y = cx.einsum(
+        &format!("{},{}->{output}", labels[0], labels[1]),
+        xs[0],
+        xs[1],
+    )?;
+    Ok(cx.cast(y, result)?.into())
+}
+
+/// Letters that stand once, in alphabetical order, after the ellipsis.
+fn implicit_output(inputs: &str) -> String {
+    let mut letters: Vec<char> = inputs.chars().filter(char::is_ascii_alphabetic).collect();
+    letters.sort_unstable();
+    let once = |c: &char| letters.iter().filter(|l| *l == c).count() == 1;
+    let tail: String = letters.iter().filter(|c| once(c)).collect();
+    match inputs.contains("...") {
+        true => format!("...{tail}"),
+        false => tail,
+    }
+}
+
+/// What of two operands is still needed by the others or the output.
+fn kept_labels(a: &str, b: &str, rest: &[String], output: &str) -> String {
+    let mut kept = String::new();
+    if a.contains("...") || b.contains("...") {
+        kept.push_str("...");
+    }
+    for c in a.chars().chain(b.chars()).filter(char::is_ascii_alphabetic) {
+        let needed = output.contains(c) || rest.iter().any(|r| r.contains(c));
+        if needed && !kept.contains(c) {
+            kept.push(c);
+        }
+    }
+    kept
+}
+
+/// The norm of vectors or matrices that needs no decomposition.
+pub fn norm(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    use crate::graph::Unary;
+    let x = tensor(cx, call, 0, "x")?;
+    let x = to_float(cx, x)?;
+    let keepdims = cfg.bool_or("keepdims", false)?;
+    let rank = cx.rank(x);
+    let axes = match cfg.opt_ints("axis")? {
+        Some(given) => given
+            .iter()
+            .map(|&a| cx.axis(a as isize, rank))
+            .collect::<Result<Vec<_>>>()?,
+        None => (0..rank).collect(),
+    };
+    let abs = cx.unary(Unary::Abs, x)?;
+    let euclid = |cx: &mut Cx| -> Result<ValueId> {
+        let s = cx.unary(Unary::Square, x)?;
+        let s = cx.reduce(Reduce::Sum, s, &axes, keepdims)?;
+        cx.unary(Unary::Sqrt, s)
+    };
+    let flat_all = cfg.opt_ints("axis")?.is_none();
+    let y = match cfg.get("ord") {
+        None => euclid(cx)?,
+        Some(v) => match (v.as_str(), crate::keras::cfg::as_f64(v)) {
+            (Some("fro"), _) if axes.len() == 2 => euclid(cx)?,
+            (_, Some(p)) if axes.len() == 1 && !(flat_all && rank > 1) => {
+                if p == f64::INFINITY {
+                    cx.reduce(Reduce::Max, abs, &axes, keepdims)?
+                } else if p == f64::NEG_INFINITY {
+                    cx.reduce(Reduce::Min, abs, &axes, keepdims)?
+                } else if p == 0.0 {
+                    let some = cx.binary_s(Binary::Ne, x, 0.0)?;
+                    let dtype = cx.dtype(x);
+                    let some = cx.cast(some, dtype)?;
+                    cx.reduce(Reduce::Sum, some, &axes, keepdims)?
+                } else if p == 1.0 {
+                    cx.reduce(Reduce::Sum, abs, &axes, keepdims)?
+                } else if p == 2.0 {
+                    euclid(cx)?
+                } else {
+                    let s = cx.binary_s(Binary::Pow, abs, p)?;
+                    let s = cx.reduce(Reduce::Sum, s, &axes, keepdims)?;
+                    cx.binary_s(Binary::Pow, s, 1.0 / p)?
+                }
+            }
+            _ => return Err(cfg.bad("ord", "a norm of vectors, or \"fro\" of matrices")),
+        },
+    };
+    Ok(y.into())
+}

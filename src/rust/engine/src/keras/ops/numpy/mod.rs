@@ -1,0 +1,6 @@
+//! `keras.ops.numpy`.
+
+pub mod elementwise;
+pub mod linear;
+pub mod reduce;
+pub mod shape;

@@ -1,0 +1,180 @@
+//! Sorting along the last axis.
+
+use std::cmp::Ordering;
+
+use half::{bf16, f16};
+use rayon::prelude::*;
+
+use super::elementwise::PARALLEL;
+use super::strided::{by_element, Element};
+use super::{Kernel, Par, Request};
+use crate::error::{Error, Result};
+use crate::graph::Op;
+use crate::tensor::{DType, Line, View, ViewMut};
+
+struct Sort {
+    descending: bool,
+    len: usize,
+}
+
+/// The kernel of `Sort`.
+pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
+    let Op::Sort { descending } = *req.op else {
+        return Err(Error::internal("not a sort"));
+    };
+    Ok(Box::new(Sort {
+        descending,
+        len: req.ins[0].fact.shape.last().copied().unwrap_or(1),
+    }))
+}
+
+/// Numbers by size, NaN last either way.
+fn compare<T: PartialOrd>(a: &T, b: &T, descending: bool) -> Ordering {
+    match a.partial_cmp(b) {
+        Some(order) if descending => order.reverse(),
+        Some(order) => order,
+        #[allow(clippy::eq_op)]
+        None => (a != a).cmp(&(b != b)),
+    }
+}
+
+impl Sort {
+    /// The order of each row, written to `order`.
+    fn ranks<T: PartialOrd + Sync>(&self, x: &[T], order: &mut [i32], par: Par) {
+        let task = |x: &[T], order: &mut [i32]| {
+            for (i, o) in order.iter_mut().enumerate() {
+                *o = i as i32;
+            }
+            order.sort_by(|&a, &b| compare(&x[a as usize], &x[b as usize], self.descending));
+        };
+        let rows = x.chunks_exact(self.len);
+        if par == Par::Pool && x.len() >= PARALLEL {
+            x.par_chunks_exact(self.len)
+                .zip(order.par_chunks_exact_mut(self.len))
+                .for_each(|(x, order)| task(x, order));
+        } else {
+            rows.zip(order.chunks_exact_mut(self.len))
+                .for_each(|(x, order)| task(x, order));
+        }
+    }
+
+    fn values<T: Element>(&self, x: &[T], order: &[i32], dst: &mut [T]) {
+        for (i, (d, &o)) in dst.iter_mut().zip(order).enumerate() {
+            d.clone_from(&x[i - i % self.len + o as usize]);
+        }
+    }
+}
+
+impl Kernel for Sort {
+    fn run(
+        &self,
+        ins: &[View],
+        outs: &mut [ViewMut],
+        _: &mut [Line],
+        _: Option<usize>,
+        par: Par,
+    ) -> Result<()> {
+        let [values, order] = outs else {
+            return Err(Error::internal("a sort gives values and indices"));
+        };
+        if order.dtype != DType::I32 {
+            return Err(Error::internal("indices of a sort must be int32"));
+        }
+        let (x, order) = (&ins[0], order.as_mut::<i32>());
+        if order.is_empty() {
+            return Ok(());
+        }
+        match x.dtype {
+            DType::Bool | DType::U8 => self.ranks(x.bytes(), order, par),
+            DType::U16 => self.ranks(x.as_slice::<u16>(), order, par),
+            DType::U32 => self.ranks(x.as_slice::<u32>(), order, par),
+            DType::U64 => self.ranks(x.as_slice::<u64>(), order, par),
+            DType::I8 => self.ranks(x.as_slice::<i8>(), order, par),
+            DType::I16 => self.ranks(x.as_slice::<i16>(), order, par),
+            DType::I32 => self.ranks(x.as_slice::<i32>(), order, par),
+            DType::I64 => self.ranks(x.as_slice::<i64>(), order, par),
+            DType::F16 => self.ranks(x.as_slice::<f16>(), order, par),
+            DType::BF16 => self.ranks(x.as_slice::<bf16>(), order, par),
+            DType::F32 => self.ranks(x.as_slice::<f32>(), order, par),
+            DType::F64 => self.ranks(x.as_slice::<f64>(), order, par),
+            DType::Str => self.ranks(x.strings(), order, par),
+        }
+        by_element!(x.dtype, T => self.values(T::of(x), order, T::of_mut(values)));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::testing::{noise, pick, run, same_bits, DTYPES};
+    use crate::tensor::{Fact, Tensor};
+
+    #[test]
+    fn is_stable_for_every_dtype() {
+        for shape in [&[7usize][..], &[3, 40], &[2, 0], &[300, 300], &[1]] {
+            for dtype in DTYPES {
+                if shape[0] == 300 && dtype != DType::F32 {
+                    continue;
+                }
+                let n = shape[shape.len() - 1];
+                let x = noise(dtype, shape, 5);
+                for descending in [false, true] {
+                    let key = |i: usize| match dtype {
+                        DType::Str => x.strings()[i][1..].parse().unwrap(),
+                        _ => 0.0,
+                    };
+                    let values = x.to_f64();
+                    let key = |i: usize| {
+                        if dtype == DType::Str {
+                            key(i)
+                        } else {
+                            values[i]
+                        }
+                    };
+                    let mut at: Vec<usize> = (0..x.numel()).collect();
+                    for row in at.chunks_mut(n.max(1)) {
+                        // Insertion sort, stable.
+                        for i in 1..row.len() {
+                            let before = |a: usize, b: usize| {
+                                if descending {
+                                    key(a) > key(b)
+                                } else {
+                                    key(a) < key(b)
+                                }
+                            };
+                            let mut j = i;
+                            while j > 0 && before(row[j], row[j - 1]) {
+                                row.swap(j, j - 1);
+                                j -= 1;
+                            }
+                        }
+                    }
+                    let facts = [Fact::new(dtype, shape), Fact::new(DType::I32, shape)];
+                    let got = run(&Op::Sort { descending }, &[&x], &facts).unwrap();
+                    same_bits(
+                        &got[0],
+                        &pick(&x, shape, &at),
+                        &format!("{dtype} {shape:?}"),
+                    );
+                    let order: Vec<i32> = at.iter().map(|i| (i % n) as i32).collect();
+                    assert_eq!(got[1].as_slice::<i32>(), order);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nan_comes_last() {
+        let nan = f32::NAN;
+        let x = Tensor::from_slice([6], &[3.0, nan, -0.0, nan, 0.0, f32::NEG_INFINITY]);
+        let facts = [Fact::f32([6]), Fact::new(DType::I32, [6])];
+        let order = |descending| {
+            run(&Op::Sort { descending }, &[&x], &facts)
+                .unwrap()
+                .remove(1)
+        };
+        assert_eq!(order(false).as_slice::<i32>(), &[5, 2, 4, 0, 1, 3]);
+        assert_eq!(order(true).as_slice::<i32>(), &[0, 2, 4, 5, 1, 3]);
+    }
+}
