@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::simd::{Job, Num, Simd};
+use super::simd::{Job, Num, Simd, MAX_LANES};
 use super::{Compiled, Operand, PackCache, Par, Request};
 use crate::error::Result;
 use crate::graph::Program;
@@ -27,6 +27,8 @@ const BLOCK_COLS: usize = 512;
 const DEPTH: usize = 256;
 /// Segments between two visits to the result, at most.
 const SEGMENTS: usize = 16;
+/// Rows of the highest tile.
+const MAX_ROWS: usize = 12;
 /// Products in a block that are worth a task of its own.
 const TASK: usize = 1 << 18;
 
@@ -493,9 +495,9 @@ unsafe fn tile<S: Simd, const R: usize, const P: usize>(
     }
     let col = panel * nr;
     let valid = s.cols.len() - col;
-    for i in 0..R {
-        let out = (*s.out.as_ptr().add(row + i)).add(s.cols.start + col);
-        if valid >= nr {
+    if valid >= nr {
+        for i in 0..R {
+            let out = (*s.out.as_ptr().add(row + i)).add(s.cols.start + col);
             for j in 0..P {
                 for h in 0..2 {
                     let p = out.add(j * nr + h * S::LANES);
@@ -506,17 +508,29 @@ unsafe fn tile<S: Simd, const R: usize, const P: usize>(
                     S::store(p, v);
                 }
             }
-        } else {
-            // The last panel may be wider than the result.
-            for h in 0..2 {
-                let p = out.wrapping_add(h * S::LANES);
-                let n = valid.saturating_sub(h * S::LANES).min(S::LANES);
-                let mut v = acc[i][0][h];
-                if !s.first {
-                    v = S::add(S::load_part(p, n), v);
-                }
-                S::store_part(p, v, n);
+        }
+        return;
+    }
+    // The last panel may be wider than the result. Its sums go through memory
+    // here, since loops over registers that are not unrolled would keep them
+    // there all the time.
+    let mut sums = [MaybeUninit::<S::E>::uninit(); MAX_ROWS * 2 * MAX_LANES];
+    let sums = sums.as_mut_ptr().cast::<S::E>();
+    for i in 0..R {
+        S::store(sums.add(i * nr), acc[i][0][0]);
+        S::store(sums.add(i * nr + S::LANES), acc[i][0][1]);
+    }
+    for i in 0..R {
+        let out = (*s.out.as_ptr().add(row + i)).add(s.cols.start + col);
+        let mut done = 0;
+        while done < valid {
+            let n = S::LANES.min(valid - done);
+            let mut v = S::load(sums.add(i * nr + done));
+            if !s.first {
+                v = S::add(S::load_part(out.add(done), n), v);
             }
+            S::store_part(out.add(done), v, n);
+            done += n;
         }
     }
 }
