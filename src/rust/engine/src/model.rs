@@ -23,8 +23,14 @@ use crate::tensor::{Fact, View, ViewMut};
 /// Where inputs come from. Called from several threads at once.
 pub trait Source: Sync {
     /// Dtype (of the model's input) and shape of an input, with all its rows;
-    /// `None` for an optional input that is left out.
+    /// `None` for an optional input that is left out. Where there are masks, they
+    /// follow the inputs, one (bool, or `None`) for each.
     fn fact(&self, input: usize) -> Option<Fact>;
+
+    /// Whether there are masks.
+    fn masks(&self) -> bool {
+        false
+    }
 
     /// Writes rows of an input, row-major, in the model's dtype.
     fn fill(&self, input: usize, rows: Range<usize>, dst: ViewMut);
@@ -226,14 +232,22 @@ impl Model {
 
     /// Writes the model into a context.
     pub fn lower_into(&self, cx: &mut Cx, inputs: &[Option<Fact>]) -> Result<crate::keras::Out> {
-        let flat: Vec<Option<T>> = inputs
+        let mut values = inputs
             .iter()
-            .map(|f| f.as_ref().map(|f| T::from(cx.input(f.clone()))))
+            .map(|f| f.as_ref().map(|f| cx.input(f.clone())));
+        let n = self.inputs().len().min(inputs.len());
+        let xs: Vec<_> = values.by_ref().take(n).collect();
+        let masks = values.chain(std::iter::repeat(None));
+        let flat: Vec<Option<T>> = xs
+            .into_iter()
+            .zip(masks)
+            .map(|(x, mask)| x.map(|value| T { value, mask }))
             .collect();
         self.calls.run(cx, &flat)
     }
 
-    /// The plan for inputs of given facts (`None` for one left out).
+    /// The plan for inputs of given facts (`None` for one left out), followed by
+    /// those of their masks if there are any.
     ///
     /// # Errors
     /// If a layer can't take these shapes, named.
@@ -320,7 +334,8 @@ impl Model {
         batch_size: usize,
         options: &RunOptions,
     ) -> Result<()> {
-        let inputs: Vec<Option<Fact>> = (0..self.inputs().len()).map(|i| source.fact(i)).collect();
+        let count = self.inputs().len() * if source.masks() { 2 } else { 1 };
+        let inputs: Vec<Option<Fact>> = (0..count).map(|i| source.fact(i)).collect();
         let n = rows.len();
         let one_batch = n <= batch_size;
         let full = self.compile(&with_rows(&inputs, batch_size.min(n)), options)?;
