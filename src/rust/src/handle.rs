@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 
 use extendr_api::prelude::*;
 use extendr_ffi::*;
-use keraspredict_engine::format::native;
 use keraspredict_engine::{Error, Model, Result};
 
 struct Handle {
@@ -126,7 +125,7 @@ unsafe fn plain_bytes(x: SEXP) -> SEXP {
     }
     let bytes = catch_unwind(|| {
         let handle = handle_ptr(x).as_ref()?;
-        Some(native::write(handle.model.get()?.file()))
+        Some(handle.model.get()?.to_bytes())
     });
     match bytes {
         Ok(Some(bytes)) => {
