@@ -360,7 +360,8 @@ fn sparsemax(cx: &mut Cx, x: ValueId, axis: isize) -> Result<ValueId> {
     let support = cx.cast(support, dtype)?;
     let last = [rank - 1];
     let k = cx.reduce(Reduce::Sum, support, &last, true)?;
-    let inside = cx.mul(sorted, support)?;
+    // Keras sums the running sums up to the last one inside.
+    let inside = cx.mul(sums, support)?;
     let total = cx.reduce(Reduce::Sum, inside, &last, true)?;
     let total = cx.add_s(total, -1.0)?;
     let tau = cx.div(total, k)?;

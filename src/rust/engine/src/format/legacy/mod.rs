@@ -248,10 +248,12 @@ fn add_modules_to(value: &mut Json) {
 /// Config keys under which layers keep other layers.
 const SUBLAYERS: [&str; 4] = ["layer", "backward_layer", "forward_layer", "cell"];
 
-/// Whether a class that may be a layer or an operation is the operation: merging
-/// layers take a list, operations their operands one by one.
+/// Whether a class that may be a layer or an operation is the operation: the
+/// config of a layer says whether it is trainable; merging layers take a list,
+/// operations their operands one by one.
 fn is_operation(class: &str, entry: &Object) -> bool {
-    if ops::module(class).is_none() {
+    let trainable = entry.get("config").and_then(|c| c.get("trainable"));
+    if ops::module(class).is_none() || trainable.is_some() {
         return false;
     }
     if !layers::SHARED_WITH_OPERATIONS.contains(&class) {
@@ -263,9 +265,7 @@ fn is_operation(class: &str, entry: &Object) -> bool {
         .and_then(|n| n.get("args"))
         .and_then(Json::as_array);
     match (class, args.map(Vec::as_slice)) {
-        ("Softmax" | "Identity", _) => entry
-            .get("config")
-            .is_none_or(|c| c.get("trainable").is_none()),
+        ("Softmax" | "Identity", _) => true,
         (_, Some([Json::Array(_)])) => false,
         (_, Some(args)) => !args.is_empty(),
         (_, None) => false,

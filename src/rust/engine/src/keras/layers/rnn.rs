@@ -346,9 +346,10 @@ impl Layer for Recurrent {
             && self.return_sequences
             && mask.is_some();
         let zero = self.zero_output_for_mask && !late_zeros;
+        let whole_steps = mask.is_none_or(|m| cx.rank(m) == 2);
         let mut outs = match self.cell.fused() {
-            Some(acts) => self.fused(cx, cell, acts, z, &states, mask, zero)?,
-            None => self.scan(cx, cell, z, &states, mask, zero)?,
+            Some(acts) if whole_steps => self.fused(cx, cell, acts, z, &states, mask, zero)?,
+            _ => self.scan(cx, cell, z, &states, mask, zero)?,
         };
         if let (true, Some(mask)) = (late_zeros, mask) {
             let mask = cx.spread_mask(mask, 3)?;
@@ -387,12 +388,15 @@ impl Recurrent {
         }
     }
 
-    /// The mask as bool (batch, time).
+    /// The mask as bool (batch, time), or (batch, time, units) where it is one
+    /// of single units.
     fn step_mask(&self, cx: &mut Cx, mask: ValueId) -> Result<ValueId> {
         let mask = cx.cast(mask, DType::Bool)?;
-        match cx.rank(mask) {
-            3 => cx.squeeze(mask, -1),
-            _ => Ok(mask),
+        match cx.shape(mask)[..] {
+            [_, _, 1] => cx.squeeze(mask, -1),
+            [_, _] => Ok(mask),
+            [_, _, n] if n == self.cell.units => Ok(mask),
+            ref shape => Err(cx.error(format!("a mask of shape {shape:?} is not one of steps"))),
         }
     }
 
@@ -426,8 +430,8 @@ impl Recurrent {
         cx.rnn(attrs, z, kernel, bias, states, mask)
     }
 
-    /// Output and last states by a loop, for activations that the fused kernel
-    /// does not know. The loop carries the output, then the states.
+    /// Output and last states by a loop, for activations and masks that the fused
+    /// kernel does not know. The loop carries the output, then the states.
     fn scan(
         &self,
         cx: &mut Cx,
@@ -440,8 +444,13 @@ impl Recurrent {
         let length = cx.dim(z, 1)?;
         let mut sequences = vec![cx.transpose(z, &[1, 0, 2])?];
         if let Some(m) = mask {
-            let m = cx.transpose(m, &[1, 0])?;
-            sequences.push(cx.expand_dims(m, -1)?);
+            sequences.push(match cx.rank(m) {
+                2 => {
+                    let m = cx.transpose(m, &[1, 0])?;
+                    cx.expand_dims(m, -1)?
+                }
+                _ => cx.transpose(m, &[1, 0, 2])?,
+            });
         }
         if self.go_backwards {
             for s in &mut sequences {
