@@ -345,7 +345,10 @@ fn no_npz(present: bool, label: &str) -> Result<()> {
     match present {
         true => Err(unknown_format(
             label,
-            format!("its weights are in '{WEIGHTS_NPZ}'; save it again with weights_format 'h5'"),
+            format!(
+                "its weights are pickled Python objects ('{WEIGHTS_NPZ}'), which Keras itself \
+                 doesn't read back; save the model again with weights_format 'h5'"
+            ),
         )),
         false => Ok(()),
     }
