@@ -1,17 +1,12 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # Makes the full set of golden cases with another seed and real Keras, and checks the engine against them.
 # KERASPREDICT_VENV: a virtual environment to use or make. KERASPREDICT_SEED: the seed.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-venv=${KERASPREDICT_VENV:-$root/.venv}
+venv=$(bash "$root/tools/venv.sh")
 seed=${KERASPREDICT_SEED:-1}
 engine=$root/src/rust/engine
-
-if ! "$venv/bin/python" -c 'import sys, keras, h5py, tensorflow; sys.exit(not keras.__version__.startswith("3.15."))' >/dev/null 2>&1; then
-    python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check 'keras==3.15.*' tensorflow-cpu h5py
-fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
