@@ -91,6 +91,9 @@ pub(super) fn fold<E: Copy>(
     value: impl Fn(E) -> E,
     join: impl Fn(E, E) -> E,
 ) -> E {
+    if x.len() < 16 {
+        return x.iter().fold(start, |a, v| join(a, value(*v)));
+    }
     let mut acc = [start; 16];
     let mut chunks = x.chunks_exact(16);
     for chunk in &mut chunks {

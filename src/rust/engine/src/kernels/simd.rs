@@ -1,6 +1,7 @@
 //! Registers of numbers: each kernel is written once over these traits and
 //! compiled for every instruction set.
 
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 #[cfg(target_arch = "x86_64")]
@@ -70,20 +71,17 @@ macro_rules! ops {
     )* };
 }
 
-/// Scalars of the portable registers.
+/// Elements of the portable registers.
 pub(super) trait Scalar: Copy + Default + PartialOrd + Send + Sync + 'static {
     fn plus(self, other: Self) -> Self;
-    fn times_plus(self, b: Self, c: Self) -> Self;
+    /// `self * b + c`, in one instruction where `FUSED`.
+    fn times_plus<const FUSED: bool>(self, b: Self, c: Self) -> Self;
     fn over(self, other: Self) -> Self;
     /// What maxima over windows of `rank` axes start from. TensorFlow starts
     /// from the lowest finite number, but over three axes.
     fn lowest(rank: usize) -> Self;
     fn count(n: usize) -> Self;
 }
-
-/// Whether `mul_add` is one instruction in code compiled for the base target;
-/// elsewhere it would be a call.
-const FUSED: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
 
 macro_rules! scalar_float {
     ($($t:ty),*) => { $(impl Scalar for $t {
@@ -92,7 +90,7 @@ macro_rules! scalar_float {
             self + other
         }
         #[inline(always)]
-        fn times_plus(self, b: Self, c: Self) -> Self {
+        fn times_plus<const FUSED: bool>(self, b: Self, c: Self) -> Self {
             if FUSED { self.mul_add(b, c) } else { self * b + c }
         }
         #[inline(always)]
@@ -117,7 +115,7 @@ impl Scalar for i64 {
         self.wrapping_add(other)
     }
     #[inline(always)]
-    fn times_plus(self, b: Self, c: Self) -> Self {
+    fn times_plus<const FUSED: bool>(self, b: Self, c: Self) -> Self {
         self.wrapping_mul(b).wrapping_add(c)
     }
     #[inline(always)]
@@ -134,9 +132,11 @@ impl Scalar for i64 {
     }
 }
 
-/// Registers for any processor and any number: four elements in an array.
+/// Registers for any processor and any number: four elements in an array, which
+/// compilers make registers of. `FUSED` where the code is compiled for processors
+/// with fused multiply-add, which elsewhere would be a call.
 #[derive(Copy, Clone)]
-pub(super) struct Portable<T>(std::marker::PhantomData<T>);
+pub(super) struct Portable<T, const FUSED: bool>(PhantomData<T>);
 
 /// Lane by lane, as plain loops that compilers vectorise.
 macro_rules! lanes {
@@ -149,7 +149,7 @@ macro_rules! lanes {
     }};
 }
 
-impl<T: Scalar> Simd for Portable<T> {
+impl<T: Scalar, const FUSED: bool> Simd for Portable<T, FUSED> {
     type E = T;
     type V = [T; 4];
     const LANES: usize = 4;
@@ -170,7 +170,7 @@ impl<T: Scalar> Simd for Portable<T> {
     ops! { [T; 4];
         zero() = [T::default(); 4];
         add(a, b) = lanes!(T::plus, a, b);
-        fma(a, b, c) = lanes!(T::times_plus, a, b, c);
+        fma(a, b, c) = lanes!(T::times_plus::<FUSED>, a, b, c);
         div(a, b) = lanes!(T::over, a, b);
         max(a, b) = lanes!(|x: T, y: T| if x > y { x } else { y }, a, b);
     }
@@ -275,39 +275,48 @@ pub(super) trait Num: Scalar + Elem {
     }
 }
 
-impl Num for f32 {
-    /// With the best instructions the processor has.
-    fn dispatch<J: Job<f32>>(job: J) -> J::Out {
+/// Compiles a job for wider instruction sets of this family, and runs it with
+/// the best the processor has.
+macro_rules! widest {
+    ($t:ty, $job:expr, $avx512:ty, $avx2:ty) => {{
         #[cfg(target_arch = "x86_64")]
         {
             #[target_feature(enable = "avx512f,avx2,fma")]
-            unsafe fn avx512<J: Job<f32>>(job: J) -> J::Out {
-                job.run::<Avx512>()
+            unsafe fn avx512<J: Job<$t>>(job: J) -> J::Out {
+                job.run::<$avx512>()
             }
             #[target_feature(enable = "avx2,fma")]
-            unsafe fn avx2<J: Job<f32>>(job: J) -> J::Out {
-                job.run::<Avx2>()
+            unsafe fn avx2<J: Job<$t>>(job: J) -> J::Out {
+                job.run::<$avx2>()
             }
             if is_x86_feature_detected!("avx512f") {
                 // SAFETY: the processor has it, and with it AVX2 and FMA.
-                return unsafe { avx512(job) };
+                return unsafe { avx512($job) };
             }
             if has_avx2_fma() {
                 // SAFETY: the processor has both.
-                return unsafe { avx2(job) };
+                return unsafe { avx2($job) };
             }
         }
-        // SAFETY: every processor has these.
-        unsafe { job.run::<Portable<f32>>() }
+        // SAFETY: every processor has these, and ARM's fuse.
+        unsafe { $job.run::<Portable<$t, { cfg!(target_arch = "aarch64") }>>() }
+    }};
+}
+
+impl Num for f32 {
+    fn dispatch<J: Job<f32>>(job: J) -> J::Out {
+        widest!(f32, job, Avx512, Avx2)
     }
 }
 
-macro_rules! portable {
-    ($($t:ty),*) => { $(impl Num for $t {
-        fn dispatch<J: Job<$t>>(job: J) -> J::Out {
-            // SAFETY: every processor has these.
-            unsafe { job.run::<Portable<$t>>() }
-        }
-    })* };
+impl Num for f64 {
+    fn dispatch<J: Job<f64>>(job: J) -> J::Out {
+        widest!(f64, job, Portable<f64, true>, Portable<f64, true>)
+    }
 }
-portable!(f64, i64);
+
+impl Num for i64 {
+    fn dispatch<J: Job<i64>>(job: J) -> J::Out {
+        widest!(i64, job, Portable<i64, true>, Portable<i64, true>)
+    }
+}

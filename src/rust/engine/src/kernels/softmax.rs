@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 use crate::graph::Op;
 use crate::tensor::{Line, View, ViewMut};
 
+/// Elements that exp is taken of at once, at least.
+const TOGETHER: usize = 1024;
+
 struct Softmax<E> {
     axis: usize,
     log: bool,
@@ -61,18 +64,30 @@ multiversion! {
 
 #[inline(always)]
 fn softmax<E: Real, M: Math<E>>(rows: &mut [E], axis: usize, log: bool) {
-    for row in rows.chunks_exact_mut(axis) {
-        let top = fold(row, E::LOWEST, |v| v, |a, v| if v > a { v } else { a });
-        if log {
+    let largest = |row: &[E]| fold(row, E::LOWEST, |v| v, |a, v| if v > a { v } else { a });
+    if log {
+        for row in rows.chunks_exact_mut(axis) {
+            let top = largest(row);
             let sum = fold(row, E::of(0.0), |v| M::exp(v - top), |a, v| a + v);
             let log_sum = M::log(sum);
             for v in row {
                 *v = *v - top - log_sum;
             }
-        } else {
-            for v in row.iter_mut() {
-                *v = M::exp(*v - top);
+        }
+        return;
+    }
+    // Some rows at once, so that exp has enough elements where rows are short.
+    for rows in rows.chunks_mut((TOGETHER / axis).max(1) * axis) {
+        for row in rows.chunks_exact_mut(axis) {
+            let top = largest(row);
+            for v in row {
+                *v = *v - top;
             }
+        }
+        for v in rows.iter_mut() {
+            *v = M::exp(*v);
+        }
+        for row in rows.chunks_exact_mut(axis) {
             let scale = E::of(1.0) / fold(row, E::of(0.0), |v| v, |a, v| a + v);
             for v in row {
                 *v = *v * scale;
