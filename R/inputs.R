@@ -333,3 +333,41 @@ sparse_input <- function(x, spec, arg) {
   slots <- list(methods::slot(x, "p"), methods::slot(x, "i"), values)
   list(x = structure(slots, class = "keraspredict_sparse"), dims = dims, row_names = row_names)
 }
+
+# Adds the masks of model(x, mask = ): one logical array, or a list of one (or
+# NULL) for each input.
+add_masks <- function(self, input, mask) {
+  specs <- self$info$inputs
+  if (!is.list(mask)) mask <- list(mask)
+  if (length(mask) != length(specs)) {
+    abort(
+      "bad_input",
+      paste0("`mask` must have ", length(specs), if (length(specs) == 1) " array" else " arrays", ", not ", length(mask), "."),
+      arg = "mask"
+    )
+  }
+  arg <- if (length(mask) == 1) "`mask`" else paste0("`mask[[", seq_along(mask), "]]`")
+  dims <- vector("list", length(mask))
+  for (i in seq_along(mask)) {
+    if (is.null(mask[[i]])) next
+    if (is_python(mask[[i]])) mask[[i]] <- from_python(mask[[i]], arg[[i]])
+    if (!(is.logical(mask[[i]]) || is.numeric(mask[[i]]))) {
+      abort("bad_input", paste0(arg[[i]], " must be a logical array, not ", describe(mask[[i]]), "."), arg = "mask")
+    }
+    check_missing(mask[[i]], list(float = FALSE), arg[[i]])
+    shape <- dim(mask[[i]])
+    if (is.null(shape)) shape <- length(mask[[i]])
+    wanted <- input$dims[[i]]
+    if (length(shape) > length(wanted) || any(shape != wanted[seq_along(shape)])) {
+      abort(
+        "bad_input",
+        paste0(arg[[i]], " must have the first axes of `x`, which has the shape ", show_shape(wanted), ", not ", show_shape(shape), "."),
+        arg = "mask"
+      )
+    }
+    dims[[i]] <- shape
+  }
+  input$x <- c(input$x, mask)
+  input$dims <- c(input$dims, dims)
+  input
+}

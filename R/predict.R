@@ -230,7 +230,9 @@ predict_on_batch <- function(object, x) {
 #'   data frames, lists of these, Python tensors.
 #' @param training Whether layers that behave differently in training do so.
 #'   `NULL` is `FALSE`.
-#' @param mask A logical matrix (rows by steps) of the steps to use, or `NULL`.
+#' @param mask `NULL`, or a logical array whose axes are the first ones of `x`
+#'   (rows by steps): `FALSE` masks a step. For several inputs a list of these,
+#'   with `NULL` where there is none.
 #' @returns As for `predict()`.
 #' @name call_model
 #' @examples
@@ -241,11 +243,12 @@ NULL
 call_model <- function(self, x, training, mask) {
   if (missing(x) || is.null(x)) abort_no_x()
   training <- if (is.null(training)) FALSE else check_flag(training, "training")
-  one_batch(self, x, training)
+  one_batch(self, x, training, mask)
 }
 
-one_batch <- function(self, x, training) {
+one_batch <- function(self, x, training, mask = NULL) {
   input <- as_inputs(self, x)
+  if (!is.null(mask)) input <- add_masks(self, input, mask)
   result <- checked(engine_batch(model_handle(self), input$x, input$dims, input$n, training))
   arrays <- result$arrays
   if (!is.null(input$row_names)) {

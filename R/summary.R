@@ -224,17 +224,18 @@ draw_table <- function(header, cells, align, widths) {
   rule <- function(sign) {
     paste0(sign[[1]], paste(vapply(widths + 2, function(w) strrep(sign[[2]], w), ""), collapse = sign[[3]]), sign[[4]])
   }
-  row <- function(texts, sign) {
+  row <- function(texts, sign, at_bottom = FALSE) {
     wrapped <- Map(function(text, width) wrap_cell(text, width, signs$more), texts, widths)
     height <- max(lengths(wrapped))
     vapply(seq_len(height), function(i) {
       parts <- mapply(function(lines, width, align) {
-        align_cell(if (i <= length(lines)) lines[[i]] else "", width, align)
+        at <- if (at_bottom) i - (height - length(lines)) else i
+        align_cell(if (at >= 1 && at <= length(lines)) lines[[at]] else "", width, align)
       }, wrapped, widths, align)
       paste0(sign[[1]], " ", paste(parts, collapse = paste0(" ", sign[[2]], " ")), " ", sign[[3]])
     }, "")
   }
-  lines <- c(rule(signs$top), row(header, signs$head), rule(signs$below))
+  lines <- c(rule(signs$top), row(header, signs$head, at_bottom = TRUE), rule(signs$below))
   for (i in seq_along(cells)) {
     lines <- c(lines, if (i > 1) rule(signs$between), row(cells[[i]], signs$row))
   }

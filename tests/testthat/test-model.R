@@ -81,9 +81,12 @@ test_that("a model saved here predicts in a fresh session that loads nothing", {
 
 test_that("a model travels to a PSOCK worker", {
   skip_on_cran()
-  cluster <- parallel::makePSOCKcluster(1, outfile = "")
+  cluster <- parallel::makePSOCKcluster(1)
   on.exit(parallel::stopCluster(cluster))
-  parallel::clusterCall(cluster, function(paths) .libPaths(paths), .libPaths())
+  parallel::clusterCall(cluster, function(paths) {
+    Sys.unsetenv("TESTTHAT")
+    .libPaths(paths)
+  }, .libPaths())
   x <- cases()$mlp$x
   got <- parallel::clusterCall(cluster, function(model, x) predict(model, x, verbose = 0), loaded("mlp"), x)
   expect_identical(got[[1]], predict(loaded("mlp"), x))

@@ -9,7 +9,10 @@ draws <- function(total, steps, verbose = 1L, redraw = TRUE) {
 test_that("a bar is drawn as Keras draws it", {
   skip_if_not(l10n_info()[["UTF-8"]])
   # What Keras' own Progbar writes for the same steps at the same times.
-  expected <- readLines(test_path("fixtures", "progress.txt"), encoding = "UTF-8")
+  file <- test_path("fixtures", "progress.txt")
+  text <- readChar(file, file.size(file), useBytes = TRUE)
+  Encoding(text) <- "UTF-8"
+  expected <- strsplit(text, "\n", fixed = TRUE)[[1]]
   got <- c(
     draws(12, list(c(1, 0.5), c(2, 0.52), c(7, 3.25), c(12, 6))),
     draws(1, list(c(1, 0.0021))),

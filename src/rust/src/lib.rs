@@ -13,7 +13,7 @@ use std::path::Path;
 use extendr_api::prelude::*;
 use keraspredict_engine::nest::Nest;
 use keraspredict_engine::summary::{Dims, LayerRow};
-use keraspredict_engine::tensor::Fact;
+use keraspredict_engine::tensor::{DType, Fact};
 use keraspredict_engine::{Error, Model, Result, RunOptions};
 
 use failure::guard;
@@ -177,20 +177,27 @@ fn engine_rows(array: Robj, from: f64, to: f64) -> Robj {
     guard(|| bind::rows(&array, from as usize..to as usize))
 }
 
-/// The inputs of one call from R; strings are read for the given rows.
+/// The inputs of one call from R, which masks may follow; strings are read for
+/// the given rows.
 fn read_inputs(model: &Model, x: &List, dims: &List, rows: Range<usize>) -> Result<Inputs> {
     let specs = model.inputs();
-    if x.len() != specs.len() || dims.len() != specs.len() {
+    let masks = x.len() == 2 * specs.len();
+    if x.len() != dims.len() || !(masks || x.len() == specs.len()) {
         return Err(Error::internal(
             "not as many arrays as the model has inputs",
         ));
     }
-    let inputs = x.values().zip(dims.values()).zip(specs);
-    let inputs = inputs.map(|((x, dims), spec)| match x.is_null() {
+    let dtypes = specs.iter().map(|spec| spec.dtype);
+    let dtypes = dtypes.chain(std::iter::repeat(DType::Bool));
+    let inputs = x.values().zip(dims.values()).zip(dtypes);
+    let inputs = inputs.map(|((x, dims), dtype)| match x.is_null() {
         true => Ok(None),
-        false => Input::new(&x, spec.dtype, &sizes(&dims), rows.clone()).map(Some),
+        false => Input::new(&x, dtype, &sizes(&dims), rows.clone()).map(Some),
     });
-    Ok(Inputs(inputs.collect::<Result<_>>()?))
+    Ok(Inputs {
+        inputs: inputs.collect::<Result<_>>()?,
+        masks,
+    })
 }
 
 fn prepare(model: &Model, inputs: &Inputs, n: usize, batch: usize, training: bool) -> Result<Robj> {

@@ -338,23 +338,31 @@ fn count<T: Copy>(values: &[T], is_na: impl Fn(T) -> bool) -> usize {
     values.iter().map(|&v| is_na(v) as usize).sum()
 }
 
-/// All inputs of a call; `None` for an optional one that is left out.
-pub struct Inputs(pub Vec<Option<Input>>);
+/// All inputs of a call; `None` for an optional one that is left out. Masks, if
+/// there are any, follow: one for each input.
+pub struct Inputs {
+    pub inputs: Vec<Option<Input>>,
+    pub masks: bool,
+}
 
 impl Inputs {
     pub fn facts(&self) -> Vec<Option<Fact>> {
         let fact = |input: &Option<Input>| Some(input.as_ref()?.fact.clone());
-        self.0.iter().map(fact).collect()
+        self.inputs.iter().map(fact).collect()
     }
 }
 
 impl Source for Inputs {
     fn fact(&self, input: usize) -> Option<Fact> {
-        Some(self.0[input].as_ref()?.fact.clone())
+        Some(self.inputs.get(input)?.as_ref()?.fact.clone())
+    }
+
+    fn masks(&self) -> bool {
+        self.masks
     }
 
     fn fill(&self, input: usize, rows: Range<usize>, dst: ViewMut) {
-        if let Some(input) = &self.0[input] {
+        if let Some(Some(input)) = self.inputs.get(input) {
             input.fill(rows, dst)
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::graph::Graph as Lowered;
-use crate::keras::model::{Graph as Calls, ModelLayer, Target};
+use crate::keras::model::{join_path, Graph as Calls, ModelLayer, Target};
 use crate::keras::{Cx, LayerNode, T};
 use crate::model::Model;
 use crate::nest::Nest;
@@ -90,11 +90,7 @@ impl Model {
     /// A row for each layer, in the order of the model.
     pub fn summary(&self) -> Vec<LayerRow> {
         let shapes = self.traced_shapes().unwrap_or_default();
-        let mut rows = rows(self.calls(), Some(&shapes));
-        if self.class() == "Sequential" {
-            rows.retain(|r| r.class != "InputLayer");
-        }
-        rows
+        rows(self.calls(), self.class(), "", &shapes)
     }
 
     /// Parameters of the whole model.
@@ -182,7 +178,7 @@ impl Model {
         Ok(found)
     }
 
-    /// Output shapes of every call at the top level.
+    /// Output shapes of every call, by the path of the layer.
     fn trace(&self, facts: &[Option<Fact>]) -> Result<Trace> {
         let mut cx = Cx::new(false);
         cx.trace = Some(vec![]);
@@ -207,10 +203,17 @@ fn merge(a: &[usize], b: &[usize]) -> Dims {
         .collect()
 }
 
-fn rows(calls: &Calls, shapes: Option<&HashMap<String, Nest<Dims>>>) -> Vec<LayerRow> {
+/// Rows of the model at `path`; a Sequential has no row for its input.
+fn rows(
+    calls: &Calls,
+    class: &str,
+    path: &str,
+    shapes: &HashMap<String, Nest<Dims>>,
+) -> Vec<LayerRow> {
     calls
         .order
         .iter()
+        .filter(|(_, target)| target.is_some() || class != "Sequential")
         .map(|(name, target)| match target {
             None => {
                 let spec = calls.inputs.iter().find(|i| i.name == *name);
@@ -225,13 +228,14 @@ fn rows(calls: &Calls, shapes: Option<&HashMap<String, Nest<Dims>>>) -> Vec<Laye
                     dtype: spec.map_or("float32", |s| s.dtype.name()),
                 }
             }
-            Some(at) => row(calls, *at, shapes),
+            Some(at) => row(calls, *at, path, shapes),
         })
         .collect()
 }
 
-fn row(calls: &Calls, at: usize, shapes: Option<&HashMap<String, Nest<Dims>>>) -> LayerRow {
+fn row(calls: &Calls, at: usize, path: &str, shapes: &HashMap<String, Nest<Dims>>) -> LayerRow {
     let target = &calls.targets[at];
+    let path = join_path(path, target.name());
     let node = match target {
         Target::Layer(n) => Some(n),
         Target::Op { .. } => None,
@@ -247,13 +251,13 @@ fn row(calls: &Calls, at: usize, shapes: Option<&HashMap<String, Nest<Dims>>>) -
     LayerRow {
         name: target.name().to_string(),
         class: target.class().to_string(),
-        output: shapes.and_then(|s| s.get(target.name()).cloned()),
+        output: shapes.get(&path).cloned(),
         params: node.map_or(Params::default(), |n| params(n)),
         trainable: node.is_none_or(|n| n.trainable),
         connected_to,
         children: node
             .and_then(|n| n.layer.as_any()?.downcast_ref::<ModelLayer>())
-            .map(|m| rows(&m.graph, None))
+            .map(|m| rows(&m.graph, target.class(), &path, shapes))
             .unwrap_or_default(),
         dtype: node.map_or("float32", |n| n.policy.compute.name()),
     }

@@ -127,15 +127,14 @@ impl Graph {
                     .map(|(k, a)| Ok((k.clone(), fill(a, &slots)?)))
                     .collect::<Result<_>>()?,
             };
-            let top = cx.path().is_empty();
             let out = match &self.targets[step.target] {
                 Target::Layer(node) => cx.call(node, &call)?,
                 Target::Op { name, def, config } => cx.call_op(name, def, config, &call)?,
             };
-            if top {
-                let name: Arc<str> = Arc::from(self.targets[step.target].name());
+            if cx.trace.is_some() {
+                let path = join_path(cx.path(), self.targets[step.target].name());
                 if let Some(trace) = &mut cx.trace {
-                    trace.push((name, out.clone()));
+                    trace.push((path.into(), out.clone()));
                 }
             }
             slots[step.slot] = Some(out);
@@ -264,6 +263,14 @@ pub fn show_dims(shape: &[Option<usize>]) -> String {
     match text.len() {
         1 => format!("({},)", text[0]),
         _ => format!("({})", text.join(", ")),
+    }
+}
+
+/// The path of a layer in the model at `path`.
+pub fn join_path(path: &str, name: &str) -> String {
+    match path {
+        "" => name.to_string(),
+        _ => format!("{path}/{name}"),
     }
 }
 

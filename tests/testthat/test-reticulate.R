@@ -1,0 +1,123 @@
+# Tensors and datasets of real TensorFlow, in the virtual environment that
+# tools/venv.sh makes.
+venv <- Sys.getenv("KERASPREDICT_VENV")
+if (!nzchar(venv) && nzchar(Sys.getenv("KERASPREDICT_SOURCE"))) {
+  venv <- file.path(Sys.getenv("KERASPREDICT_SOURCE"), ".venv")
+}
+
+python <- function() {
+  skip_if_not_installed("reticulate")
+  skip_if_not(file.exists(file.path(venv, "bin", "python")), "no virtual environment: run `make conformance`")
+  Sys.setenv(TF_CPP_MIN_LOG_LEVEL = "3", KERAS_BACKEND = "tensorflow")
+  reticulate::use_virtualenv(venv, required = TRUE)
+  list(
+    np = reticulate::import("numpy", convert = FALSE),
+    tf = reticulate::import("tensorflow", convert = FALSE)
+  )
+}
+
+# An R array as a numpy array, whatever version of numpy reticulate knows.
+to_numpy <- function(x, np, dtype) {
+  flat <- np$array(as.list(as.vector(x)), dtype = dtype)
+  np$reshape(flat, reticulate::tuple(as.list(dim(x))), order = "F")
+}
+
+test_that("numpy arrays and tensors are input, of every dtype", {
+  py <- python()
+  model <- loaded("mlp")
+  x <- round(cases()$mlp$x)
+  expected <- predict(model, x)
+  for (dtype in c("float32", "float64", "float16", "int8", "int16", "int32", "int64")) {
+    array <- to_numpy(x, py$np, dtype)
+    expect_equal(predict(model, array), expected, tolerance = 1e-6)
+    expect_equal(predict(model, py$tf$constant(array)), expected, tolerance = 1e-6)
+  }
+  abs <- predict(model, abs(x))
+  for (dtype in c("uint8", "uint16", "uint32", "uint64")) {
+    expect_equal(predict(model, to_numpy(abs(x), py$np, dtype)), abs, tolerance = 1e-6)
+  }
+  expect_equal(predict(model, py$tf$cast(to_numpy(x, py$np, "float32"), "bfloat16")), expected, tolerance = 1e-6)
+  expect_equal(predict(model, to_numpy(x > 0, py$np, "bool")), predict(model, x > 0), tolerance = 1e-6)
+  expect_equal(model(py$tf$constant(to_numpy(x, py$np, "float32"))), expected, tolerance = 1e-6)
+  expect_error(predict(model, py$np$add), class = "keraspredict_error_bad_input")
+})
+
+test_that("arrays of any rank keep their order of axes", {
+  py <- python()
+  case <- cases()$image
+  expect_close(predict(loaded("image"), to_numpy(case$x, py$np, "float32")), case$y)
+  case <- cases()$two
+  both <- list(b = to_numpy(case$x[[2]], py$np, "float32"), a = py$tf$constant(to_numpy(case$x[[1]], py$np, "float32")))
+  expect_close(predict(loaded("two"), both), case$y)
+})
+
+test_that("strings come as text", {
+  py <- python()
+  text <- py$tf$constant(list("a", "\u00e9", "\u4e2d"))
+  expect_identical(from_python(text), array(c("a", "\u00e9", "\u4e2d"), 3))
+})
+
+test_that("a TF Dataset is streamed", {
+  py <- python()
+  case <- cases()$mlp
+  model <- loaded("mlp")
+  x <- to_numpy(case$x, py$np, "float32")
+  slices <- function(...) py$tf$data$Dataset$from_tensor_slices(...)$batch(3L)
+  expect_close(predict(model, slices(x)), case$y)
+  y <- to_numpy(matrix(0, 7, 1), py$np, "float32")
+  expect_close(predict(model, slices(reticulate::tuple(x))), case$y)
+  expect_close(predict(model, slices(reticulate::tuple(x, y))), case$y)
+  expect_close(predict(model, slices(reticulate::tuple(x, y, y))), case$y)
+  expect_close(predict(model, slices(x), steps = 2), case$y[1:6, ])
+  expect_warning(all <- predict(model, slices(x), steps = 5), "ran out")
+  expect_close(all, case$y)
+  expect_error(predict(model, slices(x), batch_size = 3), "batch_size can not be specified with a TF Dataset")
+  expect_error(predict(model, slices(x)$take(0L)), class = "keraspredict_error_bad_input")
+  sizes <- integer()
+  keep <- callback_lambda(on_predict_batch_end = function(batch, logs) sizes <<- c(sizes, nrow(logs$outputs)))
+  predict(model, slices(x), callbacks = keep)
+  expect_identical(sizes, c(3L, 3L, 1L))
+})
+
+test_that("a dataset of several inputs is streamed", {
+  py <- python()
+  case <- cases()$dict
+  x <- reticulate::dict(
+    a = to_numpy(case$x$a, py$np, "float32"), b = to_numpy(case$x$b, py$np, "float32")
+  )
+  ds <- py$tf$data$Dataset$from_tensor_slices(x)$batch(2L)
+  expect_close(predict(loaded("dict"), ds), case$y)
+  case <- cases()$two
+  pair <- reticulate::tuple(
+    to_numpy(case$x[[1]], py$np, "float32"), to_numpy(case$x[[2]], py$np, "float32")
+  )
+  ds <- py$tf$data$Dataset$from_tensor_slices(reticulate::tuple(pair))$batch(2L)
+  expect_close(predict(loaded("two"), ds), case$y)
+})
+
+test_that("Keras' PyDataset is a source of batches", {
+  py <- python()
+  reticulate::py_run_string("
+import keras, numpy as np
+class Rows(keras.utils.PyDataset):
+    def __init__(self, x):
+        super().__init__()
+        self.x = x
+    def __len__(self):
+        return -(-len(self.x) // 3)
+    def __getitem__(self, i):
+        return self.x[3 * i:3 * i + 3], np.zeros(3)
+")
+  main <- reticulate::import_main(convert = FALSE)
+  case <- cases()$mlp
+  expect_close(predict(loaded("mlp"), main$Rows(to_numpy(case$x, py$np, "float32"))), case$y)
+})
+
+test_that("a live Keras model can be loaded, and predicts as long as keras3 isn't there", {
+  python()
+  keras <- reticulate::import("keras", convert = FALSE)
+  live <- keras$models$load_model(normalizePath(fixture("mlp")))
+  case <- cases()$mlp
+  expect_close(predict(load_model(live), case$x), case$y)
+  expect_close(predict(live, case$x), case$y)
+})
