@@ -230,7 +230,7 @@ check_dots_empty <- function(...) {
     if (length(named)) {
       paste0("Unknown argument", if (length(named) > 1) "s", ": ", enumerate(named), ".")
     } else {
-      paste("There are", ...length(), "arguments too many.")
+      "`x` must be the last argument without a name."
     },
     c(i = "Arguments after `x` are batch_size, verbose, steps and callbacks, by name."),
     arguments = named

@@ -208,7 +208,7 @@ describe_input <- function(x) {
 }
 
 # Doubles keep their NaN unless the input holds integers.
-check_missing <- function(x, spec, arg, what = "") {
+check_missing <- function(x, spec, arg) {
   if (is.double(x) && spec$float) {
     return(invisible())
   }
@@ -216,7 +216,7 @@ check_missing <- function(x, spec, arg, what = "") {
   if (n > 0) {
     kind <- switch(typeof(x), character = "NA", integer = "NA", logical = "NA", "NA or NaN")
     abort(
-      "bad_input", paste0(arg, what, " must have no missing values."),
+      "bad_input", paste0(arg, " must have no missing values."),
       c(
         x = paste0("There ", if (n == 1) "is 1 value that is " else paste("are", format_count(n), "values that are "), kind, "."),
         i = if (!is.character(x) && spec$float) "Only doubles can be missing: they stay NaN through the model."
@@ -298,7 +298,7 @@ data_frame_input <- function(x, spec, arg) {
   }
   columns <- lapply(x, as.vector)
   for (name in names(columns)) {
-    check_missing(columns[[name]], spec, arg, paste0("$", name))
+    check_missing(columns[[name]], spec, paste0(sub("`$", "", arg), "$", name, "`"))
   }
   if (length(shape) != 2) {
     columns <- as.matrix(x)

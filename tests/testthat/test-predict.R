@@ -1,5 +1,5 @@
 test_that("predictions are Keras' for every fixture", {
-  for (name in setdiff(names(cases()), c("norm_training", "types", "rank0"))) {
+  for (name in setdiff(names(cases()), c("types", "rank0"))) {
     case <- cases()[[name]]
     expect_close(predict(loaded(name), case$x), case$y)
   }
@@ -150,9 +150,22 @@ test_that("predict_on_batch() and the model itself run one batch", {
   })
 })
 
-test_that("training = TRUE uses the statistics of the batch", {
-  case <- cases()$norm_training
-  expect_close(loaded("norm")(case$x, training = TRUE), case$y)
+test_that("training = TRUE is the same where no layer looks at it", {
+  case <- cases()$mlp
+  expect_close(loaded("mlp")(case$x, training = TRUE), case$y)
+  expect_close(loaded("norm")(cases()$norm$x, training = FALSE), cases()$norm$y)
+})
+
+test_that("mask = masks steps", {
+  model <- loaded("words")
+  x <- cases()$words$x
+  mask <- matrix(TRUE, 4, 5)
+  expect_close(model(x, mask = mask), cases()$words$y)
+  expect_snapshot(error = TRUE, {
+    model(x, mask = mask[, 1:3])
+    model(x, mask = list(mask, mask))
+    model(x, mask = letters)
+  })
 })
 
 test_that("float64 models compute in float64", {

@@ -91,7 +91,7 @@ test_that("a dataset of several inputs is streamed", {
   pair <- reticulate::tuple(
     to_numpy(case$x[[1]], py$np, "float32"), to_numpy(case$x[[2]], py$np, "float32")
   )
-  ds <- py$tf$data$Dataset$from_tensor_slices(reticulate::tuple(pair))$batch(2L)
+  ds <- py$tf$data$Dataset$from_tensor_slices(reticulate::tuple(pair, pair))$batch(2L)
   expect_close(predict(loaded("two"), ds), case$y)
 })
 
