@@ -1,0 +1,34 @@
+test_that("an interrupt ends a prediction and leaves the session sound", {
+  skip_on_os("windows")
+  code <- c(
+    "library(keraspredict)",
+    sprintf("model <- load_model(%s)", deparse(normalizePath(fixture("image")))),
+    "x <- array(0, c(2000, 6, 5))",
+    "before <- predict(model, x, verbose = 0)",
+    "system(sprintf('(sleep 1; kill -INT %d) &', Sys.getpid()))",
+    "started <- Sys.time()",
+    "end <- tryCatch(repeat predict(model, x, verbose = 0), interrupt = function(i) 'interrupted')",
+    "cat(end, '\\n')",
+    "cat(Sys.time() - started < 10, '\\n')",
+    "cat(identical(predict(model, x, verbose = 0), before), '\\n')"
+  )
+  expect_identical(trimws(run_r(code)), c("interrupted", "TRUE", "TRUE"))
+})
+
+test_that("an interrupt comes through between the batches of one prediction", {
+  skip_on_os("windows")
+  code <- c(
+    "library(keraspredict)",
+    sprintf("model <- load_model(%s)", deparse(normalizePath(fixture("mlp")))),
+    "seen <- 0",
+    "stop_it <- callback_lambda(on_predict_batch_end = function(batch, logs) {",
+    "  seen <<- batch",
+    "  if (batch == 3) tools::pskill(Sys.getpid(), tools::SIGINT)",
+    "})",
+    "x <- matrix(1, 50000, 4)",
+    "end <- tryCatch(predict(model, x, callbacks = stop_it, verbose = 0), interrupt = function(i) 'interrupted')",
+    "cat(identical(end, 'interrupted') && seen >= 3 && seen < 1000, '\\n')",
+    "cat(dim(predict(model, x, verbose = 0)), '\\n')"
+  )
+  expect_identical(trimws(run_r(code)), c("TRUE", "50000 2"))
+})
