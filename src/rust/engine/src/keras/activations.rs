@@ -354,9 +354,10 @@ fn sparsemax(cx: &mut Cx, x: ValueId, axis: isize) -> Result<ValueId> {
     let ranks: Vec<f32> = (1..=n).map(|r| r as f32).collect();
     let ranks = cx.f32s([n], &ranks);
     let ranks = cx.cast(ranks, dtype)?;
-    let scaled = cx.mul(sorted, ranks)?;
-    let bound = cx.add_s(scaled, 1.0)?;
-    let support = cx.binary(Binary::Gt, bound, sums)?;
+    let excess = cx.add_s(sums, -1.0)?;
+    let share = cx.div(excess, ranks)?;
+    let over = cx.sub(sorted, share)?;
+    let support = cx.binary_s(Binary::Gt, over, 0.0)?;
     let support = cx.cast(support, dtype)?;
     let last = [rank - 1];
     let k = cx.reduce(Reduce::Sum, support, &last, true)?;

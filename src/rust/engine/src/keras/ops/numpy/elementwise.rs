@@ -473,21 +473,6 @@ pub fn full_like(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     Ok(cx.broadcast_to(value, &shape)?.into())
 }
 
-/// Which element of x is one of the others.
-pub fn isin(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
-    cfg.pass_over(&["assume_unique"]);
-    let (a, b) = strong_pair(cx, call, ["x1", "x2"], &[])?;
-    let last = cx.rank(a);
-    let a = cx.expand_dims(a, -1)?;
-    let b = flat(cx, b)?;
-    let same = cx.binary(Binary::Eq, a, b)?;
-    let y = cx.reduce(crate::graph::Reduce::Any, same, &[last], false)?;
-    match cfg.bool_or("invert", false)? {
-        true => Ok(cx.unary(Unary::Not, y)?.into()),
-        false => Ok(y.into()),
-    }
-}
-
 /// The bin of each element: how many bounds it reaches.
 pub fn digitize(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
     let x = tensor(cx, call, 0, "x")?;

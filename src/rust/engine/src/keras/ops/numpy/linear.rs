@@ -60,15 +60,6 @@ pub fn dot(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
     Ok(cx.cast(y, result)?.into())
 }
 
-pub fn inner(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
-    let (a, b, result) = operands(cx, call)?;
-    let y = match (cx.rank(a), cx.rank(b)) {
-        (0, _) | (_, 0) => cx.mul(a, b)?,
-        (ra, rb) => contract(cx, a, b, &[ra - 1], &[rb - 1])?,
-    };
-    Ok(cx.cast(y, result)?.into())
-}
-
 pub fn vdot(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
     let (a, b, result) = operands(cx, call)?;
     let (a, b) = (flat(cx, a)?, flat(cx, b)?);
@@ -145,24 +136,6 @@ fn contract(
         .chain(free_b.iter().map(|&i| sb[i]))
         .collect();
     cx.reshape(y, &shape)
-}
-
-/// Every product of elements, block by block.
-pub fn kron(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
-    let (a, b) = strong_pair(cx, call, ["x1", "x2"], &[])?;
-    let (mut sa, mut sb) = (cx.shape(a), cx.shape(b));
-    while sa.len() < sb.len() {
-        sa.insert(0, 1);
-    }
-    while sb.len() < sa.len() {
-        sb.insert(0, 1);
-    }
-    let outer: Vec<usize> = sa.iter().flat_map(|&s| [s, 1]).collect();
-    let inner: Vec<usize> = sb.iter().flat_map(|&s| [1, s]).collect();
-    let (a, b) = (cx.reshape(a, &outer)?, cx.reshape(b, &inner)?);
-    let y = cx.mul(a, b)?;
-    let shape: Vec<usize> = sa.iter().zip(&sb).map(|(x, y)| x * y).collect();
-    Ok(cx.reshape(y, &shape)?.into())
 }
 
 /// The vector product of vectors of 2 or 3 elements.

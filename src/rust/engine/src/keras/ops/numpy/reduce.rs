@@ -396,11 +396,22 @@ pub fn median(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     quantiles(cx, &r, &[0.5], true, "linear")
 }
 
-/// Quantiles at the call's literal `q`, divided by `scale`.
-pub fn quantile(cx: &mut Cx, cfg: &Cfg, call: &Call, scale: f64) -> Result<Out> {
-    let r = Reduction::read(cx, cfg, call)?;
+/// Quantiles at the call's literal `q`. Keras' node has a method, but does not
+/// use it.
+pub fn quantile(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    cfg.pass_over(&["method"]);
+    at_ranks(cx, cfg, call, "linear", 1.0)
+}
+
+/// Quantiles at hundredths of the call's literal `q`.
+pub fn percentile(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let methods = &["linear", "lower", "higher", "midpoint", "nearest"];
     let method = cfg.one_of("method", "linear", methods)?;
+    at_ranks(cx, cfg, call, method, 100.0)
+}
+
+fn at_ranks(cx: &mut Cx, cfg: &Cfg, call: &Call, method: &str, scale: f64) -> Result<Out> {
+    let r = Reduction::read(cx, cfg, call)?;
     let q = argument(cx, call, 1, "q")?;
     let (q, scalar) = numbers(&q).ok_or_else(|| cx.error("'q' must be numbers"))?;
     // Keras rounds the numbers to float32.
