@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::elementwise::{PARALLEL, TASK};
-use super::strided::{by_element, Element};
+use super::strided::{by_element, copy, Element};
 use super::{Kernel, Par, Request};
 use crate::error::{Error, Result};
 use crate::graph::Op;
@@ -42,7 +42,7 @@ impl Concat {
             for (i, mut row) in rows.chunks_exact_mut(self.row).enumerate() {
                 for (x, &n) in ins.iter().zip(&self.pieces) {
                     let (piece, rest) = row.split_at_mut(n);
-                    piece.clone_from_slice(&x[(first + i) * n..][..n]);
+                    copy(piece, &x[(first + i) * n..][..n]);
                     row = rest;
                 }
             }

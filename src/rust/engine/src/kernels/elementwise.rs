@@ -500,7 +500,8 @@ macro_rules! map {
 ///
 /// # Safety
 /// `src` and `dst` must be valid for `n` elements and apart.
-pub(super) unsafe fn load(dtype: DType, src: *const u8, dst: *mut u8, n: usize) {
+#[inline(always)]
+unsafe fn load_body(dtype: DType, src: *const u8, dst: *mut u8, n: usize) {
     macro_rules! int {
         ($t:ty) => {
             map!(output::<i64>(dst, n), v = input::<$t>(src, n) => v as i64)
@@ -524,8 +525,9 @@ pub(super) unsafe fn load(dtype: DType, src: *const u8, dst: *mut u8, n: usize) 
 /// A register into elements of a tensor; values are already of the dtype.
 ///
 /// # Safety
-/// As for [`load`].
-pub(super) unsafe fn store(dtype: DType, src: *const u8, dst: *mut u8, n: usize) {
+/// As for [`load_body`].
+#[inline(always)]
+unsafe fn store_body(dtype: DType, src: *const u8, dst: *mut u8, n: usize) {
     macro_rules! int {
         ($t:ty) => {
             map!(output::<$t>(dst, n), v = input::<i64>(src, n) => v as $t)
@@ -546,13 +548,25 @@ pub(super) unsafe fn store(dtype: DType, src: *const u8, dst: *mut u8, n: usize)
 /// One element, repeated.
 ///
 /// # Safety
-/// As for [`load`], one element of `src`.
+/// As for [`load_body`], one element of `src`.
 unsafe fn fill(dtype: DType, src: *const u8, dst: *mut u8, n: usize) {
     load(dtype, src, dst, 1);
     match Class::of(dtype).size() {
         1 => output::<u8>(dst, n).fill(*dst),
         4 => output::<u32>(dst, n).fill(*dst.cast()),
         _ => output::<u64>(dst, n).fill(*dst.cast()),
+    }
+}
+
+/// `n` elements `step` apart.
+///
+/// # Safety
+/// As for [`load_body`].
+#[inline(always)]
+unsafe fn few<T: Copy>(src: *const u8, dst: *mut u8, step: usize, n: usize) {
+    let (src, dst) = (src.cast::<T>(), dst.cast::<T>());
+    for i in 0..n {
+        *dst.add(i) = *src.add(i * step);
     }
 }
 
@@ -586,8 +600,11 @@ unsafe fn runs(
     loop {
         let run = (inner - index[0]).min(n - done);
         let (from, to) = (src.add(offset * each), dst.add(done * size));
-        match step {
-            0 => fill(dtype, from, to, run),
+        match (step, size) {
+            // A few elements are not worth a call.
+            (_, 4) if run < 16 && native(dtype) => few::<u32>(from, to, step, run),
+            (_, 8) if run < 16 && native(dtype) => few::<u64>(from, to, step, run),
+            (0, _) => fill(dtype, from, to, run),
             _ => load(dtype, from, to, run),
         }
         done += run;
@@ -613,7 +630,8 @@ unsafe fn runs(
 ///
 /// # Safety
 /// `p` must be a register of `n` elements.
-unsafe fn normalise(dtype: DType, p: *mut u8, n: usize) {
+#[inline(always)]
+unsafe fn normalise_body(dtype: DType, p: *mut u8, n: usize) {
     macro_rules! wrap {
         ($t:ty) => {
             for v in output::<i64>(p, n) {
@@ -703,7 +721,9 @@ macro_rules! select {
         #[inline(always)]
         fn $body(c: &[u8], x: &[$t], y: &[$t], d: &mut [$t]) {
             for (((d, &c), &x), &y) in d.iter_mut().zip(c).zip(x).zip(y) {
-                *d = if c != 0 { x } else { y };
+                // Bits by a mask: what vector code does best.
+                let mask = (c as $t).wrapping_neg();
+                *d = (x & mask) | (y & !mask);
             }
         }
         multiversion!(fn $name(c: &[u8], x: &[$t], y: &[$t], d: &mut [$t]) = $body);
@@ -998,7 +1018,8 @@ fn binary_int(op: Binary, dtype: DType, x: &[i64], y: &[i64], d: &mut [i64]) {
 ///
 /// # Safety
 /// As for [`exec`].
-unsafe fn cast(from: DType, to: DType, a: *const u8, dst: *mut u8, n: usize) {
+#[inline(always)]
+unsafe fn cast_body(from: DType, to: DType, a: *const u8, dst: *mut u8, n: usize) {
     macro_rules! go {
         ($s:ty, $d:ty, $v:ident => $e:expr) => {
             map!(output::<$d>(dst, n), $v = input::<$s>(a, n) => $e)
@@ -1049,6 +1070,27 @@ unsafe fn cast(from: DType, to: DType, a: *const u8, dst: *mut u8, n: usize) {
             std::ptr::copy_nonoverlapping(a, dst, n * Class::of(to).size())
         }
     }
+}
+
+multiversion! {
+    /// # Safety
+    /// As for [`load_body`].
+    pub(super) unsafe fn load(dtype: DType, src: *const u8, dst: *mut u8, n: usize) = load_body
+}
+multiversion! {
+    /// # Safety
+    /// As for [`load_body`].
+    pub(super) unsafe fn store(dtype: DType, src: *const u8, dst: *mut u8, n: usize) = store_body
+}
+multiversion! {
+    /// # Safety
+    /// As for [`normalise_body`].
+    unsafe fn normalise(dtype: DType, p: *mut u8, n: usize) = normalise_body
+}
+multiversion! {
+    /// # Safety
+    /// As for [`exec`].
+    unsafe fn cast(from: DType, to: DType, a: *const u8, dst: *mut u8, n: usize) = cast_body
 }
 
 struct Map {

@@ -7,7 +7,7 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 
 use super::elementwise::{PARALLEL, TASK};
-use super::strided::{by_element, strides, Element};
+use super::strided::{by_element, copy, strides, Element};
 use super::{Kernel, Par, Request};
 use crate::error::{Error, Result};
 use crate::graph::Op;
@@ -129,7 +129,7 @@ impl Gather {
                 }
             } else {
                 for (i, d) in rows.chunks_exact_mut(inner).enumerate() {
-                    d.clone_from_slice(&table[row(first + i)..][..inner]);
+                    copy(d, &table[row(first + i)..][..inner]);
                 }
             }
         };

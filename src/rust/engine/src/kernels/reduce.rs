@@ -5,6 +5,8 @@
 //! columns, folded side by side. Sums of f32 are sums of short f32 sums in f64, in
 //! an order that depends on the shape only.
 
+use std::mem::MaybeUninit;
+
 use super::elementwise::{load, native, store, Class, Shared, BLOCK, PARALLEL, TASK};
 use super::vecmath::{self, multiversion, Isa};
 use super::{Kernel, Par, Request};
@@ -409,6 +411,25 @@ fn offset(axes: &Axes, mut i: usize) -> usize {
     at
 }
 
+/// A block of memory that costs nothing before it is filled.
+struct Room<T>([MaybeUninit<T>; BLOCK]);
+
+impl<T: Copy> Room<T> {
+    fn new() -> Self {
+        Room([const { MaybeUninit::uninit() }; BLOCK])
+    }
+
+    /// `n` elements of the value.
+    fn filled(&mut self, n: usize, value: T) -> &mut [T] {
+        let part = &mut self.0[..n];
+        for d in part.iter_mut() {
+            d.write(value);
+        }
+        // SAFETY: all of them were just written.
+        unsafe { &mut *(part as *mut [MaybeUninit<T>] as *mut [T]) }
+    }
+}
+
 /// A tensor's elements in blocks of the compute class: where they lie, or
 /// converted.
 struct Blocks<'a, T> {
@@ -416,10 +437,10 @@ struct Blocks<'a, T> {
     dtype: DType,
     /// Any and All look at whether numbers are 0.
     truth: bool,
-    room: &'a mut [T],
+    room: &'a mut Room<T>,
 }
 
-impl<T: Copy> Blocks<'_, T> {
+impl<T: Copy + Default> Blocks<'_, T> {
     fn direct(&self) -> bool {
         native(self.dtype) && !self.truth
     }
@@ -432,7 +453,7 @@ impl<T: Copy> Blocks<'_, T> {
         if self.direct() {
             return std::slice::from_raw_parts(src.cast(), n);
         }
-        let room = &mut self.room[..n];
+        let room = self.room.filled(n, T::default());
         if self.truth {
             let each = self.dtype.size();
             // Floats have two zeros and integers one, whose bits are all 0 but
@@ -476,7 +497,7 @@ impl Reducer {
     ///
     /// # Safety
     /// The position must be within the tensor `x` is of.
-    unsafe fn blocks<T: Copy>(
+    unsafe fn blocks<T: Copy + Default>(
         &self,
         x: &mut Blocks<T>,
         at: usize,
@@ -531,7 +552,7 @@ impl Reducer {
         let each = (total / units.max(1)).max(1);
         let group = TASK.div_ceil(each);
         let task = |units: std::ops::Range<usize>| {
-            let mut room = [T::default(); BLOCK];
+            let mut room = Room::<T>::new();
             let mut blocks = Blocks {
                 base: x.get().cast_const(),
                 dtype: self.dtype,
@@ -593,20 +614,18 @@ impl Reducer {
         let (fold, len) = (self.fold_of::<T>(), self.inner);
         let start = self.identity::<T>(fold);
         let low = self.identity::<T>(Fold::Max);
-        let mut done = [start; BLOCK];
-        let mut exps = [start; BLOCK];
+        let (mut acc, mut done) = (Room::new(), Room::new());
+        let (mut shift, mut exps) = (Room::new(), Room::new());
         // Short rows that follow one another go together.
         let many = if self.reduced.is_empty() && (1..=BLOCK / 2).contains(&len) && !self.arg() {
             BLOCK / len
         } else {
             1
         };
-        let mut acc = [start.wide(); BLOCK];
         let mut u = units.start;
         while u < units.end {
             let n = many.min(units.end - u);
             let at = offset(&self.kept, u);
-            acc[..n].fill(start.wide());
             if self.arg() {
                 let (mut best, mut index) = (i64::MIN, 0i64);
                 let max = self.kind == Reduce::ArgMax;
@@ -622,19 +641,24 @@ impl Reducer {
                 u += 1;
                 continue;
             }
+            let acc = acc.filled(n, start.wide());
+            let done = done.filled(n, start);
             if many > 1 {
                 let block = x.get(at, n * len);
                 if self.kind == Reduce::LogSumExp {
-                    acc[..n].fill(low.wide());
-                    T::rows(Fold::Max, block, len, low, &mut acc[..n]);
+                    acc.fill(low.wide());
+                    T::rows(Fold::Max, block, len, low, acc);
+                    let shift = shift.filled(n * len, start);
                     for i in 0..n {
                         let m = T::total(acc[i], None).shift();
                         (done[i], acc[i]) = (m, start.wide());
-                        T::exp_minus(&block[i * len..][..len], &[m], &mut exps[i * len..][..len]);
+                        shift[i * len..][..len].fill(m);
                     }
-                    T::rows(fold, &exps[..n * len], len, start, &mut acc[..n]);
+                    let exps = exps.filled(n * len, start);
+                    T::exp_minus(block, shift, exps);
+                    T::rows(fold, exps, len, start, acc);
                 } else {
-                    T::rows(fold, block, len, start, &mut acc[..n]);
+                    T::rows(fold, block, len, start, acc);
                 }
             } else if self.kind == Reduce::LogSumExp {
                 let mut top = [low.wide()];
@@ -642,21 +666,20 @@ impl Reducer {
                 let m = T::total(top[0], None).shift();
                 done[0] = m;
                 self.blocks(x, at, 1, |_, b, n| {
-                    T::exp_minus(b, &[m], &mut exps[..n]);
-                    T::rows(fold, &exps[..n], n, start, &mut acc[..1]);
+                    let exps = exps.filled(n, start);
+                    T::exp_minus(b, &[m], exps);
+                    T::rows(fold, exps, n, start, acc);
                 });
             } else {
-                self.blocks(x, at, 1, |_, b, n| {
-                    T::rows(fold, b, n, start, &mut acc[..1])
-                });
+                self.blocks(x, at, 1, |_, b, n| T::rows(fold, b, n, start, acc));
             }
-            for (d, &a) in done[..n].iter_mut().zip(&acc) {
+            for (d, &a) in done.iter_mut().zip(&*acc) {
                 *d = match self.kind {
                     Reduce::LogSumExp => T::log_plus(a, *d),
                     _ => T::total(a, self.mean_of()),
                 };
             }
-            self.put(&done[..n], out, u);
+            self.put(done, out, u);
             u += n;
         }
     }
@@ -676,7 +699,8 @@ impl Reducer {
         let to = k * self.inner + from;
         let start = self.identity::<T>(fold);
         if self.arg() {
-            let (mut best, mut index) = ([i64::MIN; BLOCK], [0i64; BLOCK]);
+            let (mut best, mut index) = (Room::new(), Room::new());
+            let (best, index) = (best.filled(w, i64::MIN), index.filled(w, 0i64));
             let max = self.kind == Reduce::ArgMax;
             self.blocks(x, at, w, |r, rows, stride| {
                 for (j, row) in rows.chunks(stride.max(1)).enumerate() {
@@ -688,49 +712,49 @@ impl Reducer {
                     }
                 }
             });
-            return self.put_index(&index[..w], out, to);
+            return self.put_index(index, out, to);
         }
-        let mut part = [start; BLOCK];
-        let mut done = [start; BLOCK];
+        let mut part = Room::new();
+        let part = part.filled(w, start);
         if matches!(fold, Fold::Max | Fold::Min) {
-            self.blocks(x, at, w, |_, b, stride| {
-                T::columns(fold, b, stride, &mut part[..w])
-            });
-            return self.put(&part[..w], out, to);
+            self.blocks(x, at, w, |_, b, stride| T::columns(fold, b, stride, part));
+            return self.put(part, out, to);
         }
-        let mut shift = [start; BLOCK];
-        let mut acc = [start.wide(); BLOCK];
+        let (mut shift, mut exps, mut acc) = (Room::new(), Room::new(), Room::new());
+        let (shift, exps) = (
+            shift.filled(w, self.identity::<T>(Fold::Max)),
+            exps.filled(w, start),
+        );
+        let acc = acc.filled(w, start.wide());
         if self.kind == Reduce::LogSumExp {
-            shift[..w].fill(self.identity::<T>(Fold::Max));
             self.blocks(x, at, w, |_, b, stride| {
-                T::columns(Fold::Max, b, stride, &mut shift[..w])
+                T::columns(Fold::Max, b, stride, shift)
             });
-            for m in &mut shift[..w] {
+            for m in &mut *shift {
                 *m = m.shift();
             }
         }
-        let mut exps = [start; BLOCK];
         self.blocks(x, at, w, |_, b, stride| {
-            part[..w].fill(start);
+            part.fill(start);
             if self.kind == Reduce::LogSumExp {
                 for row in b.chunks(stride.max(1)) {
-                    T::exp_minus(&row[..w], &shift[..w], &mut exps[..w]);
-                    T::columns(fold, &exps[..w], w, &mut part[..w]);
+                    T::exp_minus(&row[..w], shift, exps);
+                    T::columns(fold, exps, w, part);
                 }
             } else {
-                T::columns(fold, b, stride, &mut part[..w]);
+                T::columns(fold, b, stride, part);
             }
-            for (a, p) in acc[..w].iter_mut().zip(&part) {
+            for (a, p) in acc.iter_mut().zip(&*part) {
                 *a = T::merge(fold, *a, p.wide());
             }
         });
-        for i in 0..w {
-            done[i] = match self.kind {
-                Reduce::LogSumExp => T::log_plus(acc[i], shift[i]),
-                _ => T::total(acc[i], self.mean_of()),
+        for ((d, &a), &m) in part.iter_mut().zip(&*acc).zip(&*shift) {
+            *d = match self.kind {
+                Reduce::LogSumExp => T::log_plus(a, m),
+                _ => T::total(a, self.mean_of()),
             };
         }
-        self.put(&done[..w], out, to);
+        self.put(part, out, to);
     }
 
     /// # Safety

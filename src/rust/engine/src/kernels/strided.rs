@@ -18,6 +18,43 @@ use crate::tensor::{numel, DType, Line, View, ViewMut};
 pub(super) trait Element: Clone + Send + Sync + 'static {
     fn of<'a>(view: &View<'a>) -> &'a [Self];
     fn of_mut<'a>(view: &'a mut ViewMut) -> &'a mut [Self];
+
+    /// Transposes a tile: element (r, c), which is at `r + c * stride` of `src`, to
+    /// `r * apart + c` of `dst`.
+    ///
+    /// # Safety
+    /// Both must be valid there for r and c below [`TILE`].
+    unsafe fn tile(src: *const Self, stride: isize, dst: *mut Self, apart: usize) {
+        for r in 0..TILE {
+            for c in 0..TILE {
+                (*dst.add(r * apart + c)).clone_from(&*src.offset(c as isize * stride).add(r));
+            }
+        }
+    }
+}
+
+/// `dst.clone_from_slice(src)`, without a call for a few elements.
+#[inline(always)]
+pub(super) fn copy<T: Element>(dst: &mut [T], src: &[T]) {
+    match (dst, src) {
+        ([a], [x]) => a.clone_from(x),
+        ([a, b], [x, y]) => {
+            a.clone_from(x);
+            b.clone_from(y);
+        }
+        ([a, b, c], [x, y, z]) => {
+            a.clone_from(x);
+            b.clone_from(y);
+            c.clone_from(z);
+        }
+        ([a, b, c, d], [x, y, z, w]) => {
+            a.clone_from(x);
+            b.clone_from(y);
+            c.clone_from(z);
+            d.clone_from(w);
+        }
+        (dst, src) => dst.clone_from_slice(src),
+    }
 }
 
 macro_rules! element {
@@ -27,6 +64,21 @@ macro_rules! element {
         }
         fn of_mut<'a>(view: &'a mut ViewMut) -> &'a mut [Self] {
             bytemuck::cast_slice_mut(view.bytes())
+        }
+        unsafe fn tile(src: *const Self, stride: isize, dst: *mut Self, apart: usize) {
+            // By way of a copy: each line of the one and the other is touched once,
+            // however unluckily they fall into the cache.
+            let mut tile = [[0; TILE]; TILE];
+            for (c, line) in tile.iter_mut().enumerate() {
+                let src = src.offset(c as isize * stride);
+                line.copy_from_slice(std::slice::from_raw_parts(src, TILE));
+            }
+            for r in 0..TILE {
+                let dst = std::slice::from_raw_parts_mut(dst.add(r * apart), TILE);
+                for (d, line) in dst.iter_mut().zip(&tile) {
+                    *d = line[r];
+                }
+            }
         }
     })* };
 }
@@ -140,7 +192,7 @@ unsafe fn walk<T: Element>(axes: &[Axis], src: *const T, dst: &mut [T]) {
     let transposed = |q: Axis| q.1 != 0 && q.1 != 1;
     match *axes {
         [] => dst[0].clone_from(&*src),
-        [(n, 1)] => dst.clone_from_slice(std::slice::from_raw_parts(src, n)),
+        [(n, 1)] => copy(dst, std::slice::from_raw_parts(src, n)),
         [(_, 0)] => dst.fill((*src).clone()),
         [(_, stride)] => {
             for (i, d) in dst.iter_mut().enumerate() {
@@ -185,29 +237,25 @@ unsafe fn transpose<T: Element>(
         return;
     }
     let ((p, apart), (q, stride)) = (rows, columns);
-    for i in (0..p).step_by(TILE) {
-        let m = TILE.min(p - i);
-        for j in (0..q).step_by(TILE) {
-            let n = TILE.min(q - j);
-            let from = src.offset(j as isize * stride).add(i);
-            if m == TILE && n == TILE {
-                // Fixed sizes, which the compiler unrolls.
-                for r in 0..TILE {
-                    let d = &mut dst[(i + r) * apart + j..][..TILE];
-                    for (c, d) in d.iter_mut().enumerate() {
-                        d.clone_from(&*from.offset(c as isize * stride).add(r));
-                    }
-                }
-                continue;
-            }
-            for r in 0..m {
-                let d = &mut dst[(i + r) * apart + j..][..n];
-                for (c, d) in d.iter_mut().enumerate() {
-                    d.clone_from(&*from.offset(c as isize * stride).add(r));
-                }
+    assert!(dst.len() >= (p - 1) * apart + q);
+    let dst = dst.as_mut_ptr();
+    let rest = |rows: std::ops::Range<usize>, columns: std::ops::Range<usize>| {
+        for r in rows {
+            for c in columns.clone() {
+                let from = src.offset(c as isize * stride).add(r);
+                (*dst.add(r * apart + c)).clone_from(&*from);
             }
         }
+    };
+    let (whole_rows, whole_columns) = (p - p % TILE, q - q % TILE);
+    for r in (0..whole_rows).step_by(TILE) {
+        for c in (0..whole_columns).step_by(TILE) {
+            let from = src.offset(c as isize * stride).add(r);
+            T::tile(from, stride, dst.add(r * apart + c), apart);
+        }
     }
+    rest(0..whole_rows, whole_columns..q);
+    rest(whole_rows..p, 0..q);
 }
 
 impl Strided {

@@ -68,6 +68,23 @@ macro_rules! multiversion {
             @ $(#[$doc])* $vis fn $name($($arg: $ty),*), $body, $body
         }
     };
+    // Where `body` is unsafe, so is the function, for the same reasons.
+    ($(#[$doc:meta])* $vis:vis unsafe fn $name:ident($($arg:ident: $ty:ty),* $(,)?) = $body:ident) => {
+        $(#[$doc])*
+        $vis unsafe fn $name($($arg: $ty),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma")]
+                unsafe fn avx2($($arg: $ty),*) {
+                    $body($($arg),*)
+                }
+                if $crate::kernels::vecmath::has_avx2_fma() {
+                    return avx2($($arg),*);
+                }
+            }
+            $body($($arg),*)
+        }
+    };
     (@ $(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),*), $fused:expr, $portable:expr) => {
         $(#[$doc])*
         $vis fn $name($($arg: $ty),*) {
@@ -94,6 +111,13 @@ macro_rules! multiversion {
     };
 }
 pub(crate) use multiversion;
+
+/// `a` if `test`, else `b`, both computed: a branch would keep the loop from
+/// becoming vector code.
+#[inline(always)]
+fn select(test: bool, a: f32, b: f32) -> f32 {
+    std::hint::select_unpredictable(test, a, b)
+}
 
 /// Horner's rule; the first coefficient is the constant.
 #[inline(always)]
@@ -143,12 +167,8 @@ fn exp_parts<I: Isa>(x: f32) -> (i32, f32) {
 /// Keeps `x` within the bounds; NaN stays.
 #[inline(always)]
 fn clamp(x: f32, lo: f32, hi: f32) -> f32 {
-    let x = if x < lo { lo } else { x };
-    if x > hi {
-        hi
-    } else {
-        x
-    }
+    let x = select(x < lo, lo, x);
+    select(x > hi, hi, x)
 }
 
 /// `e^x` as two factors, the first in full precision even where the product is
@@ -169,16 +189,12 @@ pub fn exp<I: Isa>(x: f32) -> f32 {
 #[inline(always)]
 pub fn expm1<I: Isa>(x: f32) -> f32 {
     let (n, em1) = exp_parts::<I>(clamp(x, -30.0, 90.0));
-    let h = if n > 64 { 64 } else { 0 };
+    let h = std::hint::select_unpredictable(n > 64, 64, 0);
     let s = pow2(n - h);
     // Beyond 2^64 the 1 no longer counts.
-    let r = I::fma(em1, s, s - if h > 0 { 0.0 } else { 1.0 }) * pow2(h);
+    let r = I::fma(em1, s, s - select(h > 0, 0.0, 1.0)) * pow2(h);
     // Keeps -0 and denormals.
-    if x.abs() < 1e-8 {
-        x
-    } else {
-        r
-    }
+    select(x.abs() < 1e-8, x, r)
 }
 
 /// `x = 2^k (1 + f)` with `1 + f` in [sqrt(1/2), sqrt(2)), for positive normal x.
@@ -217,15 +233,11 @@ fn log_sum<I: Isa>(k: f32, f: f32, c: f32) -> f32 {
 #[inline(always)]
 pub fn log<I: Isa>(x: f32) -> f32 {
     let tiny = x < f32::MIN_POSITIVE;
-    let (k, f) = log_parts(if tiny { x * 16_777_216.0 } else { x });
-    let r = log_sum::<I>(if tiny { k - 24.0 } else { k }, f, 0.0);
-    let r = if x < f32::INFINITY { r } else { x };
-    let r = if x > 0.0 { r } else { f32::NAN };
-    if x == 0.0 {
-        f32::NEG_INFINITY
-    } else {
-        r
-    }
+    let (k, f) = log_parts(select(tiny, x * 16_777_216.0, x));
+    let r = log_sum::<I>(select(tiny, k - 24.0, k), f, 0.0);
+    let r = select(x < f32::INFINITY, r, x);
+    let r = select(x > 0.0, r, f32::NAN);
+    select(x == 0.0, f32::NEG_INFINITY, r)
 }
 
 #[inline(always)]
@@ -233,21 +245,13 @@ pub fn log1p<I: Isa>(x: f32) -> f32 {
     let u = 1.0 + x;
     let (k, f) = log_parts(u);
     // What rounding lost in 1 + x, relative to it.
-    let c = (if k > 1.0 {
-        1.0 - (u - x)
-    } else {
-        x - (u - 1.0)
-    }) / u;
+    let c = select(k > 1.0, 1.0 - (u - x), x - (u - 1.0)) / u;
     let near = k == 0.0;
-    let r = log_sum::<I>(k, if near { x } else { f }, if near { 0.0 } else { c });
-    let r = if x < f32::INFINITY { r } else { x };
-    let r = if x > -1.0 { r } else { f32::NAN };
-    let r = if x == -1.0 { f32::NEG_INFINITY } else { r };
-    if x.abs() < 1e-8 {
-        x
-    } else {
-        r
-    }
+    let r = log_sum::<I>(k, select(near, x, f), select(near, 0.0, c));
+    let r = select(x < f32::INFINITY, r, x);
+    let r = select(x > -1.0, r, f32::NAN);
+    let r = select(x == -1.0, f32::NEG_INFINITY, r);
+    select(x.abs() < 1e-8, x, r)
 }
 
 #[inline(always)]
@@ -266,17 +270,13 @@ pub fn tanh<I: Isa>(x: f32) -> f32 {
     );
     let near = I::fma(p * z, x, x);
     let far = 1.0 - 2.0 / (exp::<I>(2.0 * t) + 1.0);
-    if t < 0.625 {
-        near
-    } else {
-        far.copysign(x)
-    }
+    select(t < 0.625, near, far.copysign(x))
 }
 
 #[inline(always)]
 pub fn sigmoid<I: Isa>(x: f32) -> f32 {
     let e = exp::<I>(-x.abs());
-    (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
+    select(x < 0.0, e, 1.0) / (1.0 + e)
 }
 
 #[inline(always)]
@@ -284,22 +284,14 @@ pub fn silu<I: Isa>(x: f32) -> f32 {
     let (a, b) = exp_factors::<I>(-x.abs());
     let d = 1.0 + a * b;
     // So that -inf gives NaN, as in Keras, and not -inf.
-    let a = if x < -126.0 { 0.0 } else { a };
-    if x < 0.0 {
-        x * a / d * b
-    } else {
-        x / d
-    }
+    let a = select(x < -126.0, 0.0, a);
+    select(x < 0.0, x * a / d * b, x / d)
 }
 
 #[inline(always)]
 pub fn softplus<I: Isa>(x: f32) -> f32 {
     let tail = log1p::<I>(exp::<I>(-x.abs()));
-    if x > 0.0 {
-        x + tail
-    } else {
-        tail
-    }
+    select(x > 0.0, x + tail, tail)
 }
 
 #[inline(always)]
@@ -317,7 +309,7 @@ pub fn erf<I: Isa>(x: f32) -> f32 {
         ],
     );
     // erfc(t) = exp(-t - t q(t))
-    let tc = if t > 4.0 { 4.0 } else { t };
+    let tc = select(t > 4.0, 4.0, t);
     let q = poly::<I, 7>(
         tc,
         [
@@ -331,18 +323,14 @@ pub fn erf<I: Isa>(x: f32) -> f32 {
         ],
     );
     let far = 1.0 - exp::<I>(-I::fma(q, tc, tc));
-    if t < 0.9375 {
-        I::fma(near, x, x)
-    } else {
-        far.copysign(x)
-    }
+    select(t < 0.9375, I::fma(near, x, x), far.copysign(x))
 }
 
 /// `x * Phi(x)`, with relative accuracy in the tail.
 #[inline(always)]
 pub fn gelu<I: Isa>(x: f32) -> f32 {
     let a = x.abs();
-    let a = if a > 14.5 { 14.5 } else { a };
+    let a = select(a > 14.5, 14.5, a);
     // Phi(-a) = exp(-a^2 / 2) g(a), g smooth: a polynomial in (a - 4) / (a + 4).
     let t = 1.0 / (a + 4.0);
     let g = t * poly::<I, 10>(
@@ -364,7 +352,7 @@ pub fn gelu<I: Isa>(x: f32) -> f32 {
     let low = I::fma(a, a, -h);
     let (e, b) = exp_factors::<I>(-0.5 * h);
     let phi = I::fma(-0.5 * low, e, e) * g;
-    let phi = if x < -14.5 { 0.0 } else { phi };
+    let phi = select(x < -14.5, 0.0, phi);
     // Near 0 the deviation from one half.
     let near = poly::<I, 6>(
         h,
@@ -377,13 +365,8 @@ pub fn gelu<I: Isa>(x: f32) -> f32 {
             -7.594_733_7e-6,
         ],
     );
-    if a < 1.0 {
-        x * I::fma(near, x, 0.5)
-    } else if x > 0.0 {
-        x * (1.0 - phi * b)
-    } else {
-        x * phi * b
-    }
+    let far = select(x > 0.0, x * (1.0 - phi * b), x * phi * b);
+    select(a < 1.0, x * I::fma(near, x, 0.5), far)
 }
 
 /// The tanh approximation: `x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3))`.
@@ -396,11 +379,7 @@ pub fn gelu_tanh<I: Isa>(x: f32) -> f32 {
 
 #[inline(always)]
 pub fn elu<I: Isa>(x: f32, alpha: f32) -> f32 {
-    if x > 0.0 {
-        x
-    } else {
-        alpha * expm1::<I>(x)
-    }
+    select(x > 0.0, x, alpha * expm1::<I>(x))
 }
 
 pub const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
