@@ -38,24 +38,63 @@ fn compare<T: PartialOrd>(a: &T, b: &T, descending: bool) -> Ordering {
     }
 }
 
+/// A float as an integer that orders like it; the zeros are one.
+fn key(v: f32) -> Option<u32> {
+    let b = (v + 0.0).to_bits();
+    let ordered = if b >> 31 == 0 { b | 1 << 31 } else { !b };
+    (!v.is_nan()).then_some(ordered)
+}
+
 impl Sort {
-    /// The order of each row, written to `order`.
-    fn ranks<T: PartialOrd + Sync>(&self, x: &[T], order: &mut [i32], par: Par) {
-        let task = |x: &[T], order: &mut [i32]| {
-            for (i, o) in order.iter_mut().enumerate() {
-                *o = i as i32;
-            }
-            order.sort_by(|&a, &b| compare(&x[a as usize], &x[b as usize], self.descending));
-        };
-        let rows = x.chunks_exact(self.len);
+    /// The order of each row, written to `order` by `task`.
+    fn rows<T: Sync>(
+        &self,
+        x: &[T],
+        order: &mut [i32],
+        par: Par,
+        task: impl Fn(&[T], &mut [i32]) + Sync,
+    ) {
         if par == Par::Pool && x.len() >= PARALLEL {
             x.par_chunks_exact(self.len)
                 .zip(order.par_chunks_exact_mut(self.len))
                 .for_each(|(x, order)| task(x, order));
         } else {
-            rows.zip(order.chunks_exact_mut(self.len))
+            x.chunks_exact(self.len)
+                .zip(order.chunks_exact_mut(self.len))
                 .for_each(|(x, order)| task(x, order));
         }
+    }
+
+    /// By comparing.
+    fn compared<T: PartialOrd + Sync>(&self, x: &[T], order: &mut [i32], par: Par) {
+        self.rows(x, order, par, |x, order| {
+            for (i, o) in order.iter_mut().enumerate() {
+                *o = i as i32;
+            }
+            order.sort_by(|&a, &b| compare(&x[a as usize], &x[b as usize], self.descending));
+        });
+    }
+
+    /// By integers made of key and position, which is faster; None comes last.
+    fn keyed<T: Copy + Sync>(
+        &self,
+        x: &[T],
+        order: &mut [i32],
+        par: Par,
+        key: impl Fn(T) -> Option<u32> + Sync,
+    ) {
+        self.rows(x, order, par, |x, order| {
+            let flip = if self.descending { u32::MAX } else { 0 };
+            let of = |v: T| key(v).map_or(u32::MAX, |k| k ^ flip);
+            let keys = x.iter().enumerate();
+            let mut keys: Vec<u64> = keys
+                .map(|(i, &v)| (of(v) as u64) << 32 | i as u64)
+                .collect();
+            keys.sort_unstable();
+            for (o, k) in order.iter_mut().zip(keys) {
+                *o = k as i32;
+            }
+        });
     }
 
     fn values<T: Element>(&self, x: &[T], order: &[i32], dst: &mut [T]) {
@@ -84,20 +123,21 @@ impl Kernel for Sort {
         if order.is_empty() {
             return Ok(());
         }
+        let signed = |v: i32| Some(v as u32 ^ 1 << 31);
         match x.dtype {
-            DType::Bool | DType::U8 => self.ranks(x.bytes(), order, par),
-            DType::U16 => self.ranks(x.as_slice::<u16>(), order, par),
-            DType::U32 => self.ranks(x.as_slice::<u32>(), order, par),
-            DType::U64 => self.ranks(x.as_slice::<u64>(), order, par),
-            DType::I8 => self.ranks(x.as_slice::<i8>(), order, par),
-            DType::I16 => self.ranks(x.as_slice::<i16>(), order, par),
-            DType::I32 => self.ranks(x.as_slice::<i32>(), order, par),
-            DType::I64 => self.ranks(x.as_slice::<i64>(), order, par),
-            DType::F16 => self.ranks(x.as_slice::<f16>(), order, par),
-            DType::BF16 => self.ranks(x.as_slice::<bf16>(), order, par),
-            DType::F32 => self.ranks(x.as_slice::<f32>(), order, par),
-            DType::F64 => self.ranks(x.as_slice::<f64>(), order, par),
-            DType::Str => self.ranks(x.strings(), order, par),
+            DType::Bool | DType::U8 => self.keyed(x.bytes(), order, par, |v| Some(v as u32)),
+            DType::U16 => self.keyed(x.as_slice::<u16>(), order, par, |v| Some(v as u32)),
+            DType::U32 => self.keyed(x.as_slice::<u32>(), order, par, Some),
+            DType::I8 => self.keyed(x.as_slice::<i8>(), order, par, |v| signed(v as i32)),
+            DType::I16 => self.keyed(x.as_slice::<i16>(), order, par, |v| signed(v as i32)),
+            DType::I32 => self.keyed(x.as_slice::<i32>(), order, par, signed),
+            DType::F16 => self.keyed(x.as_slice::<f16>(), order, par, |v| key(v.to_f32())),
+            DType::BF16 => self.keyed(x.as_slice::<bf16>(), order, par, |v| key(v.to_f32())),
+            DType::F32 => self.keyed(x.as_slice::<f32>(), order, par, key),
+            DType::U64 => self.compared(x.as_slice::<u64>(), order, par),
+            DType::I64 => self.compared(x.as_slice::<i64>(), order, par),
+            DType::F64 => self.compared(x.as_slice::<f64>(), order, par),
+            DType::Str => self.compared(x.strings(), order, par),
         }
         by_element!(x.dtype, T => self.values(T::of(x), order, T::of_mut(values)));
         Ok(())
