@@ -1,6 +1,8 @@
 # Each command installs what is missing on a fresh Debian machine with cargo
 # (as root, by apt) and does the whole job.
 
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
 .PHONY: test demo conformance document
 
 # Formatting, lints, the engine's tests, R CMD INSTALL, the R tests.
@@ -13,6 +15,7 @@ demo:
 
 # Golden cases made anew by real Keras, and the R tests that use TensorFlow.
 conformance:
+	@bash tools/setup.sh
 	@bash tools/conformance.sh
 	@bash tools/test.sh reticulate
 
