@@ -20,11 +20,13 @@ as_inputs <- function(self, x) {
   for (i in seq_along(specs)) {
     parts[[i]] <- as_input(values$x[[i]], specs[[i]], values$arg[[i]])
   }
-  rows <- vapply(parts, function(part) part$dims[[1]], 0)
+  here <- lengths(parts) > 0
+  if (!any(here)) abort_no_x()
+  rows <- vapply(parts[here], function(part) as.numeric(part$dims[[1]]), 0)
   if (length(unique(rows)) > 1) {
     abort(
       "bad_input", "All inputs must have the same number of rows.",
-      stats::setNames(paste(values$arg, "has", format_count(rows)), rep("x", length(rows))),
+      stats::setNames(paste0(values$arg[here], " has ", format_count(rows), "."), rep("x", length(rows))),
       arg = "x"
     )
   }
@@ -47,7 +49,7 @@ match_inputs <- function(info, x) {
     if (is.null(keys) || !any(nzchar(keys))) {
       return(match_by_order(specs, names, x))
     }
-    return(match_by_name(names, x, keys))
+    return(match_by_name(specs, names, x, keys))
   }
   abort(
     "bad_input",
@@ -85,11 +87,12 @@ match_by_order <- function(specs, names, x) {
   list(x = flat, arg = paste0("`x[[", seq_along(flat), "]]`"))
 }
 
-match_by_name <- function(names, x, keys) {
-  missing <- setdiff(names, keys)
+match_by_name <- function(specs, names, x, keys) {
+  needed <- names[!vapply(specs, `[[`, NA, "optional")]
+  missing <- setdiff(needed, keys)
   if (length(missing)) {
     nested <- flatten_list(x)
-    if (all(names %in% names(nested))) {
+    if (all(needed %in% names(nested))) {
       x <- nested
       missing <- character()
     }
@@ -145,6 +148,9 @@ is_column_input <- function(spec) {
 # One input: its value as the engine reads it and the shape the model sees.
 as_input <- function(x, spec, arg) {
   if (is.null(x)) {
+    if (spec$optional) {
+      return(list())
+    }
     abort("bad_input", paste0(arg, " must be an array, not NULL."), arg = arg)
   }
   if (is_python(x)) {

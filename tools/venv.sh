@@ -8,8 +8,7 @@ if [ ! -x "$venv/bin/python" ] ||
   ! "$venv/bin/python" -c 'import importlib.util as u, sys; sys.exit(any(u.find_spec(m) is None for m in ("keras", "tensorflow", "h5py")))'; then
   if ! /usr/bin/python3 -c 'import venv, ensurepip' 2>/dev/null; then
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq >/dev/null
-    apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
+    { apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; } >/dev/null 2>&1
   fi
   echo "Making the virtual environment $venv" >&2
   /usr/bin/python3 -m venv "$venv" >&2

@@ -28,6 +28,39 @@ test_that("a data frame is a matrix, or a column for each input", {
   expect_close(predict(loaded("single"), data.frame(value = single$x[, 1])), single$y)
 })
 
+test_that("a model with several inputs takes a data frame with a column for each", {
+  case <- cases()$columns
+  frame <- data.frame(
+    kind = factor(c("a", "c", "b", "c")[seq_along(case$x$kind)], levels = c("a", "b", "c")),
+    more = letters[1:4], age = case$x$age[, 1]
+  )
+  expect_close(predict(loaded("columns"), frame), case$y)
+  expect_close(predict(loaded("columns"), as.list(frame)), case$y)
+  expect_close(predict(loaded("columns"), list(case$x$age, case$x$kind)), case$y)
+  expect_snapshot(error = TRUE, {
+    predict(loaded("columns"), frame["age"])
+    frame$kind[2] <- NA
+    predict(loaded("columns"), frame)
+  })
+})
+
+test_that("strings are read and written as UTF-8", {
+  model <- loaded("text")
+  x <- matrix(c("a", "\u00e9", "", "\u4e2d\u6587", "long text", "z"), 3)
+  expect_identical(predict(model, x), x)
+  expect_identical(predict(model, x, batch_size = 2), x)
+  latin <- x
+  latin[2, 1] <- iconv("\u00e9", "UTF-8", "latin1")
+  expect_identical(predict(model, latin), x)
+  expect_identical(predict(model, as.data.frame(x)), x)
+  expect_identical(predict(model, array(factor(x), c(3, 2))), x)
+  x[1, 2] <- NA
+  expect_snapshot(error = TRUE, {
+    predict(model, x)
+    predict(model, matrix(1, 1, 2))
+  })
+})
+
 test_that("a plain vector is one column", {
   case <- cases()$single
   expect_close(predict(loaded("single"), case$x[, 1]), case$y)
