@@ -4,6 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PATH:$HOME/.cargo/bin"
+export LC_ALL=${LC_ALL:-C.UTF-8}
 only=${1:-}
 bash tools/setup.sh || exit 1
 
