@@ -37,6 +37,8 @@ need_r roxygen2
 need r-cran-matrix /usr/lib/R/library/Matrix/DESCRIPTION
 need pandoc /usr/bin/pandoc
 need python3-venv /usr/share/doc/python3-venv
+# reticulate loads Python as a shared library.
+need libpython3-dev /usr/share/doc/libpython3-dev
 need bsdutils /usr/bin/script
 if [ ${#missing[@]} -gt 0 ]; then
   echo "Installing ${missing[*]}"
