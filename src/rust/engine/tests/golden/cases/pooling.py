@@ -31,6 +31,9 @@ def cases(c):
             for i, r in c.random(n, 1, 15):
                 config = dict(pool_size=[int(k) for k in r.integers(1, 5, size=rank)], strides=[int(k) for k in r.integers(1, 4, size=rank)],
                               padding=str(r.choice(["valid", "same"])), data_format=str(r.choice(["channels_last", "channels_first"])))
+                if kind == "Max" and rank == 3 and config["padding"] == "same":
+                    # TensorFlow's CPU kernel goes astray where strides skip elements; XLA and plain loops agree with each other.
+                    config["strides"] = [min(s, k) for s, k in zip(config["strides"], config["pool_size"])]
                 add(f"{n}_random{i}", config, spatial=tuple(int(s) for s in r.integers(5, 10, size=rank)), optional=True)
 
             cls = getattr(L, f"Global{kind}Pooling{rank}D")
