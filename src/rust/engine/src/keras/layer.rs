@@ -11,7 +11,7 @@ use super::policy::Policy;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Const, ValueId};
 use crate::nest::Nest;
-use crate::tensor::{show_shape, DType};
+use crate::tensor::show_shape;
 
 /// A tensor and the mask that Keras would carry on it: bool, usually (batch, time).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -132,14 +132,6 @@ impl Call {
     /// A keyword argument; `None` where it is absent or None.
     pub fn kwarg(&self, name: &str) -> Option<&Arg> {
         self.arg(usize::MAX, name)
-    }
-
-    /// A keyword argument's tensor.
-    pub fn kwarg_tensor(&self, name: &str) -> Option<T> {
-        match self.kwarg(name) {
-            Some(Arg::Tensor(t)) => Some(*t),
-            _ => None,
-        }
     }
 
     /// The mask passed as `mask =`, else the one the first tensor carries.
@@ -281,10 +273,6 @@ impl LayerNode {
             .find(|(k, _)| k == key)
             .map(|(_, n)| n)
             .ok_or_else(|| Error::internal(format!("{} has no sublayer {key}", self.class)))
-    }
-
-    pub fn has_var(&self, name: &str) -> bool {
-        self.vars.iter().any(|v| v.name == name)
     }
 }
 
@@ -496,11 +484,6 @@ impl Cx {
         let mut shape = self.shape(mask);
         shape.resize(rank.max(shape.len()), 1);
         self.reshape(mask, &shape)
-    }
-
-    /// A bool tensor as 0 and 1 of `dtype`.
-    pub fn bool_to(&mut self, x: ValueId, dtype: DType) -> Result<ValueId> {
-        self.cast(x, dtype)
     }
 }
 

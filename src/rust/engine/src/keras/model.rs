@@ -12,7 +12,6 @@ use super::load::Loader;
 use super::policy::Policy;
 use super::Cfg;
 use crate::error::{Error, Result};
-use crate::graph::ValueId;
 use crate::nest::Nest;
 use crate::tensor::{show_shape, DType};
 
@@ -843,11 +842,6 @@ fn arguments(node: &Json) -> Option<(&[Json], Kwargs<'_>)> {
     let o = node.as_object()?;
     let args = o.get("args")?.as_array()?;
     Some((args, o.get("kwargs").and_then(Json::as_object)))
-}
-
-/// A graph input of the spec's dtype and the given shape.
-pub fn graph_input(cx: &mut Cx, dtype: DType, shape: &[usize]) -> ValueId {
-    cx.input(crate::tensor::Fact::new(dtype, shape))
 }
 
 #[cfg(test)]

@@ -184,7 +184,7 @@ impl<'a> Planner<'a> {
                     let outs: Vec<Fact> =
                         node.output_ids().map(|v| graph.fact(v).clone()).collect();
                     let kernel: Box<dyn Kernel> = match op {
-                        Op::Scan(attrs) => Box::new(ScanKernel::new(attrs, &outs, packs)?),
+                        Op::Scan(attrs) => Box::new(ScanKernel::new(attrs, packs)?),
                         _ => kernels::prepare(&Request {
                             op,
                             ins: &ins,

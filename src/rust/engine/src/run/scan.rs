@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::graph::ScanAttrs;
 use crate::kernels::{Kernel, PackCache, Par};
 use crate::plan::{plan, Plan};
-use crate::tensor::{Fact, Line, View, ViewMut};
+use crate::tensor::{Line, View, ViewMut};
 
 /// See [`ScanAttrs`].
 pub struct ScanKernel {
@@ -21,7 +21,7 @@ pub struct ScanKernel {
 }
 
 impl ScanKernel {
-    pub fn new(attrs: &ScanAttrs, _outs: &[Fact], packs: &PackCache) -> Result<ScanKernel> {
+    pub fn new(attrs: &ScanAttrs, packs: &PackCache) -> Result<ScanKernel> {
         Ok(ScanKernel {
             body: plan(&attrs.body, packs)?,
             sequences: attrs.sequences,
