@@ -20,17 +20,22 @@ engine_info <- function(handle) .Call(wrap__engine_info, handle)
 #' @noRd
 engine_count_na <- function(x) .Call(wrap__engine_count_na, x)
 
+#' Sets the states of stateful layers to zero.
+#' @noRd
+engine_reset_state <- function(handle) .Call(wrap__engine_reset_state, handle)
+
 #' Allocates the arrays of a prediction: list(arrays, nest).
 #' @noRd
-engine_prepare <- function(handle, x, dims, n, batch, training) .Call(wrap__engine_prepare, handle, x, dims, n, batch, training)
+engine_prepare <- function(handle, x, dims, n, batch) .Call(wrap__engine_prepare, handle, x, dims, n, batch)
 
 #' Predicts rows from..to (counted from 0) into the arrays.
 #' @noRd
-engine_run <- function(handle, x, dims, arrays, from, to, batch, training) .Call(wrap__engine_run, handle, x, dims, arrays, from, to, batch, training)
+engine_run <- function(handle, x, dims, arrays, from, to, batch) .Call(wrap__engine_run, handle, x, dims, arrays, from, to, batch)
 
-#' Predicts all rows as one batch: list(arrays, nest).
+#' Predicts all rows as one batch: list(arrays, nest). `training` is NULL where
+#' the model's own calls decide.
 #' @noRd
-engine_batch <- function(handle, x, dims, n, training) .Call(wrap__engine_batch, handle, x, dims, n, training)
+engine_batch <- function(handle, x, dims, n, training, seed) .Call(wrap__engine_batch, handle, x, dims, n, training, seed)
 
 #' Binds arrays along their first axis.
 #' @noRd

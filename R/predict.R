@@ -89,13 +89,13 @@ predict_arrays <- function(model, input, batch_size, verbose, steps, callbacks) 
     n <- min(n, steps * batch_size)
     total <- steps
   }
-  prepared <- checked(engine_prepare(handle, input$x, input$dims, n, batch_size, FALSE))
+  prepared <- checked(engine_prepare(handle, input$x, input$dims, n, batch_size))
   arrays <- prepared$arrays
   done <- n
   if (n > 0) {
     # The usual case: silent, and short enough to need no look at the clock.
     if (verbose == 0L && is.null(callbacks) && n <= batch_size) {
-      checked(engine_run(handle, input$x, input$dims, arrays, 0, n, batch_size, FALSE))
+      checked(engine_run(handle, input$x, input$dims, arrays, 0, n, batch_size))
     } else {
       done <- drive(model, input, prepared, n, batch_size, total, verbose, callbacks)
     }
@@ -126,7 +126,7 @@ drive <- function(model, input, prepared, n, batch_size, total, verbose, callbac
       run_hooks(callbacks, "on_predict_batch_begin", as.integer(batch + 1), empty_logs())
     }
     started <- wall_clock()
-    checked(engine_run(handle, input$x, input$dims, arrays, done, to, batch_size, FALSE))
+    checked(engine_run(handle, input$x, input$dims, arrays, done, to, batch_size))
     took <- wall_clock() - started
     batch <- batch + ceiling((to - done) / batch_size)
     if (!is.null(callbacks)) {
@@ -228,8 +228,11 @@ predict_on_batch <- function(object, x) {
 #'
 #' @param x The input, as for [`predict()`][predict.keraspredict_model]: arrays,
 #'   data frames, lists of these, Python tensors.
-#' @param training Whether layers that behave differently in training do so.
-#'   `NULL` is `FALSE`.
+#' @param training Whether layers that behave differently in training do so:
+#'   dropout and noise draw from R's random numbers (so that [set.seed()] makes
+#'   them repeatable), batch normalization uses the statistics of the batch.
+#'   Nothing in the model changes. `NULL` is `FALSE`, but for layers that were
+#'   called with `training = TRUE` when the model was made.
 #' @param mask `NULL`, or a logical array whose axes are the first ones of `x`
 #'   (rows by steps): `FALSE` masks a step. For several inputs a list of these,
 #'   with `NULL` where there is none.
@@ -242,14 +245,16 @@ NULL
 
 call_model <- function(self, x, training, mask) {
   if (missing(x) || is.null(x)) abort_no_x()
-  training <- if (is.null(training)) FALSE else check_flag(training, "training")
+  if (!is.null(training)) training <- check_flag(training, "training")
   one_batch(self, x, training, mask)
 }
 
 one_batch <- function(self, x, training, mask = NULL) {
   input <- as_inputs(self, x)
   if (!is.null(mask)) input <- add_masks(self, input, mask)
-  result <- checked(engine_batch(model_handle(self), input$x, input$dims, input$n, training))
+  trains <- if (is.null(training)) self$info$trains else training
+  seed <- if (trains) sample.int(.Machine$integer.max, 1) else 0
+  result <- checked(engine_batch(model_handle(self), input$x, input$dims, input$n, training, seed))
   arrays <- result$arrays
   if (!is.null(input$row_names)) {
     arrays <- lapply(arrays, with_row_names, input$row_names)

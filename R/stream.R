@@ -70,7 +70,7 @@ run_batches <- function(model, next_batch, steps, verbose, callbacks) {
     if (!is.null(callbacks)) {
       run_hooks(callbacks, "on_predict_batch_begin", count, empty_logs())
     }
-    result <- checked(engine_batch(handle, input$x, input$dims, input$n, FALSE))
+    result <- checked(engine_batch(handle, input$x, input$dims, input$n, FALSE, 0))
     result$row_names <- input$row_names
     results[[count]] <- result
     if (!is.null(callbacks)) {

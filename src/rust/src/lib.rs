@@ -66,9 +66,20 @@ fn engine_info(handle: Robj) -> Robj {
             class = model.class(),
             inputs = inputs,
             input_nest = nest(model.input_nest()),
-            output_names = model.output_names()
+            output_names = model.output_names(),
+            trains = model.records_training()
         )
         .into())
+    })
+}
+
+/// Sets the states of stateful layers to zero.
+/// @noRd
+#[extendr]
+fn engine_reset_state(handle: Robj) -> Robj {
+    guard(|| {
+        model_of(&handle)?.reset_states();
+        Ok(().into())
     })
 }
 
@@ -82,18 +93,18 @@ fn engine_count_na(x: Robj) -> f64 {
 /// Allocates the arrays of a prediction: list(arrays, nest).
 /// @noRd
 #[extendr]
-fn engine_prepare(handle: Robj, x: List, dims: List, n: f64, batch: f64, training: bool) -> Robj {
+fn engine_prepare(handle: Robj, x: List, dims: List, n: f64, batch: f64) -> Robj {
     guard(|| {
         let model = model_of(&handle)?;
         let inputs = read_inputs(&model, &x, &dims, 0..0)?;
-        prepare(&model, &inputs, n as usize, batch as usize, training)
+        let options = RunOptions::default();
+        prepare(&model, &inputs, n as usize, batch as usize, &options)
     })
 }
 
 /// Predicts rows from..to (counted from 0) into the arrays.
 /// @noRd
 #[extendr]
-#[allow(clippy::too_many_arguments)]
 fn engine_run(
     handle: Robj,
     x: List,
@@ -102,31 +113,37 @@ fn engine_run(
     from: f64,
     to: f64,
     batch: f64,
-    training: bool,
 ) -> Robj {
     guard(|| {
         let model = model_of(&handle)?;
         let rows = from as usize..to as usize;
         let inputs = read_inputs(&model, &x, &dims, rows.clone())?;
         let arrays: Vec<Robj> = arrays.values().collect();
-        run(&model, &inputs, &arrays, rows, batch as usize, training)?;
+        let options = RunOptions::default();
+        run(&model, &inputs, &arrays, rows, batch as usize, &options)?;
         Ok(().into())
     })
 }
 
-/// Predicts all rows as one batch: list(arrays, nest).
+/// Predicts all rows as one batch: list(arrays, nest). `training` is NULL where
+/// the model's own calls decide.
 /// @noRd
 #[extendr]
-fn engine_batch(handle: Robj, x: List, dims: List, n: f64, training: bool) -> Robj {
+fn engine_batch(handle: Robj, x: List, dims: List, n: f64, training: Robj, seed: f64) -> Robj {
     guard(|| {
         let model = model_of(&handle)?;
         let n = n as usize;
         let inputs = read_inputs(&model, &x, &dims, 0..n)?;
-        let prepared = prepare(&model, &inputs, n, n.max(1), training)?;
+        let options = RunOptions {
+            training: training.as_bool(),
+            seed: seed as u64,
+            ..RunOptions::default()
+        };
+        let prepared = prepare(&model, &inputs, n, n.max(1), &options)?;
         if n > 0 {
             let arrays = prepared.dollar("arrays").ok().and_then(|a| a.as_list());
             let arrays: Vec<Robj> = arrays.iter().flat_map(|a| a.values()).collect();
-            run(&model, &inputs, &arrays, 0..n, n, training)?;
+            run(&model, &inputs, &arrays, 0..n, n, &options)?;
         }
         Ok(prepared)
     })
@@ -200,15 +217,17 @@ fn read_inputs(model: &Model, x: &List, dims: &List, rows: Range<usize>) -> Resu
     })
 }
 
-fn prepare(model: &Model, inputs: &Inputs, n: usize, batch: usize, training: bool) -> Result<Robj> {
-    let options = RunOptions {
-        training,
-        ..RunOptions::default()
-    };
+fn prepare(
+    model: &Model,
+    inputs: &Inputs,
+    n: usize,
+    batch: usize,
+    options: &RunOptions,
+) -> Result<Robj> {
     let facts = inputs.facts();
     // Without rows there is nothing to plan for: one row tells the other dims.
     let rows = n.max(1);
-    let mut results = model.result_facts(&facts, rows, batch, &options)?;
+    let mut results = model.result_facts(&facts, rows, batch, options)?;
     if n == 0 {
         for fact in &mut results {
             match fact.shape.first_mut() {
@@ -220,7 +239,7 @@ fn prepare(model: &Model, inputs: &Inputs, n: usize, batch: usize, training: boo
     let first = facts
         .into_iter()
         .map(|f| f.map(|f| with_rows(f, rows.min(batch))));
-    let compiled = model.compile(&first.collect::<Vec<_>>(), &options)?;
+    let compiled = model.compile(&first.collect::<Vec<_>>(), options)?;
     let arrays = results.iter().map(|f| allocate(f.dtype, &f.shape));
     let arrays = List::from_values(arrays.collect::<Result<Vec<_>>>()?);
     Ok(list!(arrays = arrays, nest = nest(&compiled.output_nest)).into())
@@ -239,14 +258,10 @@ fn run(
     arrays: &[Robj],
     rows: Range<usize>,
     batch: usize,
-    training: bool,
+    options: &RunOptions,
 ) -> Result<()> {
     let outputs = Outputs::new(arrays)?;
-    let options = RunOptions {
-        training,
-        ..RunOptions::default()
-    };
-    model.predict(inputs, &outputs, rows, batch, &options)?;
+    model.predict(inputs, &outputs, rows, batch, options)?;
     outputs.finish(arrays);
     Ok(())
 }
@@ -331,6 +346,7 @@ extendr_module! {
     fn engine_is_handle;
     fn engine_info;
     fn engine_count_na;
+    fn engine_reset_state;
     fn engine_prepare;
     fn engine_run;
     fn engine_batch;

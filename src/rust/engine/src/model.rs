@@ -12,13 +12,13 @@ use crate::error::{Error, Result};
 use crate::format::{self, ModelFile};
 use crate::graph::{rows_are_independent, Graph};
 use crate::keras::model::{Graph as Calls, InputSpec};
-use crate::keras::{load, Cx, LayerNode, T};
+use crate::keras::{load, Cx, Hidden, LayerNode, StateKey, T};
 use crate::kernels::{PackCache, Par};
 use crate::nest::Nest;
 use crate::optimize::{optimize, Folds, Passes};
 use crate::plan::{plan, Plan};
 use crate::run::{pool, State};
-use crate::tensor::{Fact, View, ViewMut};
+use crate::tensor::{Fact, Tensor, View, ViewMut};
 
 /// Where inputs come from. Called from several threads at once.
 pub trait Source: Sync {
@@ -44,19 +44,50 @@ pub trait Sink: Sync {
 }
 
 /// How a prediction runs.
-#[derive(Default)]
 pub struct RunOptions<'a> {
-    pub training: bool,
+    /// Whether layers train. `None`, as in `model(x)`, leaves it to what each
+    /// call of a graph was recorded with; predictions give false.
+    pub training: Option<bool>,
+    /// What random numbers in training come from: equal seeds, equal numbers.
+    pub seed: u64,
     /// Set by the caller to end the run after the batches under way.
     pub cancel: Option<&'a AtomicBool>,
     /// Which optimiser passes are left out, for tests.
     pub without: Passes,
 }
 
+impl Default for RunOptions<'_> {
+    fn default() -> Self {
+        RunOptions {
+            training: Some(false),
+            seed: 0,
+            cancel: None,
+            without: Passes::default(),
+        }
+    }
+}
+
+/// A model written as primitives.
+pub struct Lowered {
+    /// Inputs: those of the model, then the hidden ones. Outputs: those of the
+    /// model, then the states after the batch.
+    pub graph: Graph,
+    /// The structure of the outputs.
+    pub nest: Nest<usize>,
+    pub hidden: Vec<Hidden>,
+    /// What the outputs after the model's are.
+    pub states: Vec<StateKey>,
+}
+
 /// A plan with what belongs to it outside of the run.
 pub struct Compiled {
     pub plan: Plan,
+    /// Facts of the model's outputs.
     pub outputs: Vec<Fact>,
+    /// What the plan's inputs after the model's are.
+    hidden: Vec<Hidden>,
+    /// What the plan's outputs after the model's are.
+    kept: Vec<StateKey>,
     /// The structure of the outputs, over indices into `outputs`.
     pub output_nest: Nest<usize>,
     /// States that are not in use.
@@ -83,7 +114,7 @@ impl Compiled {
     }
 }
 
-type Signature = (Vec<Option<Fact>>, bool, Passes);
+type Signature = (Vec<Option<Fact>>, Option<bool>, Passes);
 
 /// Least recently used plans go first.
 #[derive(Default)]
@@ -125,6 +156,22 @@ pub struct Model {
     plans: Mutex<PlanCache>,
     /// Whether rows are independent, by input signature without the batch size.
     independent: Mutex<HashMap<Signature, bool>>,
+    memory: Memory,
+}
+
+/// What stateful layers keep from batch to batch.
+#[derive(Default)]
+struct Memory {
+    states: Mutex<States>,
+    /// Held by the prediction under way: batches follow each other.
+    turn: Mutex<()>,
+}
+
+#[derive(Default)]
+struct States {
+    values: HashMap<StateKey, Tensor>,
+    /// Whether states that are not there are zero, not those of the file.
+    reset: bool,
 }
 
 /// A batch size that no other axis is likely to have.
@@ -165,6 +212,7 @@ impl Model {
             folds: Folds::default(),
             plans: Mutex::default(),
             independent: Mutex::default(),
+            memory: Memory::default(),
         };
         if model.file.weights.is_some() {
             model.check()?;
@@ -216,8 +264,32 @@ impl Model {
         &self.calls.output_names
     }
 
+    /// Whether some call of the graph was recorded with `training = True`, which
+    /// `model(x)` goes by.
+    pub fn records_training(&self) -> bool {
+        fn find(v: &serde_json::Value) -> bool {
+            match v {
+                serde_json::Value::Array(items) => items.iter().any(find),
+                serde_json::Value::Object(o) => {
+                    o.get("training").and_then(|t| t.as_bool()) == Some(true)
+                        || o.values().any(find)
+                }
+                _ => false,
+            }
+        }
+        find(&self.file.config)
+    }
+
+    /// Sets the states of all stateful layers to zero.
+    pub fn reset_states(&self) {
+        let _turn = self.memory.turn.lock().unwrap_or_else(|e| e.into_inner());
+        let mut states = self.memory.states.lock().unwrap_or_else(|e| e.into_inner());
+        states.values.clear();
+        states.reset = true;
+    }
+
     /// The primitive graph for inputs of given shapes, before any optimisation.
-    pub fn lower(&self, inputs: &[Option<Fact>], training: bool) -> Result<(Graph, Nest<usize>)> {
+    pub fn lower(&self, inputs: &[Option<Fact>], training: Option<bool>) -> Result<Lowered> {
         let mut cx = Cx::new(training);
         let out = self.lower_into(&mut cx, inputs)?;
         let mut values = vec![];
@@ -225,9 +297,17 @@ impl Model {
             values.push(t.value);
             Ok::<usize, Error>(values.len() - 1)
         })?;
+        values.extend(cx.states().iter().map(|s| s.1));
+        let states = cx.states().iter().map(|s| s.0).collect();
+        let hidden = std::mem::take(&mut cx.hidden);
         let mut graph = cx.into_builder().graph;
         graph.outputs = values;
-        Ok((graph, nest))
+        Ok(Lowered {
+            graph,
+            nest,
+            hidden,
+            states,
+        })
     }
 
     /// Writes the model into a context.
@@ -261,13 +341,17 @@ impl Model {
         {
             return Ok(found);
         }
-        let (graph, output_nest) = self.lower(inputs, options.training)?;
-        let graph = optimize(graph, &self.folds, options.without)?;
+        let lowered = self.lower(inputs, options.training)?;
+        let graph = optimize(lowered.graph, &self.folds, options.without)?;
         let plan = plan(&graph, &self.packs)?;
+        let outputs = plan.outputs.len() - lowered.states.len();
+        let facts = plan.outputs[..outputs].iter().map(|s| s.fact.clone());
         let compiled = Arc::new(Compiled {
-            outputs: plan.outputs.iter().map(|s| s.fact.clone()).collect(),
+            outputs: facts.collect(),
             plan,
-            output_nest,
+            hidden: lowered.hidden,
+            kept: lowered.states,
+            output_nest: lowered.nest,
             states: Mutex::default(),
         });
         let mut plans = self.plans.lock().unwrap_or_else(|e| e.into_inner());
@@ -283,7 +367,7 @@ impl Model {
         if let Some(&known) = lock().get(&key) {
             return Ok(known);
         }
-        let (graph, _) = self.lower(&key.0, options.training)?;
+        let graph = self.lower(&key.0, options.training)?.graph;
         let answer = rows_are_independent(&graph, ODD_BATCH);
         lock().insert(key, answer);
         Ok(answer)
@@ -352,13 +436,18 @@ impl Model {
             sink,
             batch_size,
             independent: false,
+            seed: options.seed,
+            states: &self.memory.states,
         };
+        let stateful = !full.kept.is_empty();
+        let turn = || self.memory.turn.lock().unwrap_or_else(|e| e.into_inner());
+        let _turn = stateful.then(turn);
         if n == 0 || (one_batch && small) {
             return run.batch(&full, rows, Par::Serial);
         }
         let workers = if small { None } else { pool::pool() };
         let threads = workers.map_or(1, |p| p.current_num_threads());
-        run.independent = self.rows_independent(&inputs, options)?;
+        run.independent = full.hidden.is_empty() && self.rows_independent(&inputs, options)?;
         let size = match run.independent {
             true => tile_rows(&full, batch_size.min(n), n, threads),
             false => batch_size,
@@ -373,7 +462,7 @@ impl Model {
             run.batch(&compiled, range, par)
         };
         match workers {
-            Some(pool) if starts.len() >= threads => pool.install(|| {
+            Some(pool) if starts.len() >= threads && !stateful => pool.install(|| {
                 let failed = starts
                     .par_iter()
                     .with_max_len(1)
@@ -398,9 +487,34 @@ struct Run<'a> {
     sink: &'a dyn Sink,
     batch_size: usize,
     independent: bool,
+    seed: u64,
+    states: &'a Mutex<States>,
 }
 
 impl Run<'_> {
+    fn states(&self) -> std::sync::MutexGuard<'_, States> {
+        self.states.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Writes what a hidden input holds in the batch of these rows.
+    fn fill(&self, hidden: &Hidden, rows: &Range<usize>, mut dst: ViewMut) {
+        match hidden {
+            Hidden::Seed => {
+                let batch = rows.start / self.batch_size.max(1);
+                dst.as_mut()
+                    .copy_from_slice(&[self.seed as i64, batch as i64]);
+            }
+            Hidden::State(key, initial) => {
+                let states = self.states();
+                match states.values.get(key) {
+                    Some(value) => dst.bytes().copy_from_slice(value.bytes()),
+                    None if states.reset => dst.bytes().fill(0),
+                    None => dst.bytes().copy_from_slice(initial.tensor.bytes()),
+                }
+            }
+        }
+    }
+
     fn batch(&self, compiled: &Compiled, rows: Range<usize>, par: Par) -> Result<()> {
         compiled.with_state(
             par,
@@ -408,8 +522,16 @@ impl Run<'_> {
                 for (at, &input) in self.present.iter().enumerate() {
                     self.source.fill(input, rows.clone(), state.input(plan, at));
                 }
+                for (i, hidden) in compiled.hidden.iter().enumerate() {
+                    self.fill(hidden, &rows, state.input(plan, self.present.len() + i));
+                }
             },
             |state, plan| {
+                let first = compiled.outputs.len();
+                for (i, key) in compiled.kept.iter().enumerate() {
+                    let value = state.output(plan, first + i).to_tensor();
+                    self.states().values.insert(*key, value);
+                }
                 for (i, fact) in compiled.outputs.iter().enumerate() {
                     let len = fact.shape.first().copied().unwrap_or(1);
                     let start = match self.independent {

@@ -104,8 +104,10 @@ impl Model {
     /// What a layer can't take, when no probed size fits.
     pub fn output_shapes(&self) -> Result<Vec<Dims>> {
         let (a, b) = self.probe(|m, facts| {
-            let (graph, _) = m.lower(facts, false)?;
-            Ok(graph)
+            let mut lowered = m.lower(facts, Some(false))?;
+            let outputs = lowered.graph.outputs.len() - lowered.states.len();
+            lowered.graph.outputs.truncate(outputs);
+            Ok(lowered.graph)
         })?;
         let shapes = |g: &Lowered| -> Vec<Vec<usize>> {
             g.outputs.iter().map(|&v| g.fact(v).shape.clone()).collect()

@@ -32,6 +32,19 @@ impl Case {
         self.meta["rows"].as_u64().expect("rows") as usize
     }
 
+    /// Whether layers train; predictions say that they don't.
+    fn training(&self) -> Option<bool> {
+        match self.meta["call"].is_string() {
+            true => Some(false),
+            false => self.meta["call"]["training"].as_bool(),
+        }
+    }
+
+    /// How often the same inputs are predicted, one after another.
+    fn repeats(&self) -> usize {
+        self.meta["repeats"].as_u64().unwrap_or(1) as usize
+    }
+
     /// Rows of a batch; a model that was called, not predicted with, takes all at once.
     fn batch_size(&self) -> usize {
         match self.meta["call"].as_str() {
@@ -169,6 +182,7 @@ fn predict(
 ) -> Result<Vec<Tensor>, String> {
     let options = RunOptions {
         without,
+        training: case.training(),
         ..RunOptions::default()
     };
     let source = Arrays(&case.inputs);
@@ -191,17 +205,18 @@ fn predict(
             .map(Mutex::new)
             .collect(),
     );
-    for start in (0..case.rows()).step_by(step) {
-        let rows = start..(start + step).min(case.rows());
-        model
-            .predict(&source, &sink, rows, batch_size, &options)
-            .map_err(|e| e.to_string())?;
+    let mut all = vec![];
+    for _ in 0..case.repeats() {
+        for start in (0..case.rows()).step_by(step) {
+            let rows = start..(start + step).min(case.rows());
+            model
+                .predict(&source, &sink, rows, batch_size, &options)
+                .map_err(|e| e.to_string())?;
+        }
+        let results = sink.0.iter();
+        all.extend(results.map(|t| t.lock().expect("no panic elsewhere").clone()));
     }
-    Ok(sink
-        .0
-        .into_iter()
-        .map(|t| t.into_inner().expect("no panic elsewhere"))
-        .collect())
+    Ok(all)
 }
 
 // ---- comparing -----------------------------------------------------------------------------
@@ -356,7 +371,13 @@ fn check(case: &Case) -> Vec<(&'static str, String)> {
         Err(e) => return vec![("load", e.to_string())],
     };
     let run = |batch_size: usize, step: usize, without: Passes| {
-        predict(&model, case, batch_size, step, without)
+        // A model with states starts anew.
+        let again = match case.repeats() {
+            1 => None,
+            _ => Some(Model::from_bytes(case.model.clone(), &case.id).map_err(|e| e.to_string())?),
+        };
+        let model = again.as_ref().unwrap_or(&model);
+        predict(model, case, batch_size, step, without)
     };
     let (rows, batch) = (case.rows(), case.batch_size());
     set_threads(2);

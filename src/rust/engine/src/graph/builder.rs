@@ -579,6 +579,22 @@ impl Builder {
         Ok((v, ValueId(v.0 + 1)))
     }
 
+    /// Random numbers of a fact, float32 or float64; see [`Op::Random`].
+    pub fn random_of(
+        &mut self,
+        kind: RandomKind,
+        stream: u32,
+        seed: ValueId,
+        fact: Fact,
+    ) -> Result<ValueId> {
+        if !matches!(fact.dtype, DType::F32 | DType::F64)
+            || *self.fact(seed) != Fact::new(DType::I64, [2])
+        {
+            return Err(self.error(format!("can't draw random numbers of {fact}")));
+        }
+        Ok(self.push(Op::Random { kind, stream }, vec![seed], fact))
+    }
+
     // Reductions ------------------------------------------------------------
 
     pub fn reduce(

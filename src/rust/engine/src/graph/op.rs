@@ -195,6 +195,15 @@ pub struct SliceDim {
     pub len: usize,
 }
 
+/// Distributions of random numbers.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RandomKind {
+    /// Uniform on [0, 1).
+    Uniform,
+    /// Normal with mean 0 and deviation 1.
+    Normal,
+}
+
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PadMode {
     /// The value is the node's second input, of rank 0.
@@ -338,6 +347,13 @@ pub enum Op {
     /// x, indices: numpy's take_along_axis
     TakeAlong {
         axis: usize,
+    },
+    /// seed: int64 (seed, number of the batch). Random numbers, float32 or
+    /// float64, that the seed, the stream and the position decide; each node of a
+    /// graph has a stream of its own.
+    Random {
+        kind: RandomKind,
+        stream: u32,
     },
     /// base, indices (n, k), updates (n, ...): rows added (or set) at positions
     Scatter {

@@ -9,9 +9,9 @@ use serde_json::{Map, Value as Json};
 use super::cfg::Cfg;
 use super::policy::Policy;
 use crate::error::{Error, Result};
-use crate::graph::{Builder, Const, ValueId};
+use crate::graph::{Builder, Const, RandomKind, ValueId};
 use crate::nest::Nest;
-use crate::tensor::show_shape;
+use crate::tensor::{show_shape, DType, Fact};
 
 /// A tensor and the mask that Keras would carry on it: bool, usually (batch, time).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -68,6 +68,22 @@ impl Arg {
                 sorted.into_iter().flat_map(|(_, v)| v.tensors()).collect()
             }
         }
+    }
+
+    /// The argument as an output; `None` if it holds literals.
+    pub fn as_out(&self) -> Option<Out> {
+        Some(match self {
+            Arg::Tensor(t) => Nest::Leaf(*t),
+            Arg::Lit(Json::Null) => Nest::Null,
+            Arg::Lit(_) => return None,
+            Arg::List(items) => Nest::List(items.iter().map(Arg::as_out).collect::<Option<_>>()?),
+            Arg::Dict(items) => Nest::Dict(
+                items
+                    .iter()
+                    .map(|(k, v)| Some((k.clone(), v.as_out()?)))
+                    .collect::<Option<_>>()?,
+            ),
+        })
     }
 
     /// The same argument with each tensor replaced.
@@ -276,13 +292,50 @@ impl LayerNode {
     }
 }
 
+/// A state that a layer keeps from batch to batch: the layer's address, and
+/// the variable's position among the layer's.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StateKey {
+    layer: usize,
+    pub at: usize,
+}
+
+impl StateKey {
+    pub fn new(me: &LayerNode, at: usize) -> StateKey {
+        StateKey {
+            layer: std::ptr::from_ref(me) as usize,
+            at,
+        }
+    }
+}
+
+/// An input of the graph that is no input of the model: the run fills it.
+#[derive(Clone, Debug)]
+pub enum Hidden {
+    /// int64: the seed of the run and the number of the batch.
+    Seed,
+    /// A state, and its value before the first run.
+    State(StateKey, Arc<Const>),
+}
+
 /// Where a layer writes: the builder, and what holds for the whole lowering.
 pub struct Cx {
     b: Builder,
-    /// Whether `training = TRUE`.
+    /// Whether the current call trains.
     pub training: bool,
+    /// Whether an outer call said so, be it true or false: it goes before what
+    /// the calls of a graph were recorded with.
+    training_given: bool,
     /// Output facts of every call at the top level, when asked for (summary).
     pub trace: Option<Vec<(Arc<str>, Out)>>,
+    /// Inputs of the graph after those of the model, in order.
+    pub hidden: Vec<Hidden>,
+    seed: Option<ValueId>,
+    /// Streams of random numbers in use.
+    streams: u32,
+    states: Vec<(StateKey, ValueId)>,
+    /// Whether this is the body of a loop, which has no hidden inputs.
+    body: bool,
 }
 
 impl Deref for Cx {
@@ -298,11 +351,19 @@ impl DerefMut for Cx {
 }
 
 impl Cx {
-    pub fn new(training: bool) -> Cx {
+    /// `training` is None where the caller leaves it to the calls of the graph.
+    pub fn new(training: impl Into<Option<bool>>) -> Cx {
+        let training = training.into();
         Cx {
             b: Builder::default(),
-            training,
+            training: training.unwrap_or(false),
+            training_given: training.is_some(),
             trace: None,
+            hidden: vec![],
+            seed: None,
+            streams: 0,
+            states: vec![],
+            body: false,
         }
     }
 
@@ -314,7 +375,74 @@ impl Cx {
     pub fn for_body(&self) -> Cx {
         let mut cx = Cx::new(self.training);
         cx.set_path(self.path().clone());
+        cx.body = true;
         cx
+    }
+
+    fn hidden_input(&mut self, hidden: Hidden, fact: Fact) -> Result<ValueId> {
+        if self.body {
+            return Err(self.error("a layer with random numbers or states can't be in a loop"));
+        }
+        self.hidden.push(hidden);
+        Ok(self.input(fact))
+    }
+
+    /// Random numbers of a float dtype that no other call draws.
+    pub fn random(&mut self, kind: RandomKind, shape: &[usize], dtype: DType) -> Result<ValueId> {
+        let seed = match self.seed {
+            Some(seed) => seed,
+            None => self.hidden_input(Hidden::Seed, Fact::new(DType::I64, [2]))?,
+        };
+        self.seed = Some(seed);
+        self.streams += 1;
+        let wide = if dtype == DType::F64 {
+            dtype
+        } else {
+            DType::F32
+        };
+        let stream = self.streams;
+        let x = self.random_of(kind, stream, seed, Fact::new(wide, shape))?;
+        self.cast(x, dtype)
+    }
+
+    /// What the layer's variable at a position holds from the batch before (or
+    /// from a call before, in this batch).
+    pub fn state(&mut self, me: &LayerNode, at: usize) -> Result<ValueId> {
+        let key = StateKey::new(me, at);
+        if let Some((_, value)) = self.states.iter().find(|(k, _)| *k == key) {
+            return Ok(*value);
+        }
+        let initial = me.weights.get().and_then(|w| w.get(at)).cloned();
+        let initial = initial.ok_or_else(|| self.error("a state is missing"))?;
+        let fact = initial.tensor.fact().clone();
+        let value = self.hidden_input(Hidden::State(key, initial), fact)?;
+        self.states.push((key, value));
+        Ok(value)
+    }
+
+    /// Sets a state for the next batch; its dtype and shape stay.
+    pub fn set_state(&mut self, me: &LayerNode, at: usize, value: ValueId) -> Result<()> {
+        let before = self.state(me, at)?;
+        let dtype = self.dtype(before);
+        let value = self.cast(value, dtype)?;
+        if self.shape(value) != self.shape(before) {
+            return Err(self.error(format!(
+                "a state of shape {} can't become one of shape {}",
+                show_shape(&self.shape(before)),
+                show_shape(&self.shape(value))
+            )));
+        }
+        let key = StateKey::new(me, at);
+        self.states
+            .iter_mut()
+            .filter(|(k, _)| *k == key)
+            .for_each(|s| s.1 = value);
+        Ok(())
+    }
+
+    /// The states after the batch.
+    pub fn states(&self) -> &[(StateKey, ValueId)] {
+        &self.states
     }
 
     /// Calls a layer as Keras' `Layer.__call__` does: sets the path, casts float
@@ -325,7 +453,12 @@ impl Cx {
             false => Arc::from(format!("{}/{}", self.path(), node.name)),
         };
         let outer = self.set_path(path);
+        let training = (self.training, self.training_given);
+        if let (false, Some(Arg::Lit(Json::Bool(trains)))) = (training.1, call.kwarg("training")) {
+            (self.training, self.training_given) = (*trains, true);
+        }
         let out = self.call_here(node, call);
+        (self.training, self.training_given) = training;
         self.set_path(outer);
         out
     }
@@ -382,14 +515,6 @@ impl Cx {
         out.single()
             .copied()
             .ok_or_else(|| self.error(format!("'{}' must give one tensor", node.name)))
-    }
-
-    /// Whether a call trains: its own argument goes before the model's.
-    pub fn trains(&self, call: &Call) -> bool {
-        match call.kwarg("training") {
-            Some(Arg::Lit(Json::Bool(training))) => *training,
-            _ => self.training,
-        }
     }
 
     /// The call's only tensor (the first argument).

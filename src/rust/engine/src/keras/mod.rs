@@ -12,5 +12,7 @@ pub mod promote;
 pub mod resize;
 
 pub use cfg::Cfg;
-pub use layer::{Arg, Built, Call, Cx, Layer, LayerDef, LayerNode, Nested, OpDef, Out, Var, T};
+pub use layer::{
+    Arg, Built, Call, Cx, Hidden, Layer, LayerDef, LayerNode, Nested, OpDef, Out, StateKey, Var, T,
+};
 pub use policy::Policy;

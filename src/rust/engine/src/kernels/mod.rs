@@ -21,6 +21,7 @@ mod matmul;
 mod norm;
 mod pad;
 mod pool;
+mod random;
 mod real;
 mod reduce;
 mod rnn;
@@ -147,6 +148,7 @@ pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
         Op::Pad(..) => pad::prepare(req),
         Op::Concat(_) => concat::prepare(req),
         Op::Gather { .. } | Op::TakeAlong { .. } | Op::Scatter { .. } => gather::prepare(req),
+        Op::Random { .. } => random::prepare(req),
         Op::Sort { .. } => sort::prepare(req),
         Op::Reduce { .. } => reduce::prepare(req),
         Op::Cumulate { .. } => cumulate::prepare(req),

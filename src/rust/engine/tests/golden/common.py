@@ -159,7 +159,7 @@ class Skip(Exception):
 
 class Case:
     def __init__(self, name, build, inputs=None, rows=4, batch_size=32, h5=False, call="predict", optional=False,
-                 row_independent=True, check=None, weights=randomise, dims=None, jit=False):
+                 row_independent=True, check=None, weights=randomise, dims=None, jit=False, repeats=1):
         self.name = name
         self.build = build
         self.inputs = inputs
@@ -174,6 +174,8 @@ class Case:
         self.dims = dims
         # XLA computes what TensorFlow's own CPU kernels lack: channels_first, dilated transposed convolutions
         self.jit = jit
+        # stateful models: the same inputs are predicted several times, from the state in the file on
+        self.repeats = repeats
 
 
 class Collector:
@@ -333,13 +335,20 @@ def write_case(pack, group, case, seed):
     if case.weights:
         case.weights(model, rng)
     arrays = make_inputs(case, model, rng)
-    structure = run(model, case, arrays)
-    outputs = [np.ascontiguousarray(o) if np.ndim(o) else np.asarray(o) for o in keras.tree.flatten(structure)]
+    if case.repeats > 1:
+        _, model = saved(model, ".keras")
+        first = saved(model, ".keras")[0]
+    structures = [run(model, case, arrays) for _ in range(case.repeats)]
+    structure = structures[0]
+    outputs = [np.ascontiguousarray(o) if np.ndim(o) else np.asarray(o) for o in keras.tree.flatten(structures)]
     if case.check:
         case.check(model, arrays, outputs)
     written = []
     for suffix in [".keras"] + ([".h5"] if case.h5 else []):
-        data, again = saved(model, suffix)
+        if case.repeats > 1:
+            data, again = first, None
+        else:
+            data, again = saved(model, suffix)
         for a, b in zip(keras.tree.flatten(run_quickly(again, case, arrays)) if again else outputs, outputs, strict=True):
             if not close(a, b):
                 raise RuntimeError(f"Keras predicts otherwise after loading its own {suffix} file")
@@ -354,9 +363,11 @@ def write_case(pack, group, case, seed):
             "nest": nest_of(structure),
             "exact": all(o.dtype.kind not in "fc" for o in outputs),
             "row_independent": case.row_independent,
-            "keras_reloads": again is not None,
+            "keras_reloads": again is not None or case.repeats > 1,
             "call": case.call,
         }
+        if case.repeats > 1:
+            meta["repeats"] = case.repeats
         pack.write(f"{name}/meta.json", json.dumps(meta, indent=1))
         pack.write(f"{name}/model{suffix}", data)
         for i, a in enumerate(arrays):

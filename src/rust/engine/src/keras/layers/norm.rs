@@ -1,7 +1,10 @@
 //! Normalization by moving statistics, layers, groups and norms.
 
+use serde_json::Value as Json;
+
 use crate::error::Result;
 use crate::graph::{Reduce, Unary, ValueId};
+use crate::keras::cfg::as_f64;
 use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, T};
 use crate::tensor::{numel, DType};
 
@@ -44,6 +47,35 @@ struct BatchNormalization {
     epsilon: f64,
     center: bool,
     scale: bool,
+    renorm: Option<Renorm>,
+}
+
+/// Bounds of the corrections of batch renormalization.
+struct Renorm {
+    rmin: Option<f64>,
+    rmax: Option<f64>,
+    dmax: Option<f64>,
+}
+
+impl Renorm {
+    fn from_cfg(cfg: &Cfg) -> Result<Option<Renorm>> {
+        let clipping = cfg.get("renorm_clipping");
+        if !cfg.bool_or("renorm", false)? {
+            return Ok(None);
+        }
+        let bound = |key: &str| match clipping.and_then(|c| c.get(key)) {
+            None | Some(Json::Null) => Ok(None),
+            Some(v) => match as_f64(v) {
+                Some(v) => Ok(Some(v)),
+                None => Err(cfg.bad("renorm_clipping", "numbers rmin, rmax and dmax")),
+            },
+        };
+        Ok(Some(Renorm {
+            rmin: bound("rmin")?,
+            rmax: bound("rmax")?,
+            dmax: bound("dmax")?,
+        }))
+    }
 }
 
 /// `(x - moving_mean) / sqrt(moving_variance + epsilon) * gamma + beta` along
@@ -54,21 +86,22 @@ pub fn batch_normalization(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
         return Err(cfg.bad("axis", "one axis"));
     };
     // How the moving statistics are made matters in training only.
-    cfg.pass_over(&["momentum", "renorm_clipping", "renorm_momentum"]);
+    cfg.pass_over(&["momentum", "renorm_momentum"]);
     cfg.pass_over(&["synchronized", "virtual_batch_size", "fused"]);
     let layer = BatchNormalization {
         axis: axis as isize,
         epsilon: cfg.f64_or("epsilon", 1e-3)?,
         center: cfg.bool_or("center", true)?,
         scale: cfg.bool_or("scale", true)?,
+        renorm: Renorm::from_cfg(cfg)?,
     };
-    let (center, scale) = (layer.center, layer.scale);
+    let (center, scale, renorm) = (layer.center, layer.scale, layer.renorm.is_some());
     let mut built = Built::new(layer)
         .var_if(scale, "gamma")
         .var_if(center, "beta")
         .frozen("moving_mean")
         .frozen("moving_variance");
-    if cfg.bool_or("renorm", false)? {
+    if renorm {
         for name in ["moving_stddev", "renorm_mean", "renorm_stddev"] {
             built = built.frozen(name);
         }
@@ -79,14 +112,21 @@ pub fn batch_normalization(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
 impl Layer for BatchNormalization {
     /// One multiply and one add by constants, which fold into a kernel before them.
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
-        if cx.trains(call) && me.trainable {
-            return Err(cx.error("training = TRUE is not supported yet"));
-        }
         let x = cx.one(call)?;
         let rank = cx.rank(x.value);
         let axis = cx.axis(self.axis, rank)?;
         let n = cx.shape(x.value)[axis];
         let dtype = wide(cx.dtype(x.value));
+        let given = x.value;
+        let x = T {
+            value: cx.cast(given, dtype)?,
+            ..x
+        };
+        if cx.training && me.trainable {
+            let value = self.train(cx, me, x.value, axis, call.mask())?;
+            let value = cx.cast(value, me.policy.compute)?;
+            return Ok(T { value, ..x }.into());
+        }
         let variance = weight(cx, me, "moving_variance", &[n], dtype)?;
         let mut factor = rsqrt(cx, variance, self.epsilon)?;
         if self.scale {
@@ -104,12 +144,112 @@ impl Layer for BatchNormalization {
         along[axis] = n;
         let factor = cx.reshape(factor, &along)?;
         let shift = cx.reshape(shift, &along)?;
-        let y = cx.cast(x.value, dtype)?;
-        let y = cx.mul(y, factor)?;
+        let y = cx.mul(x.value, factor)?;
         let y = cx.add(y, shift)?;
         let value = cx.cast(y, me.policy.compute)?;
         Ok(T { value, ..x }.into())
     }
+}
+
+impl BatchNormalization {
+    /// Normalizes by the statistics of the batch, over all axes but one.
+    fn train(
+        &self,
+        cx: &mut Cx,
+        me: &LayerNode,
+        x: ValueId,
+        axis: usize,
+        mask: Option<ValueId>,
+    ) -> Result<ValueId> {
+        let shape = cx.shape(x);
+        let dtype = cx.dtype(x);
+        let n = shape[axis];
+        let mut along = vec![1; shape.len()];
+        along[axis] = n;
+        let axes: Vec<usize> = (0..shape.len()).filter(|&a| a != axis).collect();
+        let (deviation, variance, mean) = match mask {
+            None => {
+                let mean = cx.reduce(Reduce::Mean, x, &axes, true)?;
+                let (deviation, variance) = moments(cx, x, &axes)?;
+                (deviation, variance, mean)
+            }
+            Some(mask) => masked_moments(cx, x, mask, &axes)?,
+        };
+        let mut factor = rsqrt(cx, variance, self.epsilon)?;
+        let get = |cx: &mut Cx, name: &str| -> Result<ValueId> {
+            let v = weight(cx, me, name, &[n], dtype)?;
+            cx.reshape(v, &along)
+        };
+        let mut shift = None;
+        if let Some(renorm) = &self.renorm {
+            let stddev = cx.add_s(variance, self.epsilon)?;
+            let stddev = cx.unary(Unary::Sqrt, stddev)?;
+            let usual = get(cx, "renorm_stddev")?;
+            let usual = cx.clip(usual, Some(self.epsilon.sqrt()), None)?;
+            let r = cx.div(stddev, usual)?;
+            let r = cx.clip(r, renorm.rmin, None)?;
+            let r = cx.clip(r, None, renorm.rmax)?;
+            let center = get(cx, "renorm_mean")?;
+            let d = cx.sub(mean, center)?;
+            let d = cx.div(d, usual)?;
+            shift = Some(cx.clip(d, renorm.dmax.map(|d| -d), renorm.dmax)?);
+            factor = cx.mul(factor, r)?;
+        }
+        if self.scale {
+            let gamma = get(cx, "gamma")?;
+            factor = cx.mul(factor, gamma)?;
+            shift = match shift {
+                Some(d) => Some(cx.mul(d, gamma)?),
+                None => None,
+            };
+        }
+        if self.center {
+            let beta = get(cx, "beta")?;
+            shift = Some(match shift {
+                Some(d) => cx.add(d, beta)?,
+                None => beta,
+            });
+        }
+        let y = cx.mul(deviation, factor)?;
+        match shift {
+            Some(shift) => cx.add(y, shift),
+            None => Ok(y),
+        }
+    }
+}
+
+/// Deviations from the mean over the unmasked steps, their mean square, and the
+/// mean; the mask has the shape of x without the last axis.
+fn masked_moments(
+    cx: &mut Cx,
+    x: ValueId,
+    mask: ValueId,
+    axes: &[usize],
+) -> Result<(ValueId, ValueId, ValueId)> {
+    let (shape, dtype) = (cx.shape(x), cx.dtype(x));
+    if cx.rank(mask) + 1 != shape.len() {
+        return Err(cx.error(format!(
+            "a mask of shape {:?} must have one axis less than an input of shape {shape:?}",
+            cx.shape(mask)
+        )));
+    }
+    let mask = cx.cast(mask, DType::Bool)?;
+    let mask = cx.expand_dims(mask, -1)?;
+    let mask = cx.broadcast_to(mask, &shape)?;
+    let zero = cx.scalar(dtype, 0.0);
+    let ones = cx.cast(mask, dtype)?;
+    let count = cx.reduce(Reduce::Sum, ones, axes, true)?;
+    let count = cx.add_s(count, 1e-7)?;
+    let mean = |cx: &mut Cx, x: ValueId| -> Result<ValueId> {
+        let x = cx.select(mask, x, zero)?;
+        let sum = cx.reduce(Reduce::Sum, x, axes, true)?;
+        cx.div(sum, count)
+    };
+    let center = mean(cx, x)?;
+    let deviation = cx.sub(x, center)?;
+    let square = cx.unary(Unary::Square, deviation)?;
+    let variance = mean(cx, square)?;
+    Ok((deviation, variance, center))
 }
 
 /// Axes as given, sorted as Keras sorts them (by sign, too).

@@ -1,0 +1,167 @@
+//! Random numbers by a counter-based generator: Philox4x32 with 10 rounds
+//! (Salmon et al., 2011), so that they depend on no order of work.
+
+use super::{Kernel, Par, Request};
+use crate::error::{Error, Result};
+use crate::graph::{Op, RandomKind};
+use crate::tensor::{DType, Line, View, ViewMut};
+
+struct Random {
+    kind: RandomKind,
+    stream: u32,
+    dtype: DType,
+}
+
+/// The kernel of `Random`.
+pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
+    let Op::Random { kind, stream } = *req.op else {
+        return Err(Error::internal("not random numbers"));
+    };
+    Ok(Box::new(Random {
+        kind,
+        stream,
+        dtype: req.outs[0].dtype,
+    }))
+}
+
+/// Four random words from a counter and a key.
+fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+    for _ in 0..10 {
+        let a = u64::from(counter[0]) * 0xD251_1F53;
+        let b = u64::from(counter[2]) * 0xCD9E_8D57;
+        counter = [
+            (b >> 32) as u32 ^ counter[1] ^ key[0],
+            b as u32,
+            (a >> 32) as u32 ^ counter[3] ^ key[1],
+            a as u32,
+        ];
+        key[0] = key[0].wrapping_add(0x9E37_79B9);
+        key[1] = key[1].wrapping_add(0xBB67_AE85);
+    }
+    counter
+}
+
+/// A number of [0, 1) with the precision of float32.
+fn short(word: u32) -> f64 {
+    f64::from(word >> 8) / f64::from(1 << 24)
+}
+
+/// A number of [0, 1) with the precision of float64.
+fn long(high: u32, low: u32) -> f64 {
+    let word = u64::from(high) << 32 | u64::from(low);
+    (word >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// Two independent normal numbers from two uniform ones (Box and Muller).
+fn normals(u: f64, v: f64) -> [f64; 2] {
+    let r = (-2.0 * (1.0 - u).ln()).sqrt();
+    let (sin, cos) = (std::f64::consts::TAU * v).sin_cos();
+    [r * cos, r * sin]
+}
+
+impl Random {
+    /// The numbers that one block of the generator gives, four or two.
+    fn block(&self, words: [u32; 4]) -> ([f64; 4], usize) {
+        let [a, b, c, d] = words;
+        let (u, n) = match self.dtype {
+            DType::F64 => ([long(a, b), long(c, d), 0.0, 0.0], 2),
+            _ => ([short(a), short(b), short(c), short(d)], 4),
+        };
+        match self.kind {
+            RandomKind::Uniform => (u, n),
+            RandomKind::Normal => {
+                let ([p, q], [r, s]) = (normals(u[0], u[1]), normals(u[2], u[3]));
+                ([p, q, r, s], n)
+            }
+        }
+    }
+
+    fn fill<T>(&self, seed: &[i64], out: &mut [T], of: impl Fn(f64) -> T) {
+        let key = [seed[0] as u32, (seed[0] >> 32) as u32];
+        let (_, size) = self.block([0; 4]);
+        for (i, chunk) in out.chunks_mut(size).enumerate() {
+            let counter = [i as u32, (i >> 32) as u32, self.stream, seed[1] as u32];
+            let (numbers, _) = self.block(philox(counter, key));
+            for (o, v) in chunk.iter_mut().zip(numbers) {
+                *o = of(v);
+            }
+        }
+    }
+}
+
+impl Kernel for Random {
+    fn run(
+        &self,
+        ins: &[View],
+        outs: &mut [ViewMut],
+        _: &mut [Line],
+        _: Option<usize>,
+        _: Par,
+    ) -> Result<()> {
+        let seed: &[i64] = ins[0].as_slice();
+        match self.dtype {
+            DType::F64 => self.fill(seed, outs[0].as_mut::<f64>(), |v| v),
+            _ => self.fill(seed, outs[0].as_mut::<f32>(), |v| v as f32),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The test vectors of Random123.
+    #[test]
+    fn philox_gives_its_known_answers() {
+        let ones = philox([u32::MAX; 4], [u32::MAX; 2]);
+        assert_eq!(
+            philox([0; 4], [0; 2]),
+            [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]
+        );
+        assert_eq!(ones, [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]);
+    }
+
+    fn draw(kind: RandomKind, dtype: DType, stream: u32, n: usize) -> Vec<f64> {
+        let random = Random {
+            kind,
+            stream,
+            dtype,
+        };
+        let mut out = vec![0.0; n];
+        random.fill(&[42, 0], &mut out, |v| v);
+        out
+    }
+
+    #[test]
+    fn moments_are_those_of_the_distribution() {
+        let n = 100_000;
+        for dtype in [DType::F32, DType::F64] {
+            for (kind, mean, variance) in [
+                (RandomKind::Uniform, 0.5, 1.0 / 12.0),
+                (RandomKind::Normal, 0.0, 1.0),
+            ] {
+                let x = draw(kind, dtype, 3, n);
+                let m = x.iter().sum::<f64>() / n as f64;
+                let v = x.iter().map(|x| (x - m).powi(2)).sum::<f64>() / n as f64;
+                assert!((m - mean).abs() < 0.015, "{kind:?} {dtype}: mean {m}");
+                assert!(
+                    (v - variance).abs() < 0.02,
+                    "{kind:?} {dtype}: variance {v}"
+                );
+                let lag = x.windows(2).map(|w| (w[0] - m) * (w[1] - m)).sum::<f64>();
+                assert!(
+                    (lag / n as f64 / v).abs() < 0.015,
+                    "{kind:?} {dtype}: lag {lag}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn streams_differ() {
+        let of = |stream| draw(RandomKind::Uniform, DType::F32, stream, 8);
+        assert_eq!(of(1), of(1));
+        assert_ne!(of(1), of(2));
+    }
+}
