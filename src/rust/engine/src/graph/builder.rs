@@ -565,6 +565,41 @@ impl Builder {
         Ok(self.push(Op::Scatter { add }, vec![base, indices, updates], b))
     }
 
+    /// How often each of `0..bins` occurs along the last axis of an int32 tensor.
+    pub fn count(&mut self, x: ValueId, bins: usize) -> Result<ValueId> {
+        let mut fact = self.fact(x).clone();
+        match fact.shape.last_mut() {
+            Some(last) if fact.dtype == DType::I32 => *last = bins,
+            _ => return Err(self.error(format!("can't count the values of {fact}"))),
+        }
+        Ok(self.push(Op::Count { bins }, vec![x], fact))
+    }
+
+    /// The first `keep` coefficients of the discrete Fourier transform along
+    /// the last axis, as real and imaginary parts; see [`Op::Fft`].
+    pub fn fft(
+        &mut self,
+        real: ValueId,
+        imaginary: Option<ValueId>,
+        attrs: FftAttrs,
+    ) -> Result<(ValueId, ValueId)> {
+        let mut fact = self.fact(real).clone();
+        let fits = imaginary.is_none_or(|i| *self.fact(i) == fact)
+            && matches!(fact.dtype, DType::F32 | DType::F64)
+            && fact.shape.last().is_some_and(|&n| n > 0 && attrs.keep <= n);
+        if !fits {
+            return Err(self.error(format!("can't transform {fact}")));
+        }
+        if let Some(last) = fact.shape.last_mut() {
+            *last = attrs.keep;
+        }
+        let ins = [Some(real), imaginary].into_iter().flatten().collect();
+        let path = self.path.clone();
+        let outs = vec![fact; 2];
+        let v = self.graph.push(Op::Fft(attrs), ins, outs, path);
+        Ok((v, ValueId(v.0 + 1)))
+    }
+
     /// Values and int32 indices, sorted along the last axis.
     pub fn sort(&mut self, x: ValueId, descending: bool) -> Result<(ValueId, ValueId)> {
         let f = self.fact(x).clone();

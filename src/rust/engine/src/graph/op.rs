@@ -250,6 +250,15 @@ pub struct PoolAttrs {
     pub padding: Vec<(usize, usize)>,
 }
 
+/// A discrete Fourier transform over the last axis.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FftAttrs {
+    /// The other sign of the exponent; not divided by the length.
+    pub inverse: bool,
+    /// Coefficients given: the first ones.
+    pub keep: usize,
+}
+
 /// Activations that the fused recurrent kernels compute themselves.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RnnActivation {
@@ -359,6 +368,11 @@ pub enum Op {
     Scatter {
         add: bool,
     },
+    /// x (int32): how often 0, 1, ... `bins` - 1 occur along the last axis, which
+    /// becomes the bins (int32); other values do not count
+    Count {
+        bins: usize,
+    },
     /// x, sorted along the last axis; stable; gives values and indices (int32)
     Sort {
         descending: bool,
@@ -405,6 +419,10 @@ pub enum Op {
     ConvTranspose(ConvTransposeAttrs, Option<Arc<Program>>),
     /// x (n, spatial..., c)
     Pool(PoolAttrs),
+
+    /// Real and imaginary parts (or the real part alone) of sequences along the
+    /// last axis; gives real and imaginary parts of their discrete Fourier transform
+    Fft(FftAttrs),
 
     /// x projected by the input kernel, bias included (batch, time, gates * units);
     /// recurrent kernel (units, gates * units); recurrent bias?; initial states; mask?

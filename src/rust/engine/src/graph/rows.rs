@@ -99,6 +99,11 @@ fn through(graph: &Graph, node: &Node, op: &Op, ins: &[Rows], batch: usize) -> O
             At { axis, .. } if axis == *along => None,
             r => one(r),
         },
+        Op::Count { .. } => (axis + 1 < shape(0).len()).then(|| vec![ins[0]]),
+        Op::Fft(_) => match together(graph, node, ins)? {
+            At { axis, .. } if axis + 1 == shape(0).len() => None,
+            r => Some(vec![r; 2]),
+        },
         Op::Sort { .. } => (axis + 1 < shape(0).len()).then(|| vec![ins[0]; 2]),
         Op::Reduce { axes, keepdims, .. } => {
             if axes.contains(&axis) {

@@ -10,6 +10,7 @@ pub mod ops;
 pub mod policy;
 pub mod promote;
 pub mod resize;
+pub mod spectrum;
 
 pub use cfg::Cfg;
 pub use layer::{

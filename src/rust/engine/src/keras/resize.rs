@@ -1,8 +1,9 @@
 //! Image resizing one axis at a time, with the weights of `tf.image.resize`.
 
+use super::cfg::Cfg;
 use super::layer::Cx;
 use crate::error::Result;
-use crate::graph::ValueId;
+use crate::graph::{PadMode, Unary, ValueId};
 use crate::tensor::DType;
 
 /// How values between pixels are made.
@@ -13,10 +14,12 @@ pub enum Interpolation {
     Bicubic,
     /// Of this radius.
     Lanczos(u8),
+    /// The mean of what a pixel covers.
+    Area,
 }
 
 impl Interpolation {
-    /// By Keras' name; `area` is none of them.
+    /// By Keras' name.
     pub fn named(name: &str) -> Option<Interpolation> {
         Some(match name {
             "nearest" => Interpolation::Nearest,
@@ -24,13 +27,14 @@ impl Interpolation {
             "bicubic" => Interpolation::Bicubic,
             "lanczos3" => Interpolation::Lanczos(3),
             "lanczos5" => Interpolation::Lanczos(5),
+            "area" => Interpolation::Area,
             _ => return None,
         })
     }
 
     fn radius(self) -> f32 {
         match self {
-            Interpolation::Nearest => 0.5,
+            Interpolation::Nearest | Interpolation::Area => 0.5,
             Interpolation::Bilinear => 1.0,
             Interpolation::Bicubic => 2.0,
             Interpolation::Lanczos(r) => f32::from(r),
@@ -41,7 +45,7 @@ impl Interpolation {
     fn kernel(self, x: f32) -> f32 {
         let x = x.abs();
         match self {
-            Interpolation::Nearest => f32::from(x <= 0.5),
+            Interpolation::Nearest | Interpolation::Area => f32::from(x <= 0.5),
             Interpolation::Bilinear => (1.0 - x).max(0.0),
             Interpolation::Bicubic if x >= 2.0 => 0.0,
             Interpolation::Bicubic if x >= 1.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
@@ -54,6 +58,143 @@ impl Interpolation {
             }
         }
     }
+}
+
+/// How images get another aspect ratio before they are resized.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub enum Fit {
+    Stretch,
+    /// The middle of the image is kept.
+    Crop,
+    /// The image is put in the middle of a canvas of this value.
+    Pad(f64),
+}
+
+/// What `keras.ops.image.resize` is told.
+#[derive(Copy, Clone, Debug)]
+pub struct Resize {
+    /// Height and width.
+    pub size: [usize; 2],
+    pub how: Interpolation,
+    pub antialias: bool,
+    pub fit: Fit,
+}
+
+impl Resize {
+    /// The keys that the layer and the operation share, all but the size.
+    ///
+    /// # Errors
+    /// For values that Keras refuses.
+    pub fn read(cfg: &Cfg, size: [usize; 2]) -> Result<Resize> {
+        if size.contains(&0) {
+            return Err(cfg.bad("size", "whole numbers > 0"));
+        }
+        let name = cfg.str_or("interpolation", "bilinear")?.to_lowercase();
+        let how = Interpolation::named(&name).ok_or_else(|| {
+            let known = "nearest, bilinear, bicubic, lanczos3, lanczos5 or area";
+            cfg.bad("interpolation", known)
+        })?;
+        cfg.one_of("fill_mode", "constant", &["constant"])?;
+        let crop = cfg.bool_or("crop_to_aspect_ratio", false)?;
+        let pad = cfg.bool_or("pad_to_aspect_ratio", false)?;
+        let fill = cfg.f64_or("fill_value", 0.0)?;
+        let fit = match (crop, pad) {
+            (true, true) => {
+                return Err(cfg.bad("pad_to_aspect_ratio", "false where images are cropped"))
+            }
+            (true, false) => Fit::Crop,
+            (false, true) => Fit::Pad(fill),
+            (false, false) => Fit::Stretch,
+        };
+        Ok(Resize {
+            size,
+            how,
+            antialias: cfg.bool_or("antialias", false)?,
+            fit,
+        })
+    }
+
+    /// Resizes images whose height and width are the axes `at` and `at + 1`, in
+    /// their dtype.
+    pub fn apply(&self, cx: &mut Cx, x: ValueId, at: usize) -> Result<ValueId> {
+        let dtype = cx.dtype(x);
+        let y = self.resample(cx, x, at)?;
+        saturated(cx, y, dtype)
+    }
+
+    /// As [`Resize::apply`], but what is interpolated is float32.
+    pub fn resample(&self, cx: &mut Cx, x: ValueId, at: usize) -> Result<ValueId> {
+        let x = match self.fit {
+            Fit::Stretch => x,
+            Fit::Crop => crop_to_ratio(cx, x, at, self.size)?,
+            Fit::Pad(value) => pad_to_ratio(cx, x, at, self.size, value)?,
+        };
+        if cx.shape(x)[at..at + 2] == self.size {
+            return Ok(x);
+        }
+        let y = axis(cx, x, at, self.size[0], self.how, self.antialias)?;
+        axis(cx, y, at + 1, self.size[1], self.how, self.antialias)
+    }
+}
+
+/// Height and width of the largest part of an image with the ratio of `size`,
+/// which is also how far a canvas of that ratio reaches beyond it.
+fn ratio(from: [usize; 2], size: [usize; 2]) -> [usize; 2] {
+    let part = |n: usize, by: usize, over: usize| ((n * by) as f32 / over as f32) as usize;
+    [
+        part(from[1], size[0], size[1]),
+        part(from[0], size[1], size[0]),
+    ]
+}
+
+/// The middle of images, of the aspect ratio of `size`.
+pub fn crop_to_ratio(cx: &mut Cx, x: ValueId, at: usize, size: [usize; 2]) -> Result<ValueId> {
+    let shape = cx.shape(x);
+    let wanted = ratio([shape[at], shape[at + 1]], size);
+    let mut y = x;
+    for (axis, part) in (at..).zip(wanted) {
+        let len = part.min(shape[axis]).max(1);
+        let start = shape[axis].saturating_sub(len) / 2;
+        y = cx.slice_axis(y, axis as isize, start, start + len)?;
+    }
+    Ok(y)
+}
+
+fn pad_to_ratio(
+    cx: &mut Cx,
+    x: ValueId,
+    at: usize,
+    size: [usize; 2],
+    value: f64,
+) -> Result<ValueId> {
+    let shape = cx.shape(x);
+    let wanted = ratio([shape[at], shape[at + 1]], size);
+    let mut pads = vec![(0, 0); shape.len()];
+    for (axis, whole) in (at..).zip(wanted) {
+        let side = whole.saturating_sub(shape[axis]) / 2;
+        pads[axis] = (side, side);
+    }
+    cx.pad(x, &pads, PadMode::Constant, value)
+}
+
+/// A float tensor in another dtype: integers are rounded, and stop at their bounds.
+pub fn saturated(cx: &mut Cx, x: ValueId, dtype: DType) -> Result<ValueId> {
+    if cx.dtype(x) == dtype {
+        return Ok(x);
+    }
+    let bits = 8 * dtype.size() as i32;
+    let (low, high) = match dtype {
+        DType::U8 | DType::U16 | DType::U32 => (0.0, 2f64.powi(bits) - 1.0),
+        DType::I8 | DType::I16 | DType::I32 => (-2f64.powi(bits - 1), 2f64.powi(bits - 1) - 1.0),
+        DType::F16 => (-65504.0, 65504.0),
+        _ => return cx.cast(x, dtype),
+    };
+    let x = match dtype.is_float() {
+        true => x,
+        false => cx.unary(Unary::Round, x)?,
+    };
+    let x = cx.clip(x, Some(low), Some(high))?;
+    cx.cast(x, dtype)
 }
 
 /// What each output element is made of: (input index, weight).
@@ -144,6 +285,7 @@ fn taps(from: usize, to: usize, how: Interpolation, antialias: bool) -> Taps {
                 let at = ((i as f32 + 0.5) * scale).floor() as usize;
                 vec![(at.min(from - 1), 1.0)]
             }
+            Interpolation::Area => area(i, scale, from),
             Interpolation::Bilinear if !antialias => bilinear(i, scale, from),
             Interpolation::Bicubic if !antialias => bicubic(i, scale, from),
             _ => spans(i, to as f32 / from as f32, from, how, antialias),
@@ -157,6 +299,22 @@ fn bilinear(i: usize, scale: f32, from: usize) -> Vec<(usize, f32)> {
     let low = at.floor().max(0.0) as usize;
     let high = (at.ceil().max(0.0) as usize).min(from - 1);
     vec![(low, 1.0 - t), (high, t)]
+}
+
+/// The part of each pixel that an output pixel covers. Past the edge the last
+/// pixel goes on.
+fn area(i: usize, scale: f32, from: usize) -> Vec<(usize, f32)> {
+    let (low, high) = (i as f32 * scale, (i + 1) as f32 * scale);
+    let cover = |at: f32| match (at < low, at + 1.0 > high) {
+        (true, true) => scale,
+        (true, false) => at + 1.0 - low,
+        (false, true) => high - at,
+        (false, false) => 1.0,
+    };
+    let pixels = low.floor() as usize..high.ceil() as usize;
+    pixels
+        .map(|at| (at.min(from - 1), cover(at as f32) / scale))
+        .collect()
 }
 
 /// Keys' cubic from a table of 1024 steps; taps outside of the image count for nothing.

@@ -12,9 +12,11 @@ mod concat;
 mod conv;
 mod conv_transpose;
 mod convert;
+mod count;
 mod cumulate;
 mod depthwise;
 mod elementwise;
+mod fft;
 mod gather;
 mod gemm;
 mod matmul;
@@ -148,6 +150,8 @@ pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
         Op::Pad(..) => pad::prepare(req),
         Op::Concat(_) => concat::prepare(req),
         Op::Gather { .. } | Op::TakeAlong { .. } | Op::Scatter { .. } => gather::prepare(req),
+        Op::Count { .. } => count::prepare(req),
+        Op::Fft(_) => fft::prepare(req),
         Op::Random { .. } => random::prepare(req),
         Op::Sort { .. } => sort::prepare(req),
         Op::Reduce { .. } => reduce::prepare(req),

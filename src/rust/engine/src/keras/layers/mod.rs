@@ -2,9 +2,13 @@
 
 mod activation;
 mod attention;
+mod audio;
+mod augmentation;
+mod clahe;
 mod conv;
 mod core;
 mod dense;
+mod image;
 mod merging;
 mod norm;
 mod pooling;
@@ -34,6 +38,39 @@ pub static LAYERS: &[LayerDef] = &[
     layer("AdditiveAttention", attention::additive_attention),
     layer("Attention", attention::attention),
     layer("MultiHeadAttention", attention::multi_head_attention),
+    // audio
+    layer("MelSpectrogram", audio::mel_spectrogram),
+    layer("STFTSpectrogram", audio::stft_spectrogram),
+    // augmentation
+    layer("AugMix", augmentation::augmentation),
+    layer("CutMix", augmentation::augmentation),
+    layer("Equalization", augmentation::augmentation),
+    layer("MixUp", augmentation::augmentation),
+    layer("RandAugment", augmentation::augmentation),
+    layer("RandomBrightness", augmentation::augmentation),
+    layer("RandomColorDegeneration", augmentation::augmentation),
+    layer("RandomColorJitter", augmentation::augmentation),
+    layer("RandomContrast", augmentation::augmentation),
+    layer("RandomCrop", augmentation::augmentation),
+    layer("RandomElasticTransform", augmentation::augmentation),
+    layer("RandomErasing", augmentation::augmentation),
+    layer("RandomFlip", augmentation::augmentation),
+    layer("RandomGaussianBlur", augmentation::augmentation),
+    layer("RandomGrayscale", augmentation::augmentation),
+    layer("RandomHeight", augmentation::augmentation),
+    layer("RandomHue", augmentation::augmentation),
+    layer("RandomInvert", augmentation::augmentation),
+    layer("RandomPerspective", augmentation::augmentation),
+    layer("RandomPosterization", augmentation::augmentation),
+    layer("RandomRotation", augmentation::augmentation),
+    layer("RandomSaturation", augmentation::augmentation),
+    layer("RandomSharpness", augmentation::augmentation),
+    layer("RandomShear", augmentation::augmentation),
+    layer("RandomTranslation", augmentation::augmentation),
+    layer("RandomWidth", augmentation::augmentation),
+    layer("RandomZoom", augmentation::augmentation),
+    layer("Solarization", augmentation::augmentation),
+    layer("Pipeline", augmentation::pipeline),
     // conv
     layer("Conv1D", conv::conv::<1>),
     layer("Conv2D", conv::conv::<2>),
@@ -59,6 +96,12 @@ pub static LAYERS: &[LayerDef] = &[
     layer("Masking", core::masking),
     // dense
     layer("Dense", dense::dense),
+    // image
+    layer("AutoContrast", image::auto_contrast),
+    layer("CenterCrop", image::center_crop),
+    layer("ContrastLimitedAdaptiveHistogramEqualization", image::clahe),
+    layer("MaxNumBoundingBoxes", image::max_num_bounding_boxes),
+    layer("Resizing", image::resizing),
     // merging
     layer("Add", merging::add),
     layer("Average", merging::average),
@@ -75,6 +118,12 @@ pub static LAYERS: &[LayerDef] = &[
     layer("RMSNormalization", norm::rms_normalization),
     layer("UnitNormalization", norm::unit_normalization),
     // pooling
+    layer("AdaptiveAveragePooling1D", pooling::adaptive_average::<1>),
+    layer("AdaptiveAveragePooling2D", pooling::adaptive_average::<2>),
+    layer("AdaptiveAveragePooling3D", pooling::adaptive_average::<3>),
+    layer("AdaptiveMaxPooling1D", pooling::adaptive_max::<1>),
+    layer("AdaptiveMaxPooling2D", pooling::adaptive_max::<2>),
+    layer("AdaptiveMaxPooling3D", pooling::adaptive_max::<3>),
     layer("AveragePooling1D", pooling::average_pooling::<1>),
     layer("AveragePooling2D", pooling::average_pooling::<2>),
     layer("AveragePooling3D", pooling::average_pooling::<3>),

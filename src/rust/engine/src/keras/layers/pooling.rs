@@ -7,7 +7,8 @@ use crate::keras::layers::reshaping::{to_channels_first, to_channels_last};
 use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out};
 use crate::tensor::DType;
 
-struct Pooling {
+/// Pooling over windows.
+pub struct Pooling {
     kind: PoolKind,
     size: Vec<usize>,
     strides: Vec<usize>,
@@ -16,28 +17,35 @@ struct Pooling {
 }
 
 fn pooling(cfg: &Cfg, kind: PoolKind, rank: usize) -> Result<Built> {
-    let size = cfg.usizes_or("pool_size", rank, 2)?;
-    let strides = cfg.opt_usizes("strides", rank)?.unwrap_or(size.clone());
-    if size.contains(&0) {
-        return Err(cfg.bad("pool_size", "whole numbers > 0"));
+    Pooling::read(cfg, kind, rank).map(Built::new)
+}
+
+impl Pooling {
+    /// From a layer's or an operation's config.
+    pub fn read(cfg: &Cfg, kind: PoolKind, rank: usize) -> Result<Pooling> {
+        let size = cfg.usizes_or("pool_size", rank, 2)?;
+        let strides = cfg.opt_usizes("strides", rank)?.unwrap_or(size.clone());
+        if size.contains(&0) {
+            return Err(cfg.bad("pool_size", "whole numbers > 0"));
+        }
+        if strides.contains(&0) {
+            return Err(cfg.bad("strides", "whole numbers > 0"));
+        }
+        let padding = cfg.str_or("padding", "valid")?.to_lowercase();
+        let same = match padding.as_str() {
+            "valid" => false,
+            "same" => true,
+            _ => return Err(cfg.bad("padding", "valid or same")),
+        };
+        let channels_first = cfg.channels_first()?;
+        Ok(Pooling {
+            kind,
+            size,
+            strides,
+            same,
+            channels_first,
+        })
     }
-    if strides.contains(&0) {
-        return Err(cfg.bad("strides", "whole numbers > 0"));
-    }
-    let padding = cfg.str_or("padding", "valid")?.to_lowercase();
-    let same = match padding.as_str() {
-        "valid" => false,
-        "same" => true,
-        _ => return Err(cfg.bad("padding", "valid or same")),
-    };
-    let channels_first = cfg.channels_first()?;
-    Ok(Built::new(Pooling {
-        kind,
-        size,
-        strides,
-        same,
-        channels_first,
-    }))
 }
 
 /// Maxima of windows over `N` spatial axes.
@@ -50,9 +58,9 @@ pub fn average_pooling<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Buil
     pooling(cfg, PoolKind::Average, N)
 }
 
-impl Layer for Pooling {
-    fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
-        let mut x = cx.one(call)?.value;
+impl Pooling {
+    pub fn apply(&self, cx: &mut Cx, x: ValueId) -> Result<ValueId> {
+        let mut x = x;
         cx.check_rank(x, self.size.len() + 2)?;
         if self.channels_first {
             x = to_channels_last(cx, x)?;
@@ -72,8 +80,110 @@ impl Layer for Pooling {
         if self.channels_first {
             y = to_channels_first(cx, y)?;
         }
-        Ok(y.into())
+        Ok(y)
     }
+}
+
+impl Layer for Pooling {
+    fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
+        let x = cx.one(call)?.value;
+        Ok(self.apply(cx, x)?.into())
+    }
+}
+
+/// Pooling into a number of windows along each spatial axis, whose sizes
+/// follow from the input's.
+pub struct AdaptivePooling {
+    kind: PoolKind,
+    /// One for each spatial axis.
+    output: Vec<usize>,
+    channels_first: bool,
+}
+
+impl AdaptivePooling {
+    /// From a layer's or an operation's config.
+    pub fn read(cfg: &Cfg, kind: PoolKind, rank: usize) -> Result<AdaptivePooling> {
+        let output = cfg.usizes("output_size", rank)?;
+        if output.contains(&0) {
+            return Err(cfg.bad("output_size", "whole numbers > 0"));
+        }
+        Ok(AdaptivePooling {
+            kind,
+            output,
+            channels_first: cfg.channels_first()?,
+        })
+    }
+
+    pub fn apply(&self, cx: &mut Cx, x: ValueId) -> Result<ValueId> {
+        cx.check_rank(x, self.output.len() + 2)?;
+        let mut y = x;
+        if self.channels_first {
+            y = to_channels_last(cx, y)?;
+        }
+        for (i, &windows) in self.output.iter().enumerate() {
+            y = self.along(cx, y, i, windows)?;
+        }
+        match self.channels_first {
+            true => to_channels_first(cx, y),
+            false => Ok(y),
+        }
+    }
+
+    /// Pools the i-th spatial axis. Windows have at most two sizes: all windows
+    /// of each are computed, and the wanted ones taken.
+    fn along(&self, cx: &mut Cx, x: ValueId, i: usize, windows: usize) -> Result<ValueId> {
+        let size = cx.dim(x, i as isize + 1)?;
+        if size == 0 {
+            return Err(cx.error("can't pool an empty axis"));
+        }
+        let start = |w: usize| w * size / windows;
+        let span = |w: usize| ((w + 1) * size).div_ceil(windows) - start(w);
+        let mut spans: Vec<usize> = (0..windows).map(span).collect();
+        spans.sort_unstable();
+        spans.dedup();
+        let mut pooled = vec![];
+        let mut first = vec![];
+        let mut total = 0;
+        for &s in &spans {
+            let ones = vec![1; self.output.len()];
+            let mut window = ones.clone();
+            window[i] = s;
+            let attrs = PoolAttrs {
+                kind: self.kind,
+                size: window,
+                padding: vec![(0, 0); ones.len()],
+                strides: ones,
+            };
+            pooled.push(cx.pool(x, attrs)?);
+            first.push(total);
+            total += size - s + 1;
+        }
+        let all = cx.concat(&pooled, i as isize + 1)?;
+        let place = |w: usize| {
+            let group = spans.iter().position(|&s| s == span(w)).unwrap_or(0);
+            (first[group] + start(w)) as i32
+        };
+        let places: Vec<i32> = (0..windows).map(place).collect();
+        let places = cx.i32s([windows], &places);
+        cx.gather(all, places, i + 1, 0)
+    }
+}
+
+impl Layer for AdaptivePooling {
+    fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
+        let x = cx.one(call)?.value;
+        Ok(self.apply(cx, x)?.into())
+    }
+}
+
+/// Means of a number of windows along each of `N` spatial axes.
+pub fn adaptive_average<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    AdaptivePooling::read(cfg, PoolKind::Average, N).map(Built::new)
+}
+
+/// Maxima of a number of windows along each of `N` spatial axes.
+pub fn adaptive_max<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    AdaptivePooling::read(cfg, PoolKind::Max, N).map(Built::new)
 }
 
 struct GlobalPooling {

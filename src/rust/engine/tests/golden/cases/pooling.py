@@ -36,6 +36,16 @@ def cases(c):
                     config["strides"] = [min(s, k) for s, k in zip(config["strides"], config["pool_size"])]
                 add(f"{n}_random{i}", config, spatial=tuple(int(s) for s in r.integers(5, 10, size=rank)), optional=True)
 
+            cls = getattr(L, f"Adaptive{kind}Pooling{rank}D")
+            n = f"adaptive_{kind.lower()}{rank}d"
+            add(n, dict(output_size=2), cls=cls, h5=True)
+            add(f"{n}_overlap", dict(output_size=(3, 4, 2)[:rank]), cls=cls)
+            add(f"{n}_channels_first", dict(output_size=3, data_format="channels_first"), cls=cls)
+            add(f"{n}_up", dict(output_size=(5, 9, 4)[:rank]), cls=cls, spatial=(4, 6, 3)[:rank])
+            for i, r in c.random(n, 1, 10):
+                add(f"{n}_random{i}", dict(output_size=[int(k) for k in r.integers(1, 9, size=rank)]), cls=cls,
+                    spatial=tuple(int(s) for s in r.integers(3, 12, size=rank)), optional=True)
+
             cls = getattr(L, f"Global{kind}Pooling{rank}D")
             n = f"global_{kind.lower()}{rank}d"
             add(n, {}, cls=cls, h5=True)

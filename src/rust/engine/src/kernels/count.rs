@@ -1,0 +1,51 @@
+//! Counting small whole numbers along the last axis.
+
+use rayon::prelude::*;
+
+use super::elementwise::PARALLEL;
+use super::{Kernel, Par, Request};
+use crate::error::{Error, Result};
+use crate::graph::Op;
+use crate::tensor::{Line, View, ViewMut};
+
+struct Count {
+    len: usize,
+    bins: usize,
+}
+
+/// The kernel of `Count`.
+pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
+    let Op::Count { bins } = *req.op else {
+        return Err(Error::internal("not a count"));
+    };
+    let len = req.ins[0].fact.shape.last().copied().unwrap_or(0);
+    Ok(Box::new(Count { len, bins }))
+}
+
+impl Kernel for Count {
+    fn run(
+        &self,
+        ins: &[View],
+        outs: &mut [ViewMut],
+        _: &mut [Line],
+        _: Option<usize>,
+        par: Par,
+    ) -> Result<()> {
+        let x = ins[0].as_slice::<i32>();
+        let counts = outs[0].as_mut::<i32>();
+        let row = |(i, counts): (usize, &mut [i32])| {
+            counts.fill(0);
+            for &v in &x[i * self.len..(i + 1) * self.len] {
+                if let Some(c) = usize::try_from(v).ok().and_then(|v| counts.get_mut(v)) {
+                    *c += 1;
+                }
+            }
+        };
+        let rows = self.bins.max(1);
+        match par == Par::Pool && x.len() >= PARALLEL {
+            true => counts.par_chunks_exact_mut(rows).enumerate().for_each(row),
+            false => counts.chunks_exact_mut(rows).enumerate().for_each(row),
+        }
+        Ok(())
+    }
+}
