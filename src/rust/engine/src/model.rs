@@ -167,12 +167,8 @@ struct Memory {
     turn: Mutex<()>,
 }
 
-#[derive(Default)]
-struct States {
-    values: HashMap<StateKey, Tensor>,
-    /// Whether states that are not there are zero, not those of the file.
-    reset: bool,
-}
+/// States that are not there are zero.
+type States = HashMap<StateKey, Tensor>;
 
 /// A batch size that no other axis is likely to have.
 const ODD_BATCH: usize = 23;
@@ -264,6 +260,35 @@ impl Model {
         &self.calls.output_names
     }
 
+    /// Rows of the batches that a model with stateful layers must be given.
+    pub fn fixed_batch(&self) -> Option<usize> {
+        self.inputs().iter().find_map(|i| *i.shape.first()?)
+    }
+
+    /// Stateful layers need batches of one size, as their states have.
+    fn check_batches(&self, rows: usize, batch_size: usize) -> Result<()> {
+        let Some(size) = self.fixed_batch() else {
+            return Ok(());
+        };
+        let batch = batch_size.min(rows);
+        if batch == size && rows.is_multiple_of(size) {
+            return Ok(());
+        }
+        Err(Error::BadInput {
+            input: self
+                .inputs()
+                .first()
+                .map_or(String::new(), |i| i.name.clone()),
+            expected: format!("in whole batches of {size} rows, since the model is stateful"),
+            given: match rows % batch_size.max(1) {
+                0 => format!("batches of {batch}"),
+                rest => {
+                    format!("{rows} rows in batches of {batch_size}, of which the last has {rest}")
+                }
+            },
+        })
+    }
+
     /// Whether some call of the graph was recorded with `training = True`, which
     /// `model(x)` goes by.
     pub fn records_training(&self) -> bool {
@@ -284,8 +309,7 @@ impl Model {
     pub fn reset_states(&self) {
         let _turn = self.memory.turn.lock().unwrap_or_else(|e| e.into_inner());
         let mut states = self.memory.states.lock().unwrap_or_else(|e| e.into_inner());
-        states.values.clear();
-        states.reset = true;
+        states.clear();
     }
 
     /// The primitive graph for inputs of given shapes, before any optimisation.
@@ -440,6 +464,9 @@ impl Model {
             states: &self.memory.states,
         };
         let stateful = !full.kept.is_empty();
+        if stateful {
+            self.check_batches(n, batch_size)?;
+        }
         let turn = || self.memory.turn.lock().unwrap_or_else(|e| e.into_inner());
         let _turn = stateful.then(turn);
         if n == 0 || (one_batch && small) {
@@ -504,14 +531,10 @@ impl Run<'_> {
                 dst.as_mut()
                     .copy_from_slice(&[self.seed as i64, batch as i64]);
             }
-            Hidden::State(key, initial) => {
-                let states = self.states();
-                match states.values.get(key) {
-                    Some(value) => dst.bytes().copy_from_slice(value.bytes()),
-                    None if states.reset => dst.bytes().fill(0),
-                    None => dst.bytes().copy_from_slice(initial.tensor.bytes()),
-                }
-            }
+            Hidden::State(key) => match self.states().get(key) {
+                Some(value) => dst.bytes().copy_from_slice(value.bytes()),
+                None => dst.bytes().fill(0),
+            },
         }
     }
 
@@ -530,7 +553,7 @@ impl Run<'_> {
                 let first = compiled.outputs.len();
                 for (i, key) in compiled.kept.iter().enumerate() {
                     let value = state.output(plan, first + i).to_tensor();
-                    self.states().values.insert(*key, value);
+                    self.states().insert(*key, value);
                 }
                 for (i, fact) in compiled.outputs.iter().enumerate() {
                     let len = fact.shape.first().copied().unwrap_or(1);

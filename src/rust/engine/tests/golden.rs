@@ -131,6 +131,7 @@ fn read_npy(bytes: &[u8]) -> Tensor {
         Some("<u8") => DType::U64,
         Some("<i8") => DType::I64,
         Some("<f2") => DType::F16,
+        Some("<V2" | "|V2") => DType::BF16,
         Some("<f4") => DType::F32,
         Some("<f8") => DType::F64,
         other => panic!("dtype {other:?}"),

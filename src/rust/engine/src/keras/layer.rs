@@ -293,7 +293,7 @@ impl LayerNode {
 }
 
 /// A state that a layer keeps from batch to batch: the layer's address, and
-/// the variable's position among the layer's.
+/// the state's position.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StateKey {
     layer: usize,
@@ -314,8 +314,8 @@ impl StateKey {
 pub enum Hidden {
     /// int64: the seed of the run and the number of the batch.
     Seed,
-    /// A state, and its value before the first run.
-    State(StateKey, Arc<Const>),
+    /// What a state held after the batch before; zeros at first.
+    State(StateKey),
 }
 
 /// Where a layer writes: the builder, and what holds for the whole lowering.
@@ -405,33 +405,28 @@ impl Cx {
         self.cast(x, dtype)
     }
 
-    /// What the layer's variable at a position holds from the batch before (or
-    /// from a call before, in this batch).
-    pub fn state(&mut self, me: &LayerNode, at: usize) -> Result<ValueId> {
+    /// What the layer's state at a position holds from the batch before (or from
+    /// a call before, in this batch).
+    pub fn state(&mut self, me: &LayerNode, at: usize, fact: &Fact) -> Result<ValueId> {
         let key = StateKey::new(me, at);
         if let Some((_, value)) = self.states.iter().find(|(k, _)| *k == key) {
             return Ok(*value);
         }
-        let initial = me.weights.get().and_then(|w| w.get(at)).cloned();
-        let initial = initial.ok_or_else(|| self.error("a state is missing"))?;
-        let fact = initial.tensor.fact().clone();
-        let value = self.hidden_input(Hidden::State(key, initial), fact)?;
+        let value = self.hidden_input(Hidden::State(key), fact.clone())?;
         self.states.push((key, value));
         Ok(value)
     }
 
-    /// Sets a state for the next batch; its dtype and shape stay.
-    pub fn set_state(&mut self, me: &LayerNode, at: usize, value: ValueId) -> Result<()> {
-        let before = self.state(me, at)?;
-        let dtype = self.dtype(before);
-        let value = self.cast(value, dtype)?;
-        if self.shape(value) != self.shape(before) {
-            return Err(self.error(format!(
-                "a state of shape {} can't become one of shape {}",
-                show_shape(&self.shape(before)),
-                show_shape(&self.shape(value))
-            )));
-        }
+    /// Sets a state for the next batch, in the state's dtype.
+    pub fn set_state(
+        &mut self,
+        me: &LayerNode,
+        at: usize,
+        fact: &Fact,
+        value: ValueId,
+    ) -> Result<()> {
+        self.state(me, at, fact)?;
+        let value = self.cast(value, fact.dtype)?;
         let key = StateKey::new(me, at);
         self.states
             .iter_mut()

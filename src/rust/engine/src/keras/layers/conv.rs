@@ -18,18 +18,18 @@ enum Padding {
 }
 
 /// The config that all convolutions share.
-struct Window {
-    kernel: Vec<usize>,
+pub struct Window {
+    pub kernel: Vec<usize>,
     strides: Vec<usize>,
     dilation: Vec<usize>,
     padding: Padding,
-    channels_first: bool,
-    use_bias: bool,
+    pub channels_first: bool,
+    pub use_bias: bool,
     activation: Activation,
 }
 
 impl Window {
-    fn read(cfg: &Cfg, rank: usize) -> Result<Window> {
+    pub fn read(cfg: &Cfg, rank: usize) -> Result<Window> {
         let positive = |key: &'static str, values: Vec<usize>| match values.contains(&0) {
             true => Err(cfg.bad(key, "whole numbers > 0")),
             false => Ok(values),
@@ -65,7 +65,14 @@ impl Window {
         }
     }
 
-    fn attrs(&self, cx: &Cx, x: ValueId, groups: usize) -> ConvAttrs {
+    /// How many windows fit on an axis of `size`.
+    pub fn windows(&self, axis: usize, size: usize) -> Option<usize> {
+        let (before, after) = self.pads(axis, size);
+        let room = (size + before + after).checked_sub(self.span(axis))?;
+        Some(room / self.strides[axis] + 1)
+    }
+
+    pub fn attrs(&self, cx: &Cx, x: ValueId, groups: usize) -> ConvAttrs {
         let shape = cx.shape(x);
         let axes = 0..self.kernel.len();
         ConvAttrs {
@@ -106,7 +113,7 @@ impl Window {
     }
 
     /// The shape of a kernel: spatial sizes, then these.
-    fn kernel_shape(&self, tail: [usize; 2]) -> Vec<usize> {
+    pub fn kernel_shape(&self, tail: [usize; 2]) -> Vec<usize> {
         [self.kernel.as_slice(), &tail].concat()
     }
 }

@@ -179,9 +179,17 @@ pub static LAYERS: &[LayerDef] = &[
     layer("ZeroPadding2D", reshaping::zero_padding::<2>),
     layer("ZeroPadding3D", reshaping::zero_padding::<3>),
     // rnn
+    layer("ConvLSTM1D", rnn::conv_lstm::<1>),
+    layer("ConvLSTM2D", rnn::conv_lstm::<2>),
+    layer("ConvLSTM3D", rnn::conv_lstm::<3>),
     layer("GRU", rnn::gru),
+    layer("GRUCell", rnn::gru_cell),
     layer("LSTM", rnn::lstm),
+    layer("LSTMCell", rnn::lstm_cell),
+    layer("RNN", rnn::rnn),
     layer("SimpleRNN", rnn::simple_rnn),
+    layer("SimpleRNNCell", rnn::simple_cell),
+    layer("StackedRNNCells", rnn::stacked),
     // wrappers
     layer("Bidirectional", wrappers::bidirectional),
     layer("TimeDistributed", wrappers::time_distributed),

@@ -6,7 +6,8 @@ use serde_json::{json, Value as Json};
 
 use crate::error::Result;
 use crate::graph::ValueId;
-use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, T};
+use crate::keras::promote::{result_type, Kind};
+use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
 use crate::nest::Nest;
 
 /// How the two directions become one output.
@@ -170,7 +171,31 @@ pub fn time_distributed(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     let spec = cfg
         .get("layer")
         .ok_or_else(|| cfg.bad("layer", "a layer"))?;
-    Ok(Built::new(TimeDistributed).child("layer", nested.layer(spec)?))
+    let spec = in_wrapper(cfg, spec)?;
+    Ok(Built::new(TimeDistributed).child("layer", nested.layer(&spec)?))
+}
+
+/// The wrapped layer with the dtype that it computes in: Keras calls it without
+/// casting, on tensors and weights that the wrapper has cast.
+fn in_wrapper(cfg: &Cfg, spec: &Json) -> Result<Json> {
+    let mut spec = spec.clone();
+    let policy = |v: Option<&Json>| Policy::parse(v.unwrap_or(&Json::Null));
+    let outer = policy(cfg.get("dtype")).ok_or_else(|| cfg.bad("dtype", "a dtype policy"))?;
+    let inner = policy(spec["config"].get("dtype"));
+    let has_own = ["layers", "layer", "cell"]
+        .iter()
+        .all(|k| spec["config"].get(k).is_none());
+    let recurrent = spec["config"].get("return_sequences").is_some();
+    if let (Some(inner), true, false) = (inner, has_own, recurrent) {
+        let compute = match outer.compute == outer.variable {
+            true => result_type(&[Kind::Is(outer.compute), Kind::Is(inner.variable)]),
+            false => outer.compute,
+        };
+        if compute != inner.compute {
+            spec["config"]["dtype"] = json!(compute.name());
+        }
+    }
+    Ok(spec)
 }
 
 impl Layer for TimeDistributed {

@@ -1,0 +1,252 @@
+//! ConvLSTM1D, 2D and 3D: an LSTM whose products are convolutions.
+
+use crate::error::Result;
+use crate::graph::{ConvAttrs, ValueId};
+use crate::keras::activations::Activation;
+use crate::keras::layers::conv::{same_pads, Window};
+use crate::keras::layers::regularization::drop_out;
+use crate::keras::layers::reshaping::{to_channels_first, to_channels_last};
+use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Var};
+use crate::nest::Nest;
+use crate::tensor::{Fact, Shape};
+
+use super::Recur;
+
+/// kernel (spatial..., channels, 4 * filters), recurrent_kernel (spatial...,
+/// filters, 4 * filters), bias. Steps and states have channels last here.
+pub struct ConvLstmCell {
+    window: Window,
+    filters: usize,
+    activation: Activation,
+    recurrent_activation: Activation,
+    dropout: f64,
+    recurrent_dropout: f64,
+}
+
+/// A convolutional LSTM over `(batch, time, spatial..., channels)`.
+pub fn conv_lstm<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    cfg.pass_over(&["unit_forget_bias"]);
+    let rate = |key: &str| Ok(cfg.f64_or(key, 0.0)?.clamp(0.0, 1.0));
+    let cell = ConvLstmCell {
+        window: Window::read(cfg, N)?,
+        filters: cfg.usize("filters")?,
+        activation: Activation::from_cfg_or(cfg, "activation", "tanh")?,
+        recurrent_activation: Activation::from_cfg_or(cfg, "recurrent_activation", "sigmoid")?,
+        dropout: rate("dropout")?,
+        recurrent_dropout: rate("recurrent_dropout")?,
+    };
+    let names = ["kernel", "recurrent_kernel", "bias"];
+    let count = if cell.window.use_bias { 3 } else { 2 };
+    let built = Built {
+        layer: Box::new(cell),
+        vars: names[..count].iter().map(|n| Var::new(n)).collect(),
+        children: vec![],
+    };
+    super::recurrent_over(cfg, "conv_lstm_cell", "ConvLSTMCell", built)
+}
+
+impl ConvLstmCell {
+    fn masks(&self, training: bool) -> [usize; 2] {
+        let count = |rate: f64| match training && rate > 0.0 && rate < 1.0 {
+            true => 4,
+            false => 0,
+        };
+        [count(self.dropout), count(self.recurrent_dropout)]
+    }
+
+    /// The convolution for all gates, each seeing x through its mask if there are masks.
+    fn convolve(
+        &self,
+        cx: &mut Cx,
+        x: ValueId,
+        kernel: ValueId,
+        attrs: ConvAttrs,
+        masks: &[ValueId],
+    ) -> Result<ValueId> {
+        if masks.is_empty() {
+            return cx.conv(x, kernel, attrs);
+        }
+        let mut parts = vec![];
+        for (gate, &mask) in masks.iter().enumerate() {
+            let x = cx.mul(x, mask)?;
+            let (start, end) = (gate * self.filters, (gate + 1) * self.filters);
+            let kernel = cx.slice_axis(kernel, -1, start, end)?;
+            parts.push(cx.conv(x, kernel, attrs.clone())?);
+        }
+        cx.concat(&parts, -1)
+    }
+
+    fn apply(&self, cx: &mut Cx, f: &Activation, x: ValueId) -> Result<ValueId> {
+        if f.is_elementwise() || !self.window.channels_first {
+            return f.apply(cx, x);
+        }
+        let x = to_channels_first(cx, x)?;
+        let y = f.apply(cx, x)?;
+        to_channels_last(cx, y)
+    }
+
+    /// All steps of (batch, time, ...) as one batch; gives both sizes.
+    fn fold(&self, cx: &mut Cx, x: ValueId) -> Result<(ValueId, [usize; 2])> {
+        let mut shape = cx.shape(x);
+        let lead = [shape[0], shape[1]];
+        shape.splice(..2, [lead[0] * lead[1]]);
+        Ok((cx.reshape(x, &shape)?, lead))
+    }
+
+    fn spatial(&self) -> usize {
+        self.window.kernel.len()
+    }
+}
+
+impl Recur for ConvLstmCell {
+    fn enter(&self, cx: &mut Cx, x: ValueId) -> Result<ValueId> {
+        if !self.window.channels_first {
+            return Ok(x);
+        }
+        if cx.rank(x) == self.spatial() + 2 {
+            return to_channels_last(cx, x);
+        }
+        let (x, lead) = self.fold(cx, x)?;
+        let x = to_channels_last(cx, x)?;
+        unfold(cx, x, lead)
+    }
+
+    fn leave(&self, cx: &mut Cx, x: ValueId) -> Result<ValueId> {
+        if !self.window.channels_first {
+            return Ok(x);
+        }
+        if cx.rank(x) == self.spatial() + 2 {
+            return to_channels_first(cx, x);
+        }
+        let (x, lead) = self.fold(cx, x)?;
+        let x = to_channels_first(cx, x)?;
+        unfold(cx, x, lead)
+    }
+
+    fn step_rank(&self) -> usize {
+        self.spatial() + 2
+    }
+
+    fn state_shapes(&self, cx: &Cx, me: &LayerNode, x: &[usize]) -> Result<Nest<Shape>> {
+        let state = Nest::Leaf(self.output_shape(cx, me, x)?);
+        Ok(Nest::List(vec![state; 2]))
+    }
+
+    fn output_shape(&self, cx: &Cx, _: &LayerNode, x: &[usize]) -> Result<Shape> {
+        let mut shape = vec![x[0]];
+        for (axis, &size) in x[1..x.len() - 1].iter().enumerate() {
+            let windows = self.window.windows(axis, size);
+            shape.push(windows.ok_or_else(|| {
+                cx.error(format!("a window does not fit into an axis of size {size}"))
+            })?);
+        }
+        shape.push(self.filters);
+        Ok(shape)
+    }
+
+    fn drops(&self, cx: &mut Cx, me: &LayerNode, x: &[usize]) -> Result<Vec<ValueId>> {
+        let [inputs, states] = self.masks(cx.training);
+        let state = self.output_shape(cx, me, x)?;
+        let mut out = vec![];
+        for (count, rate, shape) in [
+            (inputs, self.dropout, x),
+            (states, self.recurrent_dropout, &state),
+        ] {
+            for _ in 0..count {
+                let ones = cx.full(Fact::new(me.policy.compute, shape), 1.0)?;
+                out.push(drop_out(cx, ones, rate, shape)?);
+            }
+        }
+        Ok(out)
+    }
+
+    fn drop_count(&self, training: bool, _: &LayerNode) -> usize {
+        self.masks(training).iter().sum()
+    }
+
+    /// The convolution of all steps at once, bias included.
+    fn prepare(
+        &self,
+        cx: &mut Cx,
+        me: &LayerNode,
+        x: ValueId,
+        drops: &[ValueId],
+    ) -> Result<ValueId> {
+        let width = 4 * self.filters;
+        let shape = self.window.kernel_shape([cx.dim(x, -1)?, width]);
+        let kernel = cx.weight(me, "kernel", &shape)?;
+        let dtype = cx.dtype(kernel);
+        let x = cx.cast(x, dtype)?;
+        let all = cx.shape(x);
+        let (x, lead) = self.fold(cx, x)?;
+        let mut masks = vec![];
+        for &m in &drops[..self.masks(cx.training)[0]] {
+            let m = cx.expand_dims(m, 1)?;
+            let m = cx.broadcast_to(m, &all)?;
+            masks.push(self.fold(cx, m)?.0);
+        }
+        let attrs = self.window.attrs(cx, x, 1);
+        let mut y = self.convolve(cx, x, kernel, attrs, &masks)?;
+        if self.window.use_bias {
+            let bias = cx.weight(me, "bias", &[width])?;
+            y = cx.add(y, bias)?;
+        }
+        unfold(cx, y, lead)
+    }
+
+    fn step(
+        &self,
+        cx: &mut Cx,
+        me: &LayerNode,
+        z: ValueId,
+        states: &[ValueId],
+        drops: &[ValueId],
+    ) -> Result<(ValueId, Vec<ValueId>)> {
+        let [inputs, own] = self.masks(cx.training);
+        let masks = &drops[inputs..inputs + own];
+        let shape = self.window.kernel_shape([self.filters, 4 * self.filters]);
+        let kernel = cx.weight(me, "recurrent_kernel", &shape)?;
+        let sizes = cx.shape(states[0]);
+        let spatial = self.window.kernel.iter().zip(&sizes[1..]);
+        let attrs = ConvAttrs {
+            strides: vec![1; self.spatial()],
+            padding: spatial.map(|(&k, &n)| same_pads(n, k, 1)).collect(),
+            dilation: vec![1; self.spatial()],
+            groups: 1,
+        };
+        let r = self.convolve(cx, states[0], kernel, attrs, masks)?;
+        let z = cx.add(z, r)?;
+        let mut gates = vec![];
+        for g in 0..4 {
+            let x = cx.slice_axis(z, -1, g * self.filters, (g + 1) * self.filters)?;
+            let f = if g == 2 {
+                &self.activation
+            } else {
+                &self.recurrent_activation
+            };
+            gates.push(self.apply(cx, f, x)?);
+        }
+        let kept = cx.mul(gates[1], states[1])?;
+        let new = cx.mul(gates[0], gates[2])?;
+        let c = cx.add(kept, new)?;
+        let y = self.apply(cx, &self.activation, c)?;
+        let h = cx.mul(gates[3], y)?;
+        Ok((h, vec![h, c]))
+    }
+}
+
+fn unfold(cx: &mut Cx, x: ValueId, lead: [usize; 2]) -> Result<ValueId> {
+    let mut shape = cx.shape(x);
+    shape.splice(..1, lead);
+    cx.reshape(x, &shape)
+}
+
+impl Layer for ConvLstmCell {
+    fn call(&self, cx: &mut Cx, _: &LayerNode, _: &Call) -> Result<Out> {
+        Err(cx.error("a convolutional cell can't be called by itself"))
+    }
+
+    fn as_any(&self) -> Option<&dyn std::any::Any> {
+        Some(self)
+    }
+}
