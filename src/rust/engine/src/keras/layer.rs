@@ -195,6 +195,11 @@ pub trait Layer: Send + Sync {
         true
     }
 
+    /// How many variables the layer's store begins with that are a sublayer's.
+    fn borrowed(&self) -> usize {
+        0
+    }
+
     /// The layer itself, for those that callers look into (nested models).
     fn as_any(&self) -> Option<&dyn std::any::Any> {
         None
@@ -334,6 +339,8 @@ pub struct Cx {
     /// Streams of random numbers in use.
     streams: u32,
     states: Vec<(StateKey, ValueId)>,
+    /// Weights that another layer has replaced for a call: address of the layer, name.
+    replaced: Vec<(usize, &'static str, ValueId)>,
     /// Whether this is the body of a loop, which has no hidden inputs.
     body: bool,
 }
@@ -363,6 +370,7 @@ impl Cx {
             seed: None,
             streams: 0,
             states: vec![],
+            replaced: vec![],
             body: false,
         }
     }
@@ -565,8 +573,30 @@ impl Cx {
         Ok(v)
     }
 
+    /// Has a layer see another tensor in place of a weight; `None` ends that.
+    /// Gives what was seen before.
+    pub fn replace_weight(
+        &mut self,
+        node: &LayerNode,
+        name: &'static str,
+        value: Option<ValueId>,
+    ) -> Option<ValueId> {
+        let address = std::ptr::from_ref(node) as usize;
+        let at = self
+            .replaced
+            .iter()
+            .position(|r| (r.0, r.1) == (address, name));
+        let before = at.map(|at| self.replaced.swap_remove(at).2);
+        self.replaced.extend(value.map(|v| (address, name, v)));
+        before
+    }
+
     /// A weight of the layer as stored.
     pub fn raw_weight(&mut self, me: &LayerNode, name: &str) -> Result<ValueId> {
+        let address = std::ptr::from_ref(me) as usize;
+        if let Some(r) = self.replaced.iter().find(|r| (r.0, r.1) == (address, name)) {
+            return Ok(r.2);
+        }
         let missing = |cx: &Cx| Error::BadWeight {
             layer: cx.path().to_string(),
             weight: name.to_string(),

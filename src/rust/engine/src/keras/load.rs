@@ -135,6 +135,9 @@ impl Loader {
     fn report(&self, spec: &Json, name: &str, class: &str) {
         let hint = match class {
             "Lambda" => "holds Python code, which is never run; replace it by layers or keras.ops",
+            "JaxLayer" | "FlaxLayer" | "TorchModuleWrapper" | "TFSMLayer" => {
+                "wraps code of another framework, which is not in the file"
+            }
             _ if is_custom(spec) => "is a custom class, whose code is not in the file",
             _ => "is not supported by this version",
         };
@@ -236,14 +239,15 @@ fn descend<'a>(tree: &'a WeightTree, key: &str) -> Option<&'a WeightTree> {
 fn assign_tree(node: &LayerNode, tree: Option<&WeightTree>) -> Result<()> {
     if let Some(tree) = tree {
         if node.weights.get().is_none() && !node.vars.is_empty() && !tree.vars.is_empty() {
-            if tree.vars.len() != node.vars.len() {
+            let stored = tree.vars.get(node.layer.borrowed()..).unwrap_or_default();
+            if stored.len() != node.vars.len() {
                 return Err(missing_weight(
                     &node.name,
                     node.vars.last().map_or("", |v| v.name),
                     format!("{} of {} weights", tree.vars.len(), node.vars.len()),
                 ));
             }
-            let _ = node.weights.set(tree.vars.iter().map(constant).collect());
+            let _ = node.weights.set(stored.iter().map(constant).collect());
         }
         for (key, child) in &node.children {
             // Keras 2.12 to 2.15 saved `.keras` files under another name.
@@ -251,7 +255,11 @@ fn assign_tree(node: &LayerNode, tree: Option<&WeightTree>) -> Result<()> {
                 key.strip_prefix("layers/")
                     .map(|k| format!("_layer_checkpoint_dependencies/{k}"))
             };
-            let found = descend(tree, key).or_else(|| descend(tree, &old()?));
+            // A sublayer is stored by its attribute or by a property that shows it.
+            let shown = || descend(tree, key.strip_prefix('_')?);
+            let found = descend(tree, key)
+                .or_else(|| descend(tree, &old()?))
+                .or_else(shown);
             assign_tree(child, found)?;
         }
     }

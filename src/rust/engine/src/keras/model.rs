@@ -416,7 +416,11 @@ pub struct StoreNames(HashMap<String, usize>);
 
 impl StoreNames {
     pub fn next(&mut self, class: &str) -> String {
-        let base = snake_case(class);
+        let base = match class {
+            // Its Python class has another name than the one it is exported by.
+            "GroupQueryAttention" => "grouped_query_attention".to_string(),
+            _ => snake_case(class),
+        };
         let n = self.0.entry(base.clone()).or_insert(0);
         *n += 1;
         match *n {

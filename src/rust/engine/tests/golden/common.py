@@ -335,9 +335,9 @@ def write_case(pack, group, case, seed):
     if case.weights:
         case.weights(model, rng)
     arrays = make_inputs(case, model, rng)
-    if case.repeats > 1:
-        _, model = saved(model, ".keras")
-        first = saved(model, ".keras")[0]
+    changes = case.repeats > 1 or (case.call != "predict" and case.call.get("training"))
+    if changes:
+        first, model = saved(model, ".keras")
     structures = [run(model, case, arrays) for _ in range(case.repeats)]
     structure = structures[0]
     outputs = [np.ascontiguousarray(o) if np.ndim(o) else np.asarray(o) for o in keras.tree.flatten(structures)]
@@ -345,7 +345,7 @@ def write_case(pack, group, case, seed):
         case.check(model, arrays, outputs)
     written = []
     for suffix in [".keras"] + ([".h5"] if case.h5 else []):
-        if case.repeats > 1:
+        if changes:
             data, again = first, None
         else:
             data, again = saved(model, suffix)
@@ -363,7 +363,7 @@ def write_case(pack, group, case, seed):
             "nest": nest_of(structure),
             "exact": all(o.dtype.kind not in "fc" for o in outputs),
             "row_independent": case.row_independent,
-            "keras_reloads": again is not None or case.repeats > 1,
+            "keras_reloads": again is not None or changes,
             "call": case.call,
         }
         if case.repeats > 1:

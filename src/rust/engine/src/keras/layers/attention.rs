@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::graph::{Binary, Reduce, Unary, ValueId};
 use crate::keras::activations::Activation;
+use crate::keras::layers::regularization::drop_out;
 use crate::keras::promote::{result_type, Kind};
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
 use crate::nest::Nest;
@@ -38,8 +39,31 @@ impl Layer for Projection {
     }
 }
 
-/// Projects an input's features to heads, and heads to features.
-const TO_HEADS: &str = "...a,abc->...bc";
+/// Projects an input's features to heads.
+pub const TO_HEADS: &str = "...a,abc->...bc";
+
+/// A projection as a sublayer of the layer with this config.
+pub fn projection(
+    cfg: &Cfg,
+    name: &str,
+    equation: &'static str,
+    bias: bool,
+    activation: Activation,
+) -> Result<Arc<LayerNode>> {
+    let policy = match cfg.get("dtype") {
+        Some(v) => Policy::parse(v).ok_or_else(|| cfg.bad("dtype", "a dtype policy"))?,
+        None => Policy::default(),
+    };
+    let trainable = cfg.bool_or("trainable", true)?;
+    let built = Built::new(Projection {
+        equation,
+        bias,
+        activation,
+    });
+    let built = built.var("kernel").var_if(bias, "bias");
+    let node = LayerNode::new(name, "EinsumDense", policy, trainable, built);
+    Ok(Arc::new(node))
+}
 
 struct MultiHeadAttention {
     num_heads: usize,
@@ -80,50 +104,29 @@ pub fn multi_head_attention(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
         3 => "...ab,abcde->...cde",
         _ => return Err(cfg.bad("output_shape", "of at most three sizes")),
     };
-    let policy = match cfg.get("dtype") {
-        Some(v) => Policy::parse(v).ok_or_else(|| cfg.bad("dtype", "a dtype policy"))?,
-        None => Policy::default(),
-    };
-    let trainable = cfg.bool_or("trainable", true)?;
-    let projection = |name: &str, equation: &'static str, activation: Activation| {
-        let built = Built::new(Projection {
-            equation,
-            bias: use_bias,
-            activation,
-        });
-        let built = built.var("kernel").var_if(use_bias, "bias");
-        Arc::new(LayerNode::new(
-            name,
-            "EinsumDense",
-            policy,
-            trainable,
-            built,
-        ))
+    let make = |name: &str, equation: &'static str, activation: Activation| {
+        projection(cfg, name, equation, use_bias, activation)
     };
     let linear = Activation::Linear;
     let gate = layer.use_gate;
     let mut built = Built::new(layer)
-        .child("query_dense", projection("query", TO_HEADS, linear.clone()))
-        .child("key_dense", projection("key", TO_HEADS, linear.clone()));
+        .child("query_dense", make("query", TO_HEADS, linear.clone())?)
+        .child("key_dense", make("key", TO_HEADS, linear.clone())?);
     if gate {
         let sigmoid = Activation::Unary(Unary::Sigmoid);
-        built = built.child("_gate_dense", projection("gate", TO_HEADS, sigmoid));
+        built = built.child("_gate_dense", make("gate", TO_HEADS, sigmoid)?);
     }
     Ok(built
-        .child("value_dense", projection("value", TO_HEADS, linear.clone()))
+        .child("value_dense", make("value", TO_HEADS, linear.clone())?)
         .child(
             "output_dense",
-            projection("attention_output", from_heads, linear),
+            make("attention_output", from_heads, linear)?,
         ))
 }
 
 impl Layer for MultiHeadAttention {
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
-        let tensor = |cx: &Cx, position, name: &str| match call.arg(position, name) {
-            Some(Arg::Tensor(t)) => Ok(Some(*t)),
-            None => Ok(None),
-            Some(_) => Err(cx.error(format!("'{name}' must be a tensor"))),
-        };
+        let tensor = |cx: &Cx, position, name: &str| tensor_arg(cx, call, position, name);
         let required = |cx: &Cx, t: Option<T>, name: &str| {
             t.ok_or_else(|| cx.error(format!("argument '{name}' is missing")))
         };
@@ -144,9 +147,6 @@ impl Layer for MultiHeadAttention {
         let attention_mask = tensor(cx, 6, "attention_mask")?.map(|t| t.value);
         let return_scores = flag(call, 7, "return_attention_scores");
         let causal = flag(call, 9, "use_causal_mask");
-        if cx.training && self.dropout > 0.0 {
-            return Err(cx.error("dropout of attention is not supported in training"));
-        }
 
         let mut mask = None;
         if let Some(m) = query_mask {
@@ -251,32 +251,64 @@ impl MultiHeadAttention {
         let (dot, combine, scores_rank) = equations(rank, &axes);
         let scale = 1.0 / (self.key_dim as f64).sqrt();
         let q = cx.mul_s(q, scale)?;
-        let mut scores = cx.einsum(&dot, k, q)?;
+        let scores = cx.einsum(&dot, k, q)?;
         let mask = match mask {
             Some(m) => Some(spread_over_heads(cx, m, scores_rank, axes.len())?),
             None => None,
         };
-        let dtype = cx.dtype(scores);
-        if let Some(m) = mask {
-            let low = if dtype == DType::F16 { -3e4 } else { -1e9 };
-            let low = cx.scalar(dtype, low);
-            scores = cx.select(m, scores, low)?;
-        }
-        scores = softmax_over_last(cx, scores, axes.len())?;
-        if let Some(m) = mask {
-            let zero = cx.scalar(dtype, 0.0);
-            scores = cx.select(m, scores, zero)?;
-        }
-        Ok((cx.einsum(&combine, scores, v)?, scores))
+        let (scores, dropped) = attend(cx, scores, mask, axes.len(), self.dropout)?;
+        Ok((cx.einsum(&combine, dropped, v)?, scores))
+    }
+}
+
+/// Softmax of scores over the last `axes` axes, zero where the mask is false;
+/// and what dropout leaves of it in training.
+pub fn attend(
+    cx: &mut Cx,
+    scores: ValueId,
+    mask: Option<ValueId>,
+    axes: usize,
+    dropout: f64,
+) -> Result<(ValueId, ValueId)> {
+    let mut scores = scores;
+    let dtype = cx.dtype(scores);
+    if let Some(m) = mask {
+        let low = if dtype == DType::F16 { -3e4 } else { -1e9 };
+        let low = cx.scalar(dtype, low);
+        scores = cx.select(m, scores, low)?;
+    }
+    scores = softmax_over_last(cx, scores, axes)?;
+    if let Some(m) = mask {
+        let zero = cx.scalar(dtype, 0.0);
+        scores = cx.select(m, scores, zero)?;
+    }
+    Ok((scores, dropped(cx, scores, dropout)?))
+}
+
+/// What dropout leaves of weights in training.
+fn dropped(cx: &mut Cx, weights: ValueId, rate: f64) -> Result<ValueId> {
+    if !cx.training {
+        return Ok(weights);
+    }
+    let shape = cx.shape(weights);
+    drop_out(cx, weights, rate, &shape)
+}
+
+/// A tensor among the arguments of a call.
+pub fn tensor_arg(cx: &Cx, call: &Call, position: usize, name: &str) -> Result<Option<T>> {
+    match call.arg(position, name) {
+        Some(Arg::Tensor(t)) => Ok(Some(*t)),
+        None => Ok(None),
+        Some(_) => Err(cx.error(format!("'{name}' must be a tensor"))),
     }
 }
 
 /// A boolean argument of a call.
-fn flag(call: &Call, position: usize, name: &str) -> bool {
+pub fn flag(call: &Call, position: usize, name: &str) -> bool {
     matches!(call.arg(position, name), Some(Arg::Lit(v)) if v.as_bool() == Some(true))
 }
 
-fn both(cx: &mut Cx, mask: Option<ValueId>, other: ValueId) -> Result<ValueId> {
+pub fn both(cx: &mut Cx, mask: Option<ValueId>, other: ValueId) -> Result<ValueId> {
     match mask {
         Some(m) => cx.and(m, other),
         None => Ok(other),
@@ -284,7 +316,7 @@ fn both(cx: &mut Cx, mask: Option<ValueId>, other: ValueId) -> Result<ValueId> {
 }
 
 /// A mask (1, t, s) of the positions where `keep(i, j)`.
-fn band(cx: &mut Cx, t: usize, s: usize, keep: impl Fn(usize, usize) -> bool) -> ValueId {
+pub fn band(cx: &mut Cx, t: usize, s: usize, keep: impl Fn(usize, usize) -> bool) -> ValueId {
     let values: Vec<bool> = (0..t * s).map(|p| keep(p / s, p % s)).collect();
     cx.constant(Tensor::bools([1, t, s], &values))
 }
@@ -426,9 +458,6 @@ impl Layer for Attention {
                 inputs.len()
             )));
         }
-        if cx.training && self.dropout > 0.0 {
-            return Err(cx.error("dropout of attention is not supported in training"));
-        }
         let (q, v) = (inputs[0].value, inputs[1].value);
         let k = inputs.get(2).map_or(v, |t| t.value);
         let (q_mask, v_mask) = masks(cx, call, &inputs)?;
@@ -455,6 +484,7 @@ impl Layer for Attention {
             scores = cx.select(m, scores, low)?;
         }
         let weights = cx.softmax(scores, -1, false)?;
+        let weights = dropped(cx, weights, self.dropout)?;
         let mut y = cx.matmul(weights, v, false, false)?;
         if let Some(m) = q_mask {
             let m = cx.expand_dims(m, -1)?;

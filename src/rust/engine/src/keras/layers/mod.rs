@@ -8,6 +8,7 @@ mod clahe;
 mod conv;
 mod core;
 mod dense;
+mod grouped_attention;
 mod image;
 mod merging;
 mod norm;
@@ -38,6 +39,15 @@ pub static LAYERS: &[LayerDef] = &[
     layer("AdditiveAttention", attention::additive_attention),
     layer("Attention", attention::attention),
     layer("MultiHeadAttention", attention::multi_head_attention),
+    // grouped_attention
+    layer(
+        "GroupQueryAttention",
+        grouped_attention::grouped_query_attention,
+    ),
+    layer(
+        "GroupedQueryAttention",
+        grouped_attention::grouped_query_attention,
+    ),
     // audio
     layer("MelSpectrogram", audio::mel_spectrogram),
     layer("STFTSpectrogram", audio::stft_spectrogram),
@@ -192,6 +202,7 @@ pub static LAYERS: &[LayerDef] = &[
     layer("StackedRNNCells", rnn::stacked),
     // wrappers
     layer("Bidirectional", wrappers::bidirectional),
+    layer("SpectralNormalization", wrappers::spectral_normalization),
     layer("TimeDistributed", wrappers::time_distributed),
 ];
 

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use serde_json::{json, Value as Json};
 
 use crate::error::Result;
-use crate::graph::ValueId;
+use crate::graph::{Binary, Reduce, ValueId};
+use crate::keras::layers::norm::to_unit_norm;
 use crate::keras::promote::{result_type, Kind};
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
 use crate::nest::Nest;
+use crate::tensor::numel;
 
 /// How the two directions become one output.
 #[derive(Copy, Clone, PartialEq)]
@@ -162,6 +164,78 @@ fn sequence_and_states(cx: &Cx, call: &Call) -> Result<(T, Option<Vec<T>>)> {
     }
     let states = call.arg(1, "initial_state").map(Arg::tensors);
     Ok((cx.one(call)?, states))
+}
+
+struct SpectralNormalization {
+    iterations: usize,
+    kernel: &'static str,
+}
+
+/// A layer whose kernel training divides by its largest singular value, which
+/// power iterations estimate; predictions take it as it was stored.
+pub fn spectral_normalization(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
+    let spec = cfg
+        .get("layer")
+        .ok_or_else(|| cfg.bad("layer", "a layer"))?;
+    let node = nested.layer(spec)?;
+    let kernel = ["kernel", "embeddings"]
+        .into_iter()
+        .find(|k| node.vars.iter().any(|v| v.name == *k));
+    let kernel = kernel.ok_or_else(|| cfg.bad("layer", "a layer with a kernel or embeddings"))?;
+    let layer = SpectralNormalization {
+        iterations: cfg.usize_or("power_iterations", 1)?,
+        kernel,
+    };
+    Ok(Built::new(layer).frozen("vector_u").child("layer", node))
+}
+
+impl SpectralNormalization {
+    /// The kernel of this call, divided by its norm.
+    fn normalized(&self, cx: &mut Cx, me: &LayerNode, node: &LayerNode) -> Result<ValueId> {
+        let kernel = cx.raw_weight(node, self.kernel)?;
+        let shape = cx.shape(kernel);
+        let last = shape.last().copied().unwrap_or(1).max(1);
+        let weights = cx.reshape(kernel, &[numel(&shape) / last, last])?;
+        let mut u = cx.stored_weight(me, "vector_u", &[1, last])?;
+        let mut v = u;
+        for _ in 0..self.iterations {
+            v = cx.matmul(u, weights, false, true)?;
+            v = to_unit_norm(cx, v, &[0, 1], 1e-7)?;
+            u = cx.matmul(v, weights, false, false)?;
+            u = to_unit_norm(cx, u, &[0, 1], 1e-7)?;
+        }
+        let sigma = cx.matmul(v, weights, false, false)?;
+        let sigma = cx.matmul(sigma, u, false, true)?;
+        let scaled = cx.div(weights, sigma)?;
+        // A kernel of zeros stays as it is.
+        let differs = cx.binary_s(Binary::Ne, weights, 0.0)?;
+        let any = cx.reduce(Reduce::Any, differs, &[0, 1], true)?;
+        let scaled = cx.select(any, scaled, weights)?;
+        cx.reshape(scaled, &shape)
+    }
+}
+
+impl Layer for SpectralNormalization {
+    fn borrowed(&self) -> usize {
+        1
+    }
+
+    fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
+        let x = cx.one(call)?.value;
+        let node = me.child("layer")?;
+        let y = match cx.training {
+            true => {
+                let kernel = self.normalized(cx, me, node)?;
+                let outer = cx.replace_weight(node, self.kernel, Some(kernel));
+                let y = cx.call_one(node, x);
+                cx.replace_weight(node, self.kernel, outer);
+                y?
+            }
+            false => cx.call_one(node, x)?,
+        };
+        let dtype = cx.dtype(x);
+        Ok(cx.cast(y.value, dtype)?.into())
+    }
 }
 
 struct TimeDistributed;
