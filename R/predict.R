@@ -81,7 +81,13 @@ predict_arrays <- function(model, input, batch_size, verbose, steps, callbacks) 
   handle <- model_handle(self)
   n <- input$n
   if (is.null(batch_size)) {
-    batch_size <- if (is.null(steps)) 32 else max(1, ceiling(n / steps))
+    batch_size <- if (!is.na(self$info$batch)) {
+      self$info$batch
+    } else if (is.null(steps)) {
+      32
+    } else {
+      max(1, ceiling(n / steps))
+    }
   }
   total <- ceiling(n / batch_size)
   if (!is.null(steps)) {

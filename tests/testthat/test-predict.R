@@ -156,6 +156,30 @@ test_that("training = TRUE is the same where no layer looks at it", {
   expect_close(loaded("norm")(cases()$norm$x, training = FALSE), cases()$norm$y)
 })
 
+test_that("training = TRUE drops by R's random numbers", {
+  model <- loaded("dropout")
+  x <- matrix(1, 1000, 10)
+  expect_close(model(x), x)
+  set.seed(1)
+  a <- model(x, training = TRUE)
+  b <- model(x, training = TRUE)
+  set.seed(1)
+  expect_identical(model(x, training = TRUE), a)
+  expect_false(identical(a, b))
+  expect_setequal(round(unique(c(a)), 5), c(0, 1.33333))
+  expect_equal(mean(a == 0), 0.25, tolerance = 0.06)
+  expect_close(model(x), x)
+})
+
+test_that("random numbers advance only where they are used", {
+  set.seed(1)
+  before <- .Random.seed
+  loaded("dropout")(matrix(1, 2, 10))
+  expect_identical(.Random.seed, before)
+  loaded("dropout")(matrix(1, 2, 10), training = TRUE)
+  expect_false(identical(.Random.seed, before))
+})
+
 test_that("mask = masks steps", {
   model <- loaded("words")
   x <- cases()$words$x

@@ -67,7 +67,8 @@ fn engine_info(handle: Robj) -> Robj {
             inputs = inputs,
             input_nest = nest(model.input_nest()),
             output_names = model.output_names(),
-            trains = model.records_training()
+            trains = model.records_training(),
+            batch = model.stateful_batch().map(|n| n as i32)
         )
         .into())
     })

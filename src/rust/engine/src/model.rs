@@ -261,7 +261,12 @@ impl Model {
     }
 
     /// Rows of the batches that a model with stateful layers must be given.
-    pub fn fixed_batch(&self) -> Option<usize> {
+    pub fn stateful_batch(&self) -> Option<usize> {
+        self.fixed_batch()
+            .filter(|_| has_flag(&self.file.config, "stateful"))
+    }
+
+    fn fixed_batch(&self) -> Option<usize> {
         self.inputs().iter().find_map(|i| *i.shape.first()?)
     }
 
@@ -292,17 +297,7 @@ impl Model {
     /// Whether some call of the graph was recorded with `training = True`, which
     /// `model(x)` goes by.
     pub fn records_training(&self) -> bool {
-        fn find(v: &serde_json::Value) -> bool {
-            match v {
-                serde_json::Value::Array(items) => items.iter().any(find),
-                serde_json::Value::Object(o) => {
-                    o.get("training").and_then(|t| t.as_bool()) == Some(true)
-                        || o.values().any(find)
-                }
-                _ => false,
-            }
-        }
-        find(&self.file.config)
+        has_flag(&self.file.config, "training")
     }
 
     /// Sets the states of all stateful layers to zero.
@@ -501,6 +496,18 @@ impl Model {
             Some(pool) => pool.install(|| starts.iter().try_for_each(|&s| tile(s, Par::Pool))),
             None => starts.iter().try_for_each(|&s| tile(s, Par::Serial)),
         }
+    }
+}
+
+/// Whether a key is true anywhere in a config.
+fn has_flag(v: &serde_json::Value, key: &str) -> bool {
+    match v {
+        serde_json::Value::Array(items) => items.iter().any(|i| has_flag(i, key)),
+        serde_json::Value::Object(o) => {
+            o.get(key).and_then(serde_json::Value::as_bool) == Some(true)
+                || o.values().any(|i| has_flag(i, key))
+        }
+        _ => false,
     }
 }
 
