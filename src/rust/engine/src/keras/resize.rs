@@ -187,6 +187,7 @@ pub fn saturated(cx: &mut Cx, x: ValueId, dtype: DType) -> Result<ValueId> {
         DType::U8 | DType::U16 | DType::U32 => (0.0, 2f64.powi(bits) - 1.0),
         DType::I8 | DType::I16 | DType::I32 => (-2f64.powi(bits - 1), 2f64.powi(bits - 1) - 1.0),
         DType::F16 => (-65504.0, 65504.0),
+        DType::I64 | DType::U64 => (-2f64.powi(63), 2f64.powi(63)),
         _ => return cx.cast(x, dtype),
     };
     let x = match dtype.is_float() {

@@ -54,6 +54,9 @@ pub fn irfft(cx: &mut Cx, (re, im): Complex, length: usize) -> Result<ValueId> {
     }
     let mirrored = |cx: &mut Cx, x: ValueId, conjugate: bool| -> Result<ValueId> {
         let x = fitted(cx, x, length / 2 + 1)?;
+        if length <= 2 {
+            return cx.slice_axis(x, -1, 0, length);
+        }
         let rest = cx.slice_axis(x, -1, 1, length.div_ceil(2))?;
         let mut rest = cx.reverse(rest, -1)?;
         if conjugate {

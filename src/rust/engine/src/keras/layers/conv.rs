@@ -30,13 +30,19 @@ pub struct Window {
 
 impl Window {
     pub fn read(cfg: &Cfg, rank: usize) -> Result<Window> {
+        Window::of(cfg, cfg.usizes("kernel_size", rank)?)
+    }
+
+    /// Windows of the size of a kernel.
+    pub fn of(cfg: &Cfg, kernel: Vec<usize>) -> Result<Window> {
+        let rank = kernel.len();
         let positive = |key: &'static str, values: Vec<usize>| match values.contains(&0) {
             true => Err(cfg.bad(key, "whole numbers > 0")),
             false => Ok(values),
         };
         let padding = cfg.str_or("padding", "valid")?.to_lowercase();
         Ok(Window {
-            kernel: positive("kernel_size", cfg.usizes("kernel_size", rank)?)?,
+            kernel: positive("kernel_size", kernel)?,
             strides: positive("strides", cfg.usizes_or("strides", rank, 1)?)?,
             dilation: positive("dilation_rate", cfg.usizes_or("dilation_rate", rank, 1)?)?,
             padding: match padding.as_str() {
@@ -234,8 +240,9 @@ impl Layer for SeparableConv {
     }
 }
 
-struct ConvTranspose {
-    window: Window,
+/// Transposed convolution.
+pub struct ConvTranspose {
+    pub window: Window,
     filters: usize,
     output_padding: Option<Vec<usize>>,
 }
@@ -256,6 +263,16 @@ pub fn conv_transpose<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Built
 }
 
 impl ConvTranspose {
+    /// With the windows of an operation's config.
+    pub fn of(cfg: &Cfg, window: Window, filters: usize) -> Result<ConvTranspose> {
+        let rank = window.kernel.len();
+        Ok(ConvTranspose {
+            window,
+            filters,
+            output_padding: cfg.opt_usizes("output_padding", rank)?,
+        })
+    }
+
     /// The output size of an axis of `size`.
     fn output(&self, axis: usize, size: usize) -> usize {
         let (span, stride) = (self.window.span(axis), self.window.strides[axis]);
@@ -270,7 +287,7 @@ impl ConvTranspose {
 
     /// What TensorFlow cuts from the full result: the padding of the
     /// convolution that would make the input from the output.
-    fn attrs(&self, cx: &Cx, x: ValueId) -> Result<ConvTransposeAttrs> {
+    pub fn attrs(&self, cx: &Cx, x: ValueId) -> Result<ConvTransposeAttrs> {
         let shape = cx.shape(x);
         let (mut crop, mut output) = (vec![], vec![]);
         for axis in 0..self.window.kernel.len() {

@@ -207,6 +207,10 @@ pub static LAYERS: &[LayerDef] = &[
 ];
 
 pub use attention::dot_product_attention;
+pub use conv::{same_pads, ConvTranspose, Window};
+pub use image::batched;
+pub use pooling::{AdaptivePooling, Pooling};
+pub use reshaping::{to_channels_first, to_channels_last};
 
 const fn layer(class: &'static str, build: fn(&Cfg, &dyn Nested) -> Result<Built>) -> LayerDef {
     LayerDef { class, build }

@@ -3,15 +3,19 @@
 
 mod args;
 mod core;
+mod fft;
+mod image;
 mod nn;
 mod numpy;
+mod warp;
+mod windows;
 
 use self::numpy::{elementwise as el, linear, reduce as red, shape};
 use super::activations::Activation as A;
 use super::cfg::short;
 use super::layer::OpDef;
 use crate::error::Result;
-use crate::graph::{Binary as B, Cumulate, Reduce as R, Unary as U};
+use crate::graph::{Binary as B, Cumulate, PoolKind, Reduce as R, Unary as U};
 use crate::keras::{Call, Cfg, Cx, Out};
 
 pub use args::convert;
@@ -251,6 +255,50 @@ pub static OPS: &[OpDef] = &[
     op("Unstack", shape::unstack),
     // linalg
     op("Norm", linear::norm),
+    // fft
+    op("ExtractSequences", fft::extract_sequences),
+    op("FFT", fft::fft),
+    op("FFT2", fft::fft2),
+    op("IFFT2", fft::ifft2),
+    op("IRFFT", fft::irfft),
+    op("ISTFT", fft::istft),
+    op("RFFT", fft::rfft),
+    op("STFT", fft::stft),
+    // image
+    op("AffineTransform", image::affine_transform),
+    op("CropImages", image::crop_images),
+    op("ExtractPatches", image::extract_patches),
+    op("GaussianBlur", image::gaussian_blur),
+    op("HSVToRGB", image::hsv_to_rgb),
+    op("MapCoordinates", image::map_coordinates),
+    op("PadImages", image::pad_images),
+    op("PerspectiveTransform", image::perspective_transform),
+    op("RGBToGrayscale", image::rgb_to_grayscale),
+    op("RGBToHSV", image::rgb_to_hsv),
+    op("Resize", image::resize),
+    op("SSIM", image::ssim),
+    op("ScaleAndTranslate", image::scale_and_translate),
+    op("SobelEdges", image::sobel_edges),
+    // nn: windows
+    op("AdaptiveAveragePool", |cx, cfg, c| {
+        windows::adaptive_pool(cx, cfg, c, PoolKind::Average)
+    }),
+    op("AdaptiveMaxPool", |cx, cfg, c| {
+        windows::adaptive_pool(cx, cfg, c, PoolKind::Max)
+    }),
+    op("AveragePool", |cx, cfg, c| {
+        windows::pool(cx, cfg, c, PoolKind::Average)
+    }),
+    op("Conv", windows::conv),
+    op("ConvTranspose", windows::conv_transpose),
+    op("DepthwiseConv", windows::depthwise_conv),
+    op("Fold", windows::fold),
+    op("MaxPool", |cx, cfg, c| {
+        windows::pool(cx, cfg, c, PoolKind::Max)
+    }),
+    op("PSNR", windows::psnr),
+    op("SeparableConv", windows::separable_conv),
+    op("Unfold", windows::unfold),
     // math
     op("CDist", core::cdist),
     op("Erf", |cx, _, c| el::float_unary(cx, c, U::Erf)),
