@@ -150,6 +150,7 @@ impl Activation {
                         axis: c.get("axis").and_then(Json::as_i64).unwrap_or(-1) as isize,
                         log: false,
                     }),
+                    ("Identity", _) => Some(Activation::Linear),
                     ("Activation", c) => Activation::from_json(c.get("activation")?),
                     _ => None,
                 }

@@ -451,7 +451,12 @@ pub fn additive_attention(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
 
 impl Layer for Attention {
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
-        let inputs = cx.many(call)?;
+        let mut inputs = cx.many(call)?;
+        for t in &mut inputs {
+            if !cx.dtype(t.value).is_float() {
+                t.value = cx.cast(t.value, me.policy.compute)?;
+            }
+        }
         if !(2..=3).contains(&inputs.len()) {
             return Err(cx.error(format!(
                 "expected a list of query, value and maybe key, not {} tensors",

@@ -3,11 +3,11 @@
 use serde_json::Value as Json;
 
 use crate::error::Result;
-use crate::graph::{PadMode, ValueId};
+use crate::graph::{PadMode, Unary, ValueId};
 use crate::keras::cfg::as_int;
 use crate::keras::resize::{self, Interpolation};
 use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out};
-use crate::tensor::{numel, show_shape};
+use crate::tensor::{numel, show_shape, DType};
 
 /// Channels of `(n, channels, spatial...)` to the end.
 pub fn to_channels_last(cx: &mut Cx, x: ValueId) -> Result<ValueId> {
@@ -255,6 +255,7 @@ pub fn up_sampling<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
 impl Layer for UpSampling {
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let mut x = cx.one(call)?.value;
+        let dtype = cx.dtype(x);
         cx.check_rank(x, self.size.len() + 2)?;
         for (i, &factor) in self.size.iter().enumerate() {
             let axis = first_spatial(self.channels_first) + i;
@@ -266,8 +267,28 @@ impl Layer for UpSampling {
                 }
             };
         }
-        Ok(x.into())
+        Ok(rounded(cx, x, dtype)?.into())
     }
+}
+
+/// Interpolated values in the dtype of the image: integers are rounded, and
+/// what overshoots is cut.
+fn rounded(cx: &mut Cx, x: ValueId, dtype: DType) -> Result<ValueId> {
+    if !dtype.is_int() || cx.dtype(x) == dtype {
+        return cx.cast(x, dtype);
+    }
+    let x = cx.unary(Unary::Round, x)?;
+    let (low, high) = match dtype {
+        DType::U8 => (0.0, 255.0),
+        DType::I8 => (-128.0, 127.0),
+        DType::U16 => (0.0, 65535.0),
+        DType::I16 => (-32768.0, 32767.0),
+        DType::U32 | DType::U64 => (0.0, f64::INFINITY),
+        _ => return cx.cast(x, dtype),
+    };
+    let high = high.is_finite().then_some(high);
+    let x = cx.clip(x, Some(low), high)?;
+    cx.cast(x, dtype)
 }
 
 /// Each element of an axis `times` over.
