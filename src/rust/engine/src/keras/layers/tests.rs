@@ -112,14 +112,13 @@ fn shapes_and_refusals() {
 }
 
 #[test]
-fn random_layers_refuse_to_train() {
+fn random_layers_train_and_predict() {
     for (class, config) in [
         ("Dropout", json!({"rate": 0.5})),
         ("GaussianNoise", json!({"stddev": 0.5})),
     ] {
         let node = layer(class, &config, &[]).expect("a layer");
-        let error = call(&node, &[2, 3], true).map(|_| ()).unwrap_err();
-        assert!(error.to_string().contains("training"), "{error}");
+        assert!(call(&node, &[2, 3], true).is_ok());
         assert!(call(&node, &[2, 3], false).is_ok());
     }
     let never = layer("Dropout", &json!({"rate": 0.0}), &[]).expect("a layer");
