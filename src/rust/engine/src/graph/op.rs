@@ -76,6 +76,8 @@ pub enum Unary {
     Asinh,
     Acosh,
     Atanh,
+    /// The nearest float8 (e4m3fn), of numbers within its range.
+    RoundE4M3,
     Erf,
     Erfinv,
     Lgamma,

@@ -343,6 +343,8 @@ pub struct Cx {
     replaced: Vec<(usize, &'static str, ValueId)>,
     /// Whether this is the body of a loop, which has no hidden inputs.
     body: bool,
+    /// Whether the current layer was called past `Layer.__call__`.
+    direct: bool,
 }
 
 impl Deref for Cx {
@@ -372,6 +374,7 @@ impl Cx {
             states: vec![],
             replaced: vec![],
             body: false,
+            direct: false,
         }
     }
 
@@ -456,14 +459,33 @@ impl Cx {
             false => Arc::from(format!("{}/{}", self.path(), node.name)),
         };
         let outer = self.set_path(path);
+        let direct = std::mem::take(&mut self.direct);
         let training = (self.training, self.training_given);
         if let (false, Some(Arg::Lit(Json::Bool(trains)))) = (training.1, call.kwarg("training")) {
             (self.training, self.training_given) = (*trains, true);
         }
         let out = self.call_here(node, call);
         (self.training, self.training_given) = training;
+        self.direct = direct;
         self.set_path(outer);
         out
+    }
+
+    /// Runs another layer's `call`, past its `__call__`, as TimeDistributed does:
+    /// quantized layers compute as if they were not.
+    pub fn call_directly(&mut self, node: &LayerNode, call: &Call) -> Result<Out> {
+        let path = format!("{}/{}", self.path(), node.name);
+        let outer = self.set_path(Arc::from(path));
+        let direct = std::mem::replace(&mut self.direct, true);
+        let out = self.call_here(node, call);
+        self.direct = direct;
+        self.set_path(outer);
+        out
+    }
+
+    /// Whether the current layer's `call` runs past its `__call__`.
+    pub fn called_directly(&self) -> bool {
+        self.direct
     }
 
     fn call_here(&mut self, node: &LayerNode, call: &Call) -> Result<Out> {

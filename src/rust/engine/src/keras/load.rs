@@ -107,8 +107,7 @@ impl Loader {
             .unwrap_or(&class)
             .to_string();
         let cfg = Cfg::new(&name, &class, config);
-        let policy = Policy::parse(config.get("dtype").unwrap_or(&Json::Null))
-            .ok_or_else(|| cfg.bad("dtype", "a dtype policy that is supported"))?;
+        let policy = Policy::of(&cfg)?;
         let built = match class.as_str() {
             "Sequential" if !is_custom(spec) => model::sequential(&cfg, self)?,
             c if model::is_functional(c) && config.contains_key("layers") => {

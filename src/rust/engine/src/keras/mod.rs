@@ -9,6 +9,7 @@ pub mod model;
 pub mod ops;
 pub mod policy;
 pub mod promote;
+pub mod quant;
 pub mod resize;
 pub mod spectrum;
 

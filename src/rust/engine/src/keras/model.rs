@@ -352,11 +352,7 @@ pub fn input_spec(cfg: &Cfg) -> Result<InputSpec> {
     let dtype = match cfg.get("dtype") {
         None => DType::F32,
         Some(Json::String(s)) => DType::parse(s).ok_or_else(|| cfg.bad("dtype", "a dtype"))?,
-        Some(other) => {
-            Policy::parse(other)
-                .ok_or_else(|| cfg.bad("dtype", "a dtype"))?
-                .compute
-        }
+        Some(_) => Policy::of(cfg)?.compute,
     };
     for key in ["sparse", "ragged"] {
         if cfg.bool_or(key, false)? {
@@ -537,7 +533,7 @@ fn inferred_spec(cfg: &Cfg, layers: &[Json]) -> Result<InputSpec> {
         .ok_or_else(|| cfg.bad("build_input_shape", "the shape of the input"))?;
     let dtype = first
         .and_then(|f| f.get("config")?.get("dtype"))
-        .and_then(Policy::parse)
+        .and_then(|p| Policy::parse(p, ""))
         .unwrap_or_default()
         .compute;
     Ok(InputSpec {

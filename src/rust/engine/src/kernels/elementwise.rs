@@ -822,6 +822,7 @@ macro_rules! float {
                 Unary::Asinh => map!(d, v = x => v.asinh()),
                 Unary::Acosh => map!(d, v = x => v.acosh()),
                 Unary::Atanh => map!(d, v = x => v.atanh()),
+                Unary::RoundE4M3 => map!(d, v = x => vecmath::round_e4m3(v as f64) as $t),
                 Unary::Erf => map!(d, v = x => libm::erf(v as f64) as $t),
                 Unary::Erfinv => map!(d, v = x => vecmath::erfinv(v as f64) as $t),
                 Unary::Lgamma => map!(d, v = x => vecmath::lgamma(v as f64) as $t),

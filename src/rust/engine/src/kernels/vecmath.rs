@@ -385,6 +385,17 @@ pub fn elu<I: Isa>(x: f32, alpha: f32) -> f32 {
 pub const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 pub const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 
+/// The nearest number with three fractional bits, half to even, of at least
+/// float8 e4m3fn's smallest step, 2^-9.
+pub fn round_e4m3(x: f64) -> f64 {
+    let exponent = ((x.to_bits() >> 52) & 0x7ff) as i32 - 1023;
+    let step = f64::from_bits(((exponent.max(-6) - 3 + 1023) as u64) << 52);
+    match x.is_finite() {
+        true => (x / step).round_ties_even() * step,
+        false => x,
+    }
+}
+
 /// The inverse of erf: a rational estimate, then two steps of Halley's method.
 pub fn erfinv(x: f64) -> f64 {
     if x.is_nan() || x.abs() >= 1.0 {

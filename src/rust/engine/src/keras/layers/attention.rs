@@ -6,7 +6,9 @@ use crate::error::Result;
 use crate::graph::{Binary, Reduce, Unary, ValueId};
 use crate::keras::activations::Activation;
 use crate::keras::layers::regularization::drop_out;
+use crate::keras::policy::Quantization;
 use crate::keras::promote::{result_type, Kind};
+use crate::keras::quant::{By, Quant};
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
 use crate::nest::Nest;
 use crate::tensor::{DType, Tensor};
@@ -15,24 +17,50 @@ use crate::tensor::{DType, Tensor};
 /// inputs of any rank.
 struct Projection {
     equation: &'static str,
-    /// Axes of the kernel that are the output's last ones, and so the bias'.
+    /// The heads it projects to; it projects from heads where there are none.
+    heads: Option<usize>,
+    /// What a projection from heads gives, if the config says so.
+    output: Option<Vec<usize>>,
     bias: bool,
     activation: Activation,
+    quant: Quant,
+}
+
+impl Projection {
+    /// The kernel's shape, which a packed kernel does not tell.
+    fn kernel(&self, cx: &mut Cx, me: &LayerNode, x: ValueId) -> Result<Vec<usize>> {
+        let columns = match self.quant.mode {
+            Some(Quantization::Int4 { .. }) => -1,
+            Some(Quantization::Gptq { .. } | Quantization::Awq) => 0,
+            _ => {
+                let kernel = cx.raw_weight(me, "kernel")?;
+                return Ok(cx.shape(kernel));
+            }
+        };
+        let scale = cx.raw_weight(me, "kernel_scale")?;
+        let columns = cx.dim(scale, columns)?;
+        let shape = cx.shape(x);
+        Ok(match (self.heads, &self.output) {
+            (Some(n), _) => vec![cx.dim(x, -1)?, n, columns / n.max(1)],
+            (None, None) => [&shape[shape.len() - 2..], &[columns]].concat(),
+            (None, Some(sizes)) => [&shape[shape.len() - 2..], sizes].concat(),
+        })
+    }
 }
 
 impl Layer for Projection {
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         let x = cx.one(call)?.value;
-        let kernel = cx.raw_weight(me, "kernel")?;
-        let shape = cx.shape(kernel);
-        let kernel = cx.weight(me, "kernel", &shape)?;
-        let dtype = cx.dtype(kernel);
-        let x = cx.cast(x, dtype)?;
-        let mut y = cx.einsum(self.equation, x, kernel)?;
+        let by = By {
+            equation: self.equation,
+            kernel: self.kernel(cx, me, x)?,
+            dense: false,
+        };
+        let mut y = self.quant.project(cx, me, x, &by)?;
         if self.bias {
             let bias = cx.raw_weight(me, "bias")?;
             let shape = cx.shape(bias);
-            let bias = cx.weight(me, "bias", &shape)?;
+            let bias = self.quant.bias(cx, me, &shape)?;
             y = cx.add(y, bias)?;
         }
         Ok(self.activation.apply(cx, y)?.into())
@@ -50,17 +78,27 @@ pub fn projection(
     bias: bool,
     activation: Activation,
 ) -> Result<Arc<LayerNode>> {
-    let policy = match cfg.get("dtype") {
-        Some(v) => Policy::parse(v).ok_or_else(|| cfg.bad("dtype", "a dtype policy"))?,
-        None => Policy::default(),
+    let policy = Policy::of_sublayer(cfg, Some(name))?;
+    let quant = Quant::of_kernel(cfg, policy)?;
+    let own = match name {
+        "key" | "value" => "num_key_value_heads",
+        _ => "num_query_heads",
     };
+    let heads = match cfg.opt_usize(own)? {
+        None => cfg.opt_usize("num_heads")?,
+        own => own,
+    };
+    let sizes = cfg.opt_ints("output_shape")?.filter(|s| !s.is_empty());
     let trainable = cfg.bool_or("trainable", true)?;
     let built = Built::new(Projection {
         equation,
+        heads: heads.filter(|_| equation == TO_HEADS),
+        output: sizes.map(|s| s.iter().map(|&n| n as usize).collect()),
         bias,
         activation,
+        quant: quant.clone(),
     });
-    let built = built.var("kernel").var_if(bias, "bias");
+    let built = quant.kernel_vars(built, bias);
     let node = LayerNode::new(name, "EinsumDense", policy, trainable, built);
     Ok(Arc::new(node))
 }

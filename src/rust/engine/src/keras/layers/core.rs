@@ -1,10 +1,11 @@
-//! Masking, Embedding and EinsumDense.
+//! Masking and EinsumDense.
 
 use crate::error::Result;
 use crate::graph::{Binary, Reduce};
 use crate::keras::activations::Activation;
-use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, T};
-use crate::tensor::{show_shape, DType};
+use crate::keras::quant::{By, Quant};
+use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
+use crate::tensor::show_shape;
 
 struct Masking {
     value: f64,
@@ -30,52 +31,13 @@ impl Layer for Masking {
     }
 }
 
-struct Embedding {
-    rows: usize,
-    width: usize,
-    mask_zero: bool,
-}
-
-/// Rows of a table by index, counted from the end where negative.
-/// Indices outside of the table are a run-time error.
-pub fn embedding(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
-    cfg.pass_over(&["input_length"]);
-    Ok(Built::new(Embedding {
-        rows: cfg.usize("input_dim")?,
-        width: cfg.usize("output_dim")?,
-        mask_zero: cfg.bool_or("mask_zero", false)?,
-    })
-    .var("embeddings"))
-}
-
-impl Layer for Embedding {
-    fn autocast(&self) -> bool {
-        false
-    }
-
-    fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
-        let x = cx.one(call)?.value;
-        let indices = match cx.dtype(x) {
-            DType::I32 | DType::I64 => x,
-            _ => cx.cast(x, DType::I32)?,
-        };
-        let table = cx.stored_weight(me, "embeddings", &[self.rows, self.width])?;
-        let rows = cx.gather(table, indices, 0, 0)?;
-        let value = cx.cast(rows, me.policy.compute)?;
-        let mask = match self.mask_zero {
-            true => Some(cx.binary_s(Binary::Ne, x, 0.0)?),
-            false => None,
-        };
-        Ok(T { value, mask }.into())
-    }
-}
-
 struct EinsumDense {
     equation: Equation,
     /// Without the batch; `None` is taken from the input.
     output: Vec<Option<usize>>,
     bias_axes: Option<String>,
     activation: Activation,
+    quant: Quant,
 }
 
 /// `activation(einsum(equation, x, kernel) + bias)`. The mask is lost.
@@ -98,9 +60,12 @@ pub fn einsum_dense(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
         output,
         activation: Activation::from_cfg(cfg, "activation")?,
         bias_axes,
+        quant: Quant::of_kernel(cfg, Policy::of(cfg)?)?,
     };
-    let bias = layer.bias_axes.is_some();
-    Ok(Built::new(layer).var("kernel").var_if(bias, "bias"))
+    // Follows from the kernel's shape.
+    cfg.pass_over(&["gptq_unpacked_column_size"]);
+    let (bias, quant) = (layer.bias_axes.is_some(), layer.quant.clone());
+    Ok(quant.kernel_vars(Built::new(layer), bias))
 }
 
 impl Layer for EinsumDense {
@@ -114,10 +79,12 @@ impl Layer for EinsumDense {
                 show_shape(&cx.shape(x))
             )));
         };
-        let kernel = cx.weight(me, "kernel", &kernel)?;
-        let dtype = cx.dtype(kernel);
-        let x = cx.cast(x, dtype)?;
-        let mut y = cx.einsum(&equation.text, x, kernel)?;
+        let by = By {
+            equation: &equation.text,
+            kernel,
+            dense: false,
+        };
+        let mut y = self.quant.project(cx, me, x, &by)?;
         if cx.shape(y) != output {
             return Err(cx.error(format!(
                 "equation '{}' gives {}, not {}",
@@ -128,7 +95,7 @@ impl Layer for EinsumDense {
         }
         if let Some(axes) = &self.bias_axes {
             let shape = equation.bias_shape(axes, &output);
-            let bias = cx.weight(me, "bias", &shape)?;
+            let bias = self.quant.bias(cx, me, &shape)?;
             y = cx.add(y, bias)?;
         }
         Ok(self.activation.apply(cx, y)?.into())

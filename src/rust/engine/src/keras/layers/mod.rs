@@ -8,6 +8,7 @@ mod clahe;
 mod conv;
 mod core;
 mod dense;
+mod embedding;
 mod grouped_attention;
 mod image;
 mod merging;
@@ -102,7 +103,6 @@ pub static LAYERS: &[LayerDef] = &[
     layer("SeparableConvolution2D", conv::separable_conv::<2>),
     // core
     layer("EinsumDense", core::einsum_dense),
-    layer("Embedding", core::embedding),
     layer("Masking", core::masking),
     // dense
     layer("Dense", dense::dense),
@@ -112,6 +112,9 @@ pub static LAYERS: &[LayerDef] = &[
     layer("ContrastLimitedAdaptiveHistogramEqualization", image::clahe),
     layer("MaxNumBoundingBoxes", image::max_num_bounding_boxes),
     layer("Resizing", image::resizing),
+    // embedding
+    layer("Embedding", embedding::embedding),
+    layer("ReversibleEmbedding", embedding::reversible_embedding),
     // merging
     layer("Add", merging::add),
     layer("Average", merging::average),

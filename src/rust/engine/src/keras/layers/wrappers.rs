@@ -253,7 +253,7 @@ pub fn time_distributed(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
 /// casting, on tensors and weights that the wrapper has cast.
 fn in_wrapper(cfg: &Cfg, spec: &Json) -> Result<Json> {
     let mut spec = spec.clone();
-    let policy = |v: Option<&Json>| Policy::parse(v.unwrap_or(&Json::Null));
+    let policy = |v: Option<&Json>| Policy::parse(v.unwrap_or(&Json::Null), "");
     let outer = policy(cfg.get("dtype")).ok_or_else(|| cfg.bad("dtype", "a dtype policy"))?;
     let inner = policy(spec["config"].get("dtype"));
     let has_own = ["layers", "layer", "cell"]
@@ -348,7 +348,7 @@ fn step(cx: &mut Cx, layer: &Arc<LayerNode>, x: ValueId, mask: Option<ValueId>) 
     if let Some(m) = mask {
         call = call.with("mask", Arg::Tensor(m.into()));
     }
-    let out = cx.call(layer, &call)?;
+    let out = cx.call_directly(layer, &call)?;
     out.single()
         .map(|t| t.value)
         .ok_or_else(|| cx.error("the wrapped layer must give one tensor"))

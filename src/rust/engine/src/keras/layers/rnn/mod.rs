@@ -136,10 +136,7 @@ fn recurrent(cfg: &Cfg, kind: RnnCell, cell_name: &str) -> Result<Built> {
 
 /// A recurrent layer over the cell that it makes from its own config.
 fn recurrent_over(cfg: &Cfg, name: &str, class: &str, cell: Built) -> Result<Built> {
-    let policy = match cfg.get("dtype") {
-        Some(v) => Policy::parse(v).ok_or_else(|| cfg.bad("dtype", "a dtype policy"))?,
-        None => Policy::default(),
-    };
+    let policy = Policy::of_sublayer(cfg, Some(name))?;
     let trainable = cfg.bool_or("trainable", true)?;
     let node = LayerNode::new(name, class, policy, trainable, cell);
     Ok(Built::new(Recurrent::from_cfg(cfg)?).child("cell", Arc::new(node)))
