@@ -13,7 +13,32 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-GROUPS = ["core", "activations", "conv", "pooling", "reshaping", "norm", "rnn", "rnn2", "training", "attention", "attention2", "merging", "masks", "ops", "ops_all", "graph", "graph2", "options", "formats", "image", "audio", "ops_image", "ops_fft", "quant"]
+GROUPS = [
+    "core",
+    "activations",
+    "conv",
+    "pooling",
+    "reshaping",
+    "norm",
+    "rnn",
+    "rnn2",
+    "training",
+    "attention",
+    "attention2",
+    "merging",
+    "masks",
+    "ops",
+    "ops_all",
+    "graph",
+    "graph2",
+    "options",
+    "formats",
+    "image",
+    "audio",
+    "ops_image",
+    "ops_fft",
+    "quant",
+]
 FULL_ONLY = ["apps"]
 SLOWEST = ["rnn2", "rnn", "conv", "apps", "masks", "graph"]
 
