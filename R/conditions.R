@@ -51,13 +51,13 @@ user_call <- function() {
         return(calls[[i - 1]])
       }
       short <- sub("\\.(keraspredict_model|keras\\.src\\.models\\.model\\.Model)$", "", as.character(name))
-      if (short %in% entry_points) {
+      if (short != as.character(name) || short %in% entry_points()) {
         call <- calls[[i]]
         call[[1]] <- as.symbol(short)
         return(call)
       }
     } else if (is.call(name) && identical(name[[1]], quote(`::`))) {
-      if (as.character(name[[3]]) %in% entry_points) {
+      if (as.character(name[[3]]) %in% entry_points()) {
         return(calls[[i]])
       }
     }
@@ -65,10 +65,13 @@ user_call <- function() {
   NULL
 }
 
-entry_points <- c(
-  "load_model", "predict", "predict_on_batch", "summary", "print", "format",
-  "keraspredict_example", "Callback", "callback_lambda"
-)
+# The functions that users call, but for methods, whose names tell.
+entry_points <- function() {
+  if (is.null(the$entry_points)) {
+    the$entry_points <- c("predict", "summary", "print", "format", getNamespaceExports(topenv()))
+  }
+  the$entry_points
+}
 
 # The result of a call into the engine, or its error as a condition.
 checked <- function(result) {

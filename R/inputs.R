@@ -1,3 +1,65 @@
+#' What a model takes as input
+#'
+#' What `x` may be in [`predict()`][predict.keraspredict_model],
+#' [predict_on_batch()] and [`model(x)`][call_model], and what becomes of it. Data
+#' that doesn't fit in memory: see [batches].
+#'
+#' # Shape
+#'
+#' The first axis of every array is the rows. The shape must be that of the
+#' model's input, `model$input_shape`; a last axis of size 1 may be left out or
+#' added. A plain vector is one column.
+#'
+#' # One input
+#'
+#' * A matrix or array of doubles, integers, logicals or raw bytes (numbers from 0
+#'   to 255), or of a class that `is.numeric()` takes for numbers, such as those
+#'   of the package units; bit64's `integer64` becomes doubles.
+#' * A data frame, tibble or data.table of such columns, which are taken by
+#'   position: the matrix with these columns.
+#' * A sparse or dense matrix of the package Matrix, of any kind. Sparse ones are
+#'   filled in one batch at a time.
+#' * For models of text, a character vector, matrix or array, or a data frame of
+#'   such columns.
+#' * A tensor or array that lives in Python (TensorFlow, numpy, torch, jax, scipy
+#'   and pandas, through the package reticulate), or a tensor of the R package
+#'   torch.
+#' * `list(x)`, with or without the input's name.
+#'
+#' # Several inputs
+#'
+#' * A list of these by name, in any order (names that aren't inputs are passed
+#'   over), or without names in the model's order.
+#' * A data frame with a column for each input, by name.
+#' * A dict, list or tuple of Python.
+#'
+#' # Rules
+#'
+#' | given | what happens |
+#' |---|---|
+#' | a factor | integers from 0; the labels, where the input takes text |
+#' | a factor or text column in the data frame of one numeric input | an error that names it |
+#' | dates, times and time differences | an error: make numbers of them |
+#' | text where numbers are wanted, or numbers where text is | an error |
+#' | `NA` in integers, logicals and text | an error that counts them |
+#' | `NaN` and `NA` in doubles | `NaN` through the model; an error where the input holds integers |
+#' | doubles in an integer input | truncated |
+#' | doubles in a float32 input | rounded to float32, as in Keras |
+#' | a list column | an error |
+#'
+#' Row names of `x` are those of the predictions. All errors about `x` are raised
+#' before anything is computed.
+#'
+#' @name inputs
+#' @examples
+#' model <- load_model(keraspredict_example("iris"))
+#' model$input_shape
+#'
+#' predict(model, iris[1:2, 1:4], verbose = 0)
+#' predict(model, as.matrix(iris[1:2, 1:4]), verbose = 0)
+#' predict(model, Matrix::Matrix(diag(4), sparse = TRUE), verbose = 0)
+NULL
+
 # From what a user passes as `x` to what the engine reads: a list of
 # * x: one vector, list of columns or sparse matrix per input of the model,
 # * dims: the shape the model sees of each,
@@ -15,6 +77,7 @@ as_inputs <- function(self, x) {
       return(list(x = list(x), dims = list(shape), n = shape[[1L]], row_names = dimnames(x)[[1L]]))
     }
   }
+  if (is_python(x)) x <- unpack_python(x)
   values <- match_inputs(self$info, x)
   parts <- vector("list", length(specs))
   for (i in seq_along(specs)) {
@@ -44,7 +107,7 @@ match_inputs <- function(info, x) {
   if (length(specs) == 1L) {
     return(match_one_input(specs[[1]], x))
   }
-  if (is.data.frame(x) || is.list(x) && !is_python(x) && !is_sparse(x)) {
+  if (is.data.frame(x) || is_input_list(x)) {
     keys <- names(x)
     if (is.null(keys) || !any(nzchar(keys))) {
       return(match_by_order(specs, names, x))
@@ -53,14 +116,14 @@ match_inputs <- function(info, x) {
   }
   abort(
     "bad_input",
-    paste0("`x` must be a list of ", length(specs), " arrays, not ", describe_input(x), "."),
+    paste0("`x` must be a list of ", length(specs), " arrays, not ", describe(x), "."),
     c(i = paste0("The model's inputs are ", enumerate(names), ".")),
     arg = "x"
   )
 }
 
 match_one_input <- function(spec, x) {
-  if (!is.list(x) || is.data.frame(x) || is_python(x) || is_sparse(x)) {
+  if (!is_input_list(x)) {
     if (is.data.frame(x) && ncol(x) == 1 && is_column_input(spec)) {
       x <- structure(x, names = spec$name)
     }
@@ -109,7 +172,7 @@ flatten_list <- function(x) {
   out <- list()
   for (i in seq_along(x)) {
     item <- x[[i]]
-    if (is.list(item) && !is.data.frame(item) && !is_python(item) && !is_sparse(item)) {
+    if (is_input_list(item)) {
       out <- c(out, flatten_list(item))
     } else {
       out <- c(out, stats::setNames(list(item), names(x)[i]))
@@ -137,6 +200,11 @@ abort_missing_inputs <- function(missing, keys, names) {
   )
 }
 
+# Lists of arrays; some classes are lists inside, such as POSIXlt.
+is_input_list <- function(x) {
+  is.list(x) && !is.data.frame(x) && (!is.object(x) || inherits(x, c("list", "AsIs")))
+}
+
 is_sparse <- function(x) {
   isS4(x) && inherits(x, "sparseMatrix")
 }
@@ -153,9 +221,7 @@ as_input <- function(x, spec, arg) {
     }
     abort("bad_input", paste0(arg, " must be an array, not NULL."), arg = arg)
   }
-  if (is_python(x)) {
-    x <- from_python(x, arg)
-  }
+  x <- unwrap(x, arg)
   if (is.data.frame(x)) {
     return(data_frame_input(x, spec, arg))
   }
@@ -167,6 +233,23 @@ as_input <- function(x, spec, arg) {
   check_type(x, spec, arg)
   check_missing(x, spec, arg)
   list(x = x, dims = conform(x, spec, arg), row_names = row_names)
+}
+
+# What other packages hold, as values of R or the sparse matrices of Matrix.
+unwrap <- function(x, arg) {
+  if (!is.object(x)) {
+    return(x)
+  }
+  if (is_python(x)) {
+    return(from_python(x, arg))
+  }
+  if (inherits(x, "torch_tensor")) {
+    return(as.array(x$detach()$cpu()))
+  }
+  if (isS4(x) && inherits(x, "Matrix") && !is_sparse(x)) {
+    return(as.matrix(x))
+  }
+  x
 }
 
 # Without class: factors become integers from 0.
@@ -184,13 +267,10 @@ as_plain <- function(x, spec, arg) {
     return(x)
   }
   if (inherits(x, "integer64")) {
-    abort(
-      "bad_input", paste0(arg, " must be numeric, not an integer64 vector."),
-      c(i = "Convert it with as.numeric()."),
-      arg = arg
-    )
+    return(from_integer64(x, spec, arg))
   }
-  # is.numeric() knows the classes that only look like numbers, such as dates.
+  # is.numeric() knows most classes that only look like numbers, such as dates.
+  if (inherits(x, "connection")) abort_type(x, spec, arg)
   if (is.numeric(x) || is.logical(x) || is.character(x)) {
     attributes(x) <- list(dim = dim(x))
     return(x)
@@ -198,19 +278,58 @@ as_plain <- function(x, spec, arg) {
   abort_type(x, spec, arg)
 }
 
+# Doubles, which hold whole numbers up to 2^53: an integer input takes no others.
+from_integer64 <- function(x, spec, arg) {
+  if (spec$dtype == "string") abort_type(x, spec, arg)
+  if (!requireNamespace("bit64", quietly = TRUE)) {
+    abort(
+      "missing_package", paste0("The package bit64 is needed to read ", arg, ", which is of class <integer64>."),
+      arg = arg
+    )
+  }
+  shape <- dim(x)
+  missing <- sum(is.na(x))
+  if (missing > 0) abort_missing_values(missing, "NA", spec, arg)
+  # Rounding may be what a float input does anyway, and is checked for others.
+  value <- suppressWarnings(as.double(x))
+  if (!spec$float && any(abs(value) > 2^53)) {
+    abort(
+      "bad_input", paste0(arg, " must have numbers of at most 2^53, the largest that R holds exactly."),
+      arg = arg
+    )
+  }
+  dim(value) <- shape
+  value
+}
+
 check_type <- function(x, spec, arg) {
   text <- spec$dtype == "string"
-  ok <- if (text) is.character(x) else is.numeric(x) || is.logical(x)
+  ok <- if (text) is.character(x) else is_number(x)
   if (!ok) abort_type(x, spec, arg)
 }
 
-abort_type <- function(x, spec, arg) {
-  wanted <- if (spec$dtype == "string") "a character array" else "a numeric array"
-  abort("bad_input", paste0(arg, " must be ", wanted, ", not ", describe_input(x), "."), arg = arg)
+# Whether a plain vector or array holds numbers; bytes are numbers from 0 to 255.
+is_number <- function(x) {
+  is.numeric(x) || is.logical(x) || is.raw(x)
 }
 
-describe_input <- function(x) {
-  describe(x)
+abort_type <- function(x, spec, arg) {
+  text <- spec$dtype == "string"
+  wanted <- if (text) "a character array" else "a numeric array"
+  hint <- if (text && is.atomic(x)) {
+    "Make text of it with as.character()."
+  } else if (is.character(x)) {
+    "Make numbers of it: as.numeric() for numbers, factor() for categories."
+  } else if (inherits(x, c("Date", "POSIXt", "difftime"))) {
+    "Make numbers of it with as.numeric(), in the unit the model was trained with."
+  } else if (inherits(x, "connection")) {
+    "Read it in batches with csv_batches()."
+  }
+  abort(
+    "bad_input", paste0(arg, " must be ", wanted, ", not ", describe(x), "."),
+    if (!is.null(hint)) c(i = hint),
+    arg = arg
+  )
 }
 
 # Doubles keep their NaN unless the input holds integers.
@@ -219,17 +338,18 @@ check_missing <- function(x, spec, arg) {
     return(invisible())
   }
   n <- engine_count_na(x)
-  if (n > 0) {
-    kind <- switch(typeof(x), character = "NA", integer = "NA", logical = "NA", "NA or NaN")
-    abort(
-      "bad_input", paste0(arg, " must have no missing values."),
-      c(
-        x = paste0("There ", if (n == 1) "is 1 value that is " else paste("are", format_count(n), "values that are "), kind, "."),
-        i = if (!is.character(x) && spec$float) "Only doubles can be missing: they stay NaN through the model."
-      ),
-      arg = arg, missing = n
-    )
-  }
+  if (n > 0) abort_missing_values(n, if (is.double(x)) "NA or NaN" else "NA", spec, arg)
+}
+
+abort_missing_values <- function(n, kind, spec, arg) {
+  abort(
+    "bad_input", paste0(arg, " must have no missing values."),
+    c(
+      x = paste0("There ", if (n == 1) "is 1 value that is " else paste("are", format_count(n), "values that are "), kind, "."),
+      i = if (isTRUE(spec$float)) "Only doubles can be missing: they stay NaN through the model."
+    ),
+    arg = arg, missing = n
+  )
 }
 
 # The shape the model sees: that of x, with a last axis of 1 added or dropped.
@@ -275,47 +395,54 @@ data_frame_input <- function(x, spec, arg) {
     part$row_names <- data_frame_names(x)
     return(part)
   }
-  bad <- !vapply(x, function(column) {
-    (is.numeric(column) || is.logical(column)) && !inherits(column, "integer64") && is.null(dim(column))
-  }, NA)
-  if (spec$dtype == "string") {
-    bad <- !vapply(x, function(column) is.character(column) || is.factor(column), NA)
-  }
-  if (any(bad)) {
-    kinds <- vapply(x[bad], function(column) class(column)[[1]], "")
-    wanted <- if (spec$dtype == "string") "character" else "numeric"
-    abort(
-      "bad_input", paste0("All columns of ", arg, " must be ", wanted, "."),
-      stats::setNames(
-        c(
-          paste0("`", utils::head(names(x)[bad], 5), "` is <", utils::head(kinds, 5), ">"),
-          if (sum(bad) > 5) paste("and", sum(bad) - 5, "more")
-        ),
-        rep("x", min(6, sum(bad)))
-      ),
-      arg = arg, columns = names(x)[bad]
-    )
-  }
+  text <- spec$dtype == "string"
+  fits <- if (text) is_text_column else is_number_column
+  bad <- !vapply(x, fits, NA)
+  if (any(bad)) abort_columns(x, bad, if (text) "character" else "numeric", arg)
   shape <- conform_shape(dim(x), spec, arg)
   if (spec$dtype == "string") {
+    row_names <- data_frame_names(x)
     x <- as.matrix(x)
     check_missing(x, spec, arg)
-    return(list(x = x, dims = shape, row_names = NULL))
+    return(list(x = x, dims = shape, row_names = row_names))
   }
-  columns <- lapply(x, as.vector)
-  for (name in names(columns)) {
-    check_missing(columns[[name]], spec, paste0(sub("`$", "", arg), "$", name, "`"))
+  columns <- vector("list", length(x))
+  for (i in seq_along(columns)) {
+    where <- paste0(sub("`$", "", arg), "$", names(x)[[i]], "`")
+    columns[[i]] <- as_plain(x[[i]], spec, where)
+    check_missing(columns[[i]], spec, where)
   }
-  if (length(shape) != 2) {
-    columns <- as.matrix(x)
-    dimnames(columns) <- NULL
-  }
-  list(x = unname(columns), dims = shape, row_names = data_frame_names(x))
+  if (length(shape) != 2) columns <- do.call(cbind, columns)
+  list(x = columns, dims = shape, row_names = data_frame_names(x))
 }
 
-# Row names that someone gave, not the automatic ones.
+is_number_column <- function(column) {
+  (is_number(column) || inherits(column, "integer64")) && length(dim(column)) <= 1
+}
+
+is_text_column <- function(column) {
+  is.character(column) || is.factor(column)
+}
+
+abort_columns <- function(x, bad, wanted, arg) {
+  kinds <- vapply(x[bad], function(column) class(column)[[1]], "")
+  names <- names(x)[bad]
+  abort(
+    "bad_input", paste0("All columns of ", arg, " must be ", wanted, "."),
+    c(
+      stats::setNames(paste0("`", utils::head(names, 5), "` is <", utils::head(kinds, 5), ">."), rep("x", min(5, sum(bad)))),
+      x = if (sum(bad) > 5) paste0("And ", sum(bad) - 5, " more."),
+      i = "Leave out what the model doesn't take, and make numbers of the rest as it was trained."[wanted == "numeric"]
+    ),
+    arg = arg, columns = names
+  )
+}
+
+# Row names that someone gave, not the automatic ones, which short data frames may
+# hold as plain numbers.
 data_frame_names <- function(x) {
-  if (.row_names_info(x) > 0) attr(x, "row.names")
+  names <- attr(x, "row.names")
+  if (.row_names_info(x) > 0 && !identical(names, seq_along(names))) names
 }
 
 # A sparse matrix of the package Matrix, as its slots; the engine fills in the
@@ -356,7 +483,7 @@ add_masks <- function(self, input, mask) {
   dims <- vector("list", length(mask))
   for (i in seq_along(mask)) {
     if (is.null(mask[[i]])) next
-    if (is_python(mask[[i]])) mask[[i]] <- from_python(mask[[i]], arg[[i]])
+    mask[[i]] <- unwrap(mask[[i]], arg[[i]])
     if (!(is.logical(mask[[i]]) || is.numeric(mask[[i]]))) {
       abort("bad_input", paste0(arg[[i]], " must be a logical array, not ", describe(mask[[i]]), "."), arg = "mask")
     }

@@ -4,31 +4,18 @@
 #'
 #' # Input
 #'
-#' The first axis of every array is the rows. `x` is one of:
-#'
-#' * For a model with one input, a numeric (or logical) matrix or array, a data
-#'   frame of numeric columns, a sparse matrix of the package Matrix, or, where
-#'   the model has one feature per row, a plain vector. Models of text take a
-#'   character vector, matrix or array. `list(x)` works too.
-#' * For a model with several inputs, a list of these: by name in any order, or
-#'   without names in the model's order; or a data frame with one column per
-#'   input. Names that aren't inputs are passed over.
-#' * Tensors and arrays that live in Python (TensorFlow, numpy, torch, jax, by
-#'   the package reticulate), alone or in such lists.
-#' * A TF Dataset, or a function that returns the next batch each time and `NULL`
-#'   at the end: `x`, or `list(x, y)` of which `y` is passed over. These make
-#'   their own batches.
-#'
-#' A last axis of size 1 may be left out or added. Factors become integers from 0.
-#' Missing values are errors in integers, logicals and strings, and stay `NaN`
-#' through the model in doubles.
+#' `x` is an array, a data frame, a sparse matrix or a tensor, or a list of these
+#' for a model with several inputs: the page [inputs] has all kinds and rules.
+#' Or it gives batches one after the other, which are never in memory at once: a
+#' TF Dataset, a function, a query of a database, a file; see [batches].
 #'
 #' @param object A model: see [load_model()].
 #' @param x The input: see below.
 #' @param ... Not used; arguments here are an error.
 #' @param batch_size The number of rows per batch: a whole number, or `NULL` for
-#'   32. It is what callbacks and the progress bar count; the predictions don't
-#'   depend on it. It can't be given with a TF Dataset or a function.
+#'   32 (1,024 with files and queries). It is what callbacks and the progress bar
+#'   count; the predictions don't depend on it. It can't be given with what makes
+#'   its own batches.
 #' @param verbose `0` is silent, `1` shows a progress bar, `2` writes one line at
 #'   the end. `"auto"` is 2 while knitting and in workers of a parallel back end,
 #'   0 in tests by testthat, else 1.
@@ -64,9 +51,9 @@ predict.keraspredict_model <- function(object, x, ..., batch_size = NULL,
   steps <- check_count(steps, "steps")
   verbose <- resolve_verbose(verbose)
   callbacks <- as_callbacks(callbacks)
-  source <- batch_source(x, length(self$info$inputs))
+  source <- batch_source(x, self, batch_size)
   if (!is.null(source)) {
-    return(predict_stream(object, source, batch_size, verbose, steps, callbacks))
+    return(predict_stream(object, source, verbose, steps, callbacks))
   }
   predict_arrays(object, as_inputs(self, x), batch_size, verbose, steps, callbacks)
 }

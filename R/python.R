@@ -17,16 +17,35 @@ python_helpers <- function() {
 # What the package remembers while it is loaded.
 the <- new.env(parent = emptyenv())
 
-# A Python tensor or array as an R array. The values come as bytes in R's order
+# Python's own containers of arrays as lists.
+unpack_python <- function(x) {
+  if (inherits(x, c("python.builtin.dict", "python.builtin.list", "python.builtin.tuple"))) {
+    return(from_exports(export_python(x, "`x`", nested = TRUE)))
+  }
+  x
+}
+
+# A Python tensor or array as an R array; data frames of pandas and sparse
+# matrices of scipy as what they are in R. The values come as bytes in R's order
 # of memory: reticulate's own conversion depends on the version of numpy.
 from_python <- function(x, arg = "`x`") {
-  value <- tryCatch(python_helpers()$export(x), error = function(e) {
+  if (any(grepl("^(pandas\\.core\\.frame\\.DataFrame|scipy\\.sparse\\.)", class(x)))) {
+    value <- reticulate::py_to_r(x)
+    if (!is_python(value)) {
+      return(value)
+    }
+  }
+  from_export(export_python(x, arg))
+}
+
+export_python <- function(x, arg, nested = FALSE) {
+  helpers <- python_helpers()
+  tryCatch(if (nested) helpers$exports(x) else helpers$export(x), error = function(e) {
     abort(
       "bad_input", paste0(arg, " must be a tensor or an array, not ", describe(x), "."),
       arg = arg, parent = e
     )
   })
-  from_export(value)
 }
 
 from_export <- function(value) {
@@ -42,22 +61,32 @@ from_export <- function(value) {
   x
 }
 
-is_dataset <- function(x) {
-  inherits(x, c(
-    "tensorflow.python.data.ops.dataset_ops.DatasetV2",
-    "keras.src.trainers.data_adapters.py_dataset_adapter.PyDataset",
-    "torch.utils.data.dataloader.DataLoader",
-    "python.builtin.generator", "python.builtin.iterator"
-  ))
+# What a Python object that gives batches is called in errors, as in Keras; NULL
+# for other objects.
+dataset_kind <- function(x) {
+  kinds <- c(
+    "tensorflow.python.data.ops.dataset_ops.DatasetV2" = "a TF Dataset",
+    "keras.src.trainers.data_adapters.py_dataset_adapter.PyDataset" = "a PyDataset",
+    "torch.utils.data.dataloader.DataLoader" = "a torch DataLoader",
+    "python.builtin.generator" = "a generator",
+    "python.builtin.iterator" = "a generator"
+  )
+  kind <- kinds[class(x)]
+  kind <- kind[!is.na(kind)]
+  if (length(kind)) kind[[1]]
 }
 
 # Each batch as nested lists of R arrays; y and sample weights stay behind.
-dataset_source <- function(x) {
-  iterator <- python_helpers()$batches(x)
-  structure(function() {
-    batch <- iterator$take()
-    if (is.null(batch)) NULL else from_exports(batch)
-  }, kind = "dataset")
+dataset_source <- function(x, kind) {
+  batches <- python_helpers()$batches(x)
+  new_source(
+    function() {
+      batch <- batches$take()
+      if (is.null(batch)) NULL else from_exports(batch)
+    },
+    kind,
+    total = batches$size()
+  )
 }
 
 from_exports <- function(batch) {

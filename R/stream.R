@@ -1,21 +1,47 @@
-# Sources of batches: a function that gives the next batch as a user would pass
-# it, or NULL at the end. NULL where `x` is no source but data.
-batch_source <- function(x, inputs) {
-  if (is.function(x) && !inherits(x, "keraspredict_model") && !is_python(x)) {
-    return(structure(function() generated_batch(x, inputs), kind = "generator"))
-  }
-  if (is_python(x) && is_dataset(x)) {
-    return(dataset_source(x))
-  }
-  NULL
+# Sources of batches, for what isn't data in memory. A source is a list of
+# * take: gives the next batch as a user would pass it, or NULL at the end,
+# * kind: what it is called in errors,
+# * total: the number of batches, NULL where it isn't known,
+# * close: called at the end.
+new_source <- function(take, kind, total = NULL, close = function() NULL) {
+  list(take = take, kind = kind, total = total, close = close)
 }
+
+# The source for `x`, or NULL where `x` is data. Sources that are cut into rows
+# here take a batch_size; the others make their own batches.
+batch_source <- function(x, self, batch_size) {
+  if (!is.object(x) && !is.function(x)) {
+    return(NULL)
+  }
+  rows <- if (inherits(x, "keraspredict_batches")) {
+    csv_source
+  } else if (inherits(x, "DBIResult")) {
+    query_source
+  }
+  if (!is.null(rows)) {
+    return(rows(x, self$info, if (is.null(batch_size)) source_rows else batch_size))
+  }
+  source <- if (is_python(x)) {
+    kind <- dataset_kind(x)
+    if (!is.null(kind)) dataset_source(x, kind)
+  } else if (is.function(x) && !inherits(x, "keraspredict_model")) {
+    new_source(function() generated_batch(x, length(self$info$inputs)), "a generator")
+  }
+  if (!is.null(source) && !is.null(batch_size)) {
+    abort("bad_argument", paste("batch_size can not be specified with", source$kind), arg = "batch_size")
+  }
+  source
+}
+
+# How many rows of a file or query are a batch: the table around the numbers
+# makes small batches costly.
+source_rows <- 1024
 
 # What an R generator gives: x, or list(x, y) of which y is not used. The arrays
 # of a model with several inputs may come as one plain list.
 generated_batch <- function(generator, inputs) {
   batch <- generator()
-  plain <- is.list(batch) && !is.data.frame(batch) && !is_python(batch) && !is_sparse(batch) &&
-    is.null(names(batch))
+  plain <- is_input_list(batch) && is.null(names(batch))
   if (!plain || length(batch) == 0 || length(batch) > 3) {
     return(batch)
   }
@@ -23,40 +49,45 @@ generated_batch <- function(generator, inputs) {
   if (is_x) batch else batch[[1]]
 }
 
-predict_stream <- function(model, source, batch_size, verbose, steps, callbacks) {
-  if (!is.null(batch_size)) {
-    abort(
-      "bad_argument",
-      if (attr(source, "kind") == "dataset") {
-        "batch_size can not be specified with a TF Dataset"
-      } else {
-        "batch_size can not be specified with a generator"
-      },
-      arg = "batch_size"
-    )
-  }
-  self <- environment(model)
-  next_batch <- function() {
-    x <- source()
-    if (is.null(x)) {
-      return(NULL)
-    }
-    input <- as_inputs(self, x)
-    input
-  }
-  run_batches(model, next_batch, steps, verbose, callbacks)
+# The rows of a DBI query that are left to fetch.
+query_source <- function(result, info, rows) {
+  new_source(function() {
+    frame <- DBI::dbFetch(result, n = rows)
+    if (nrow(frame) > 0) without_empty_columns(frame)
+  }, "a query")
 }
 
-# Drives batches one by one: `next_batch()` gives inputs, or NULL at the end. The
-# outputs are bound along their first axis.
-run_batches <- function(model, next_batch, steps, verbose, callbacks) {
+# A batch in which a column holds nothing at all doesn't show what the column is
+# of: it becomes NA of the doubles.
+without_empty_columns <- function(frame) {
+  frame[] <- lapply(frame, function(column) {
+    if (is.atomic(column) && !is.double(column) && all(is.na(column))) rep(NA_real_, length(column)) else column
+  })
+  frame
+}
+
+predict_stream <- function(model, source, verbose, steps, callbacks) {
+  on.exit(source$close())
+  self <- environment(model)
+  next_batch <- function() {
+    x <- source$take()
+    if (!is.null(x)) as_inputs(self, x)
+  }
+  run_batches(model, next_batch, source$total, verbose, steps, callbacks)
+}
+
+# Drives batches one by one: `next_batch()` gives inputs, or NULL at the end;
+# `total` is how many there are, if that is known. The outputs are bound along
+# their first axis.
+run_batches <- function(model, next_batch, total, verbose, steps, callbacks) {
   self <- environment(model)
   handle <- model_handle(self)
   self$stop_predicting <- FALSE
-  bar <- new_progress(verbose, steps)
+  if (!is.null(steps)) total <- steps
+  bar <- new_progress(verbose, total)
   if (!is.null(callbacks)) {
     set_up_callbacks(callbacks, model, list(
-      verbose = verbose, epochs = 1L, steps = if (!is.null(steps)) as.integer(steps)
+      verbose = verbose, epochs = 1L, steps = if (!is.null(total)) as.integer(total)
     ))
     run_hooks(callbacks, "on_predict_begin", empty_logs())
   }

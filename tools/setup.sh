@@ -34,6 +34,11 @@ need_r knitr
 need_r rmarkdown
 need_r reticulate
 need_r roxygen2
+# What the package works with when it is there.
+for package in bit64 callr data.table dbi:DBI future generics jpeg plumber png progressr readr \
+  rsqlite:RSQLite shiny tibble units vdiffr; do
+  need_r "${package%%:*}" "${package##*:}"
+done
 need r-cran-matrix /usr/lib/R/library/Matrix/DESCRIPTION
 need pandoc /usr/bin/pandoc
 need python3-venv /usr/share/doc/python3-venv

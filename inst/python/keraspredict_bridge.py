@@ -1,5 +1,7 @@
 """Hands arrays that live in Python to R: as bytes in R's order of memory."""
 
+import itertools
+
 import numpy as np
 
 
@@ -41,11 +43,12 @@ def export(x):
     return {"kind": kind, "shape": shape, "data": bytearray(a.tobytes(order="F"))}
 
 
-def _exports(x):
+def exports(x):
+    """The same for dicts, lists and tuples of arrays."""
     if isinstance(x, dict):
-        return {str(k): _exports(v) for k, v in x.items()}
+        return {str(k): exports(v) for k, v in x.items()}
     if isinstance(x, (list, tuple)):
-        return [_exports(v) for v in x]
+        return [exports(v) for v in x]
     return export(x)
 
 
@@ -53,18 +56,34 @@ class batches:
     """Iterates over a dataset; `take()` gives the x of the next batch, or None."""
 
     def __init__(self, dataset):
+        self._size = None
+        self._on_end = None
+        if hasattr(dataset, "on_epoch_begin"):
+            dataset.on_epoch_begin()
+            self._on_end = dataset.on_epoch_end
         if hasattr(dataset, "num_batches") and hasattr(dataset, "__getitem__"):
-            n = dataset.num_batches
-            indices = range(n) if n is not None else iter(int, 1)
+            self._size = dataset.num_batches
+            indices = itertools.count() if self._size is None else range(self._size)
             self._batches = (dataset[i] for i in indices)
         else:
+            if hasattr(dataset, "cardinality"):
+                size = int(dataset.cardinality())
+                self._size = size if size >= 0 else None
+            elif hasattr(dataset, "__len__"):
+                self._size = len(dataset)
             self._batches = iter(dataset)
+
+    def size(self):
+        """The number of batches, or None where it isn't known."""
+        return None if self._size is None else int(self._size)
 
     def take(self):
         try:
             batch = next(self._batches)
         except StopIteration:
+            if self._on_end is not None:
+                self._on_end()
             return None
-        if isinstance(batch, tuple) and 1 <= len(batch) <= 3:
+        if isinstance(batch, (tuple, list)) and 1 <= len(batch) <= 3:
             batch = batch[0]
-        return _exports(batch)
+        return exports(batch)

@@ -105,6 +105,103 @@ test_that("sparse matrices are read batch by batch", {
   expect_error(predict(model, sparse[, 1:3]), class = "keraspredict_error_bad_input")
 })
 
+test_that("every class of the package Matrix is read", {
+  skip_if_not_installed("Matrix")
+  model <- loaded("mlp")
+  set.seed(4)
+  square <- matrix(rbinom(16, 3, 0.4), 4)
+  sparse <- Matrix::Matrix(square, sparse = TRUE)
+  twice <- Matrix::sparseMatrix(i = c(1, 1, 3), j = c(2, 2, 4), x = c(1, 2, 3), dims = c(4, 4), repr = "T")
+  kinds <- list(
+    dgC = sparse, dgR = methods::as(sparse, "RsparseMatrix"), dgT = twice,
+    lgC = sparse > 0, ngC = methods::as(sparse > 0, "nMatrix"),
+    dsC = Matrix::crossprod(sparse), dtC = Matrix::triu(sparse),
+    unit = Matrix::Matrix(diag(4) + matrix(c(0, 0, 0, 0, 1, 0, 0, 0), 4, 4) * upper.tri(square), sparse = TRUE),
+    diagonal = Matrix::Diagonal(4, 1:4), identity = Matrix::Diagonal(4),
+    index = methods::as(c(2L, 4L, 1L, 3L), "indMatrix"), permutation = methods::as(c(2L, 4L, 1L, 3L), "pMatrix"),
+    dense = Matrix::Matrix(square, sparse = FALSE), symmetric = Matrix::crossprod(Matrix::Matrix(square, sparse = FALSE))
+  )
+  for (kind in names(kinds)) {
+    expect_equal(predict(model, kinds[[kind]]), predict(model, unname(as.matrix(kinds[[kind]]) + 0)), label = kind)
+  }
+  named <- sparse
+  dimnames(named) <- list(letters[1:4], NULL)
+  expect_identical(rownames(predict(model, named)), letters[1:4])
+  sparse[2, 2] <- NA
+  expect_error(predict(model, sparse > 0), class = "keraspredict_error_bad_input")
+})
+
+test_that("bytes are numbers from 0 to 255", {
+  model <- loaded("mlp")
+  x <- matrix(c(0, 1, 2, 200, 255, 3, 4, 5), 2)
+  bytes <- array(as.raw(x), dim(x))
+  expect_identical(predict(model, bytes), predict(model, x))
+  expect_identical(predict(model, bytes, batch_size = 1), predict(model, x))
+  frame <- data.frame(a = as.raw(c(0, 1)), b = c(2, 200), c = as.raw(c(255, 3)), d = c(4L, 5L))
+  expect_identical(predict(model, frame), predict(model, as.matrix(as.data.frame(lapply(frame, as.integer)))))
+  words <- loaded("words")
+  expect_identical(predict(words, array(as.raw(0:5), c(2, 3))), predict(words, matrix(0:5, 2)))
+  image <- cases()$image$x
+  whole <- array(as.integer(abs(image) * 9), dim(image))
+  expect_identical(predict(loaded("image"), array(as.raw(whole), dim(whole))), predict(loaded("image"), whole))
+})
+
+test_that("classes that hold numbers are numbers", {
+  model <- loaded("mlp")
+  x <- cases()$mlp$x
+  expected <- predict(model, x)
+  expect_identical(predict(model, structure(x, class = c("measured", "matrix"))), expected)
+  expect_identical(predict(model, stats::ts(x)), expected)
+  expect_identical(predict(model, I(x)), expected)
+  if (requireNamespace("units", quietly = TRUE)) {
+    expect_identical(predict(model, units::set_units(x, "m", mode = "standard")), expected)
+  }
+  if (requireNamespace("bit64", quietly = TRUE)) {
+    whole <- matrix(c(1, 2, 3, 4, 5, 6, 7, 8), 2)
+    big <- bit64::as.integer64(whole)
+    dim(big) <- dim(whole)
+    expect_identical(predict(model, big), predict(model, whole))
+    big[1] <- NA
+    expect_snapshot(error = TRUE, predict(model, big))
+    expect_snapshot(error = TRUE, predict(loaded("words"), bit64::as.integer64(2)^60))
+  }
+})
+
+test_that("tibbles and data.tables are data frames", {
+  case <- cases()$mlp
+  columns <- cases()$columns
+  frame <- data.frame(kind = factor(c("a", "c", "b", "c"), levels = c("a", "b", "c")), age = columns$x$age[, 1])
+  if (requireNamespace("tibble", quietly = TRUE)) {
+    colnames(case$x) <- letters[1:4]
+    expect_close(predict(loaded("mlp"), tibble::as_tibble(case$x)), case$y)
+    expect_close(predict(loaded("columns"), tibble::as_tibble(frame)), columns$y)
+    lists <- tibble::tibble(a = list(1, 2), b = 1, c = 1, d = 1)
+    expect_snapshot(error = TRUE, predict(loaded("mlp"), lists))
+  }
+  if (requireNamespace("data.table", quietly = TRUE)) {
+    expect_close(predict(loaded("mlp"), data.table::as.data.table(case$x)), case$y)
+    expect_close(predict(loaded("columns"), data.table::as.data.table(frame)), columns$y)
+    bad <- data.table::data.table(a = 1, b = "x", c = TRUE, d = 1)
+    expect_error(predict(loaded("mlp"), bad), "`b` is <character>", fixed = TRUE)
+  }
+})
+
+test_that("tensors of the R package torch are read by as.array()", {
+  # The package needs its own shared libraries: this has its methods.
+  x <- cases()$mlp$x
+  tensor <- function(x) {
+    self <- new.env()
+    self$x <- x
+    self$detach <- function() tensor(x)
+    self$cpu <- function() tensor(x)
+    structure(self, class = c("torch_tensor", "R7"))
+  }
+  registerS3method("as.array", "torch_tensor", function(x, ...) x$x, envir = asNamespace("base"))
+  expect_close(predict(loaded("mlp"), tensor(x)), cases()$mlp$y)
+  case <- cases()$two
+  expect_close(predict(loaded("two"), lapply(case$x, tensor)), case$y)
+})
+
 test_that("errors say what is wrong with the input", {
   mlp <- loaded("mlp")
   two <- loaded("two")
@@ -119,17 +216,21 @@ test_that("errors say what is wrong with the input", {
     predict(mlp, letters)
     predict(mlp, matrix("a", 1, 4))
     predict(mlp, complex(4))
-    predict(mlp, as.raw(1:4))
     predict(mlp, quote(x))
     predict(mlp, new.env())
-    predict(mlp, Sys.Date())
+    predict(mlp, as.Date("2026-01-01"))
+    predict(mlp, as.POSIXlt("2026-01-01", tz = "UTC"))
+    predict(mlp, as.difftime(1:4, units = "days"))
+    predict(mlp, stdin())
+    predict(mlp, lm(dist ~ speed, cars))
     predict(mlp, missing)
     predict(mlp, matrix(NA, 1, 4))
     predict(mlp, list(x, x))
     predict(mlp, list(y = x))
     predict(mlp, list())
     predict(mlp, list(NULL))
-    predict(mlp, data.frame(a = 1, b = "x", c = TRUE, d = Sys.Date()))
+    predict(mlp, data.frame(a = 1, b = "x", c = TRUE, d = as.Date("2026-01-01")))
+    predict(mlp, as.data.frame(matrix(letters[1:7], 1)))
     predict(mlp, data.frame(a = 1:2, b = c(1, NA), c = c(TRUE, NA), d = 1))
     predict(two, x)
     predict(two, list(a))

@@ -121,3 +121,91 @@ test_that("a live Keras model can be loaded, and predicts as long as keras3 isn'
   expect_close(predict(load_model(live), case$x), case$y)
   expect_close(predict(live, case$x), case$y)
 })
+
+test_that("Python generators are streamed, with tuples and steps", {
+  py <- python()
+  reticulate::py_run_string("
+import numpy as np
+def rows(x, wrap, forever=False):
+    while True:
+        for i in range(0, len(x), 3):
+            part = x[i:i + 3]
+            yield {'x': part, '1': (part,), '2': (part, np.zeros(3)), '3': (part, np.zeros(3), np.ones(3))}[wrap]
+        if not forever:
+            return
+def failing(x):
+    yield x
+    raise ValueError('the source is dry')
+")
+  main <- reticulate::import_main(convert = FALSE)
+  case <- cases()$mlp
+  model <- loaded("mlp")
+  x <- to_numpy(case$x, py$np, "float32")
+  for (wrap in c("x", "1", "2", "3")) expect_close(predict(model, main$rows(x, wrap)), case$y)
+  expect_close(predict(model, main$rows(x, "2", TRUE), steps = 3), case$y)
+  expect_warning(all <- predict(model, main$rows(x, "2"), steps = 9), class = "keraspredict_warning_input_ran_out")
+  expect_close(all, case$y)
+  expect_error(predict(model, main$failing(x)), "the source is dry")
+  expect_error(predict(model, main$rows(x[0:0], "x")), class = "keraspredict_error_bad_input")
+  expect_snapshot(error = TRUE, predict(model, main$rows(x, "x"), batch_size = 3))
+})
+
+test_that("the length of a dataset is the total of the progress bar", {
+  py <- python()
+  model <- loaded("mlp")
+  x <- to_numpy(cases()$mlp$x, py$np, "float32")
+  ds <- py$tf$data$Dataset$from_tensor_slices(x)$batch(3L)
+  seen <- list()
+  note <- callback_lambda(on_predict_batch_end = function(batch, logs) seen <<- c(seen, list(note$params$steps)))
+  predict(model, ds, callbacks = note)
+  expect_identical(seen, list(3L, 3L, 3L))
+  unknown <- ds$filter(reticulate::py_eval("lambda x: True", convert = FALSE))
+  predict(model, unknown, callbacks = note)
+  expect_null(note$params$steps)
+})
+
+test_that("PyDatasets are told where they begin and end", {
+  py <- python()
+  reticulate::py_run_string("
+import keras, numpy as np
+class Told(keras.utils.PyDataset):
+    told = ''
+    def __len__(self):
+        return 2
+    def __getitem__(self, i):
+        self.told += str(i)
+        return np.ones((2, 4), 'float32'), np.zeros(2)
+    def on_epoch_begin(self):
+        self.told += 'b'
+    def on_epoch_end(self):
+        self.told += 'e'
+")
+  told <- reticulate::import_main(convert = FALSE)$Told()
+  expect_identical(dim(predict(loaded("mlp"), told)), c(4L, 2L))
+  expect_identical(reticulate::py_to_r(told$told), "b01e")
+  expect_snapshot(error = TRUE, predict(loaded("mlp"), told, batch_size = 2))
+})
+
+test_that("Python's containers, pandas and scipy are input", {
+  py <- python()
+  case <- cases()$two
+  first <- to_numpy(case$x[[1]], py$np, "float32")
+  second <- to_numpy(case$x[[2]], py$np, "float32")
+  model <- loaded("two")
+  expect_close(predict(model, reticulate::dict(b = second, a = first)), case$y)
+  expect_close(predict(model, reticulate::r_to_py(list(b = second, a = first))), case$y)
+  expect_close(predict(model, reticulate::tuple(first, second)), case$y)
+  expect_close(predict_on_batch(model, reticulate::tuple(first, second)), case$y)
+  if (reticulate::py_module_available("scipy")) {
+    sparse <- reticulate::import("scipy.sparse", convert = FALSE)
+    x <- matrix(c(0, 1, 0, 2, 3, 0, 0, 4), 2)
+    for (kind in c("csr_matrix", "csc_matrix", "coo_matrix")) {
+      expect_equal(predict(loaded("mlp"), sparse[[kind]](to_numpy(x, py$np, "float64"))), predict(loaded("mlp"), x))
+    }
+  }
+  if (reticulate::py_module_available("pandas")) {
+    pandas <- reticulate::import("pandas", convert = FALSE)
+    x <- cases()$mlp$x
+    expect_close(predict(loaded("mlp"), pandas$DataFrame(to_numpy(x, py$np, "float32"))), cases()$mlp$y)
+  }
+})

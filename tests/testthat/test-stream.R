@@ -70,3 +70,40 @@ test_that("bad sources are errors", {
   })
   expect_error(predict(model, function() stop("the source is dry")), "^the source is dry$")
 })
+
+test_that("the total of a source is what the progress bar and callbacks see", {
+  model <- loaded("mlp")
+  x <- cases()$mlp$x
+  steps <- list()
+  look <- callback_lambda(on_predict_begin = function(logs) NULL)
+  given <- batches_of(x, 3)
+  run <- function(total) {
+    source <- new_source(batches_of(x, 3), "a generator", total)
+    utils::capture.output(y <- predict_stream(model, source, 2L, NULL, list(look)))
+  }
+  expect_match(run(3), "^3/3 - ")
+  expect_identical(look$params$steps, 3L)
+  expect_match(run(NULL), "^3/3 - ")
+  expect_null(look$params$steps)
+})
+
+test_that("one batch at a time is in memory", {
+  model <- loaded("mlp")
+  alive <- 0
+  most <- 0
+  left <- 30
+  take <- function() {
+    if (left == 0) {
+      return(NULL)
+    }
+    left <<- left - 1
+    gc(verbose = FALSE)
+    most <<- max(most, alive)
+    alive <<- alive + 1
+    token <- new.env()
+    reg.finalizer(token, function(e) alive <<- alive - 1)
+    structure(matrix(0, 2, 4), token = token)
+  }
+  expect_identical(dim(predict(model, take)), c(60L, 2L))
+  expect_lte(most, 3)
+})

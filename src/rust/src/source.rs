@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use extendr_api::prelude::*;
 use extendr_ffi::{
-    R_NaString, Rf_xlength, INTEGER, LOGICAL, REAL, SEXP, SEXPTYPE, STRING_ELT, TYPEOF,
+    R_NaString, Rf_xlength, INTEGER, LOGICAL, RAW, REAL, SEXP, SEXPTYPE, STRING_ELT,
+    TYPEOF,
 };
 use half::{bf16, f16};
 use keraspredict_engine::tensor::{numel, DType, Fact, ViewMut};
@@ -26,6 +27,8 @@ extern "C" {
 enum Vector {
     Dbl(*const f64, usize),
     Int(*const i32, usize),
+    /// Bytes, which are numbers from 0 to 255.
+    Raw(*const u8, usize),
 }
 
 // SAFETY: the memory is only read, and R does not run while the engine's threads do.
@@ -42,6 +45,7 @@ impl Vector {
                 SEXPTYPE::REALSXP => Some(Vector::Dbl(REAL(sexp), n)),
                 SEXPTYPE::INTSXP => Some(Vector::Int(INTEGER(sexp), n)),
                 SEXPTYPE::LGLSXP => Some(Vector::Int(LOGICAL(sexp), n)),
+                SEXPTYPE::RAWSXP => Some(Vector::Raw(RAW(sexp), n)),
                 _ => None,
             }
         }
@@ -49,7 +53,7 @@ impl Vector {
 
     fn len(self) -> usize {
         match self {
-            Vector::Dbl(_, n) | Vector::Int(_, n) => n,
+            Vector::Dbl(_, n) | Vector::Int(_, n) | Vector::Raw(_, n) => n,
         }
     }
 }
@@ -201,6 +205,13 @@ impl Input {
                 dst,
                 from_i32,
             ),
+            Data::Array(Vector::Raw(p, n)) => gather(
+                unsafe { slice(*p, *n) },
+                &self.fact.shape,
+                rows,
+                dst,
+                |v| from_i32(i32::from(v)),
+            ),
             Data::Columns(columns) => {
                 for (j, column) in columns.iter().enumerate() {
                     let cells = dst[j..].iter_mut().step_by(width);
@@ -212,6 +223,12 @@ impl Input {
                         Vector::Int(p, n) => {
                             let values = &unsafe { slice(p, n) }[rows.clone()];
                             cells.zip(values).for_each(|(d, &v)| *d = from_i32(v));
+                        }
+                        Vector::Raw(p, n) => {
+                            let values = &unsafe { slice(p, n) }[rows.clone()];
+                            cells
+                                .zip(values)
+                                .for_each(|(d, &v)| *d = from_i32(i32::from(v)));
                         }
                     }
                 }
@@ -285,6 +302,7 @@ impl Sparse {
                 // SAFETY: `new` has checked that there are as many values as rows.
                 Some(Vector::Dbl(p, _)) => Cell::Dbl(unsafe { *p.add(k) }),
                 Some(Vector::Int(p, _)) => Cell::Int(unsafe { *p.add(k) }),
+                Some(Vector::Raw(p, _)) => Cell::Int(i32::from(unsafe { *p.add(k) })),
                 // Pattern matrices hold TRUE.
                 None => Cell::Int(1),
             };
