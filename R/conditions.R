@@ -219,6 +219,17 @@ check_flag <- function(x, arg) {
   x
 }
 
+# That a package is there which only some users need.
+check_installed <- function(package, why) {
+  if (!requireNamespace(package, quietly = TRUE)) {
+    abort(
+      "missing_package", paste0("The package ", package, " is needed ", why, "."),
+      c(i = paste0("Install it with install.packages(\"", package, "\").")),
+      package = package
+    )
+  }
+}
+
 check_dots_empty <- function(...) {
   if (...length() == 0) {
     return(invisible())

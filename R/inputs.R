@@ -281,12 +281,7 @@ as_plain <- function(x, spec, arg) {
 # Doubles, which hold whole numbers up to 2^53: an integer input takes no others.
 from_integer64 <- function(x, spec, arg) {
   if (spec$dtype == "string") abort_type(x, spec, arg)
-  if (!requireNamespace("bit64", quietly = TRUE)) {
-    abort(
-      "missing_package", paste0("The package bit64 is needed to read ", arg, ", which is of class <integer64>."),
-      arg = arg
-    )
-  }
+  check_installed("bit64", "for 64-bit integers")
   shape <- dim(x)
   missing <- sum(is.na(x))
   if (missing > 0) abort_missing_values(missing, "NA", spec, arg)
@@ -448,9 +443,7 @@ data_frame_names <- function(x) {
 # A sparse matrix of the package Matrix, as its slots; the engine fills in the
 # zeros of one batch at a time.
 sparse_input <- function(x, spec, arg) {
-  if (!requireNamespace("Matrix", quietly = TRUE)) {
-    abort("missing_package", "The package Matrix is needed for sparse matrices.")
-  }
+  check_installed("Matrix", "for sparse matrices")
   if (spec$dtype == "string") abort_type(x, spec, arg)
   shape <- dim(x)
   row_names <- dimnames(x)[[1]]

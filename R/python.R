@@ -4,6 +4,11 @@ is_python <- function(x) {
   is.object(x) && inherits(x, "python.builtin.object")
 }
 
+# The class has moved from pandas.core.frame to pandas.
+is_pandas <- function(x) {
+  any(grepl("^pandas\\.(.*\\.)?DataFrame$", class(x)))
+}
+
 python_helpers <- function() {
   if (is.null(the$python)) {
     the$python <- reticulate::import_from_path(
@@ -19,8 +24,11 @@ the <- new.env(parent = emptyenv())
 
 # Python's own containers of arrays as lists.
 unpack_python <- function(x) {
+  if (is_pandas(x)) {
+    return(from_python(x))
+  }
   if (inherits(x, c("python.builtin.dict", "python.builtin.list", "python.builtin.tuple"))) {
-    return(from_exports(export_python(x, "`x`", nested = TRUE)))
+    return(from_exports(export_python(x, "`x`", "exports")))
   }
   x
 }
@@ -29,23 +37,32 @@ unpack_python <- function(x) {
 # matrices of scipy as what they are in R. The values come as bytes in R's order
 # of memory: reticulate's own conversion depends on the version of numpy.
 from_python <- function(x, arg = "`x`") {
-  if (any(grepl("^(pandas\\.core\\.frame\\.DataFrame|scipy\\.sparse\\.)", class(x)))) {
-    value <- reticulate::py_to_r(x)
-    if (!is_python(value)) {
-      return(value)
-    }
+  if (is_pandas(x)) {
+    return(as.data.frame(from_exports(export_python(x, arg, "columns")), optional = TRUE))
+  }
+  if (any(startsWith(class(x), "scipy.sparse."))) {
+    return(from_sparse(export_python(x, arg, "sparse")))
   }
   from_export(export_python(x, arg))
 }
 
-export_python <- function(x, arg, nested = FALSE) {
-  helpers <- python_helpers()
-  tryCatch(if (nested) helpers$exports(x) else helpers$export(x), error = function(e) {
+# What a function of the helpers gives for x.
+export_python <- function(x, arg, how = "export") {
+  export <- python_helpers()[[how]]
+  tryCatch(export(x), error = function(e) {
     abort(
       "bad_input", paste0(arg, " must be a tensor or an array, not ", describe(x), "."),
       arg = arg, parent = e
     )
   })
+}
+
+from_sparse <- function(value) {
+  check_installed("Matrix", "for sparse matrices")
+  slots <- lapply(value$slots, function(slot) as.vector(from_export(slot)))
+  Matrix::sparseMatrix(
+    p = slots[[1]], i = slots[[2]], x = slots[[3]], dims = unlist(value$shape), index1 = FALSE
+  )
 }
 
 from_export <- function(value) {

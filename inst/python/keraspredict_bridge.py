@@ -43,6 +43,19 @@ def export(x):
     return {"kind": kind, "shape": shape, "data": bytearray(a.tobytes(order="F"))}
 
 
+def columns(frame):
+    """The columns of a data frame of pandas."""
+    return {str(name): export(frame[name].to_numpy()) for name in frame.columns}
+
+
+def sparse(x):
+    """The slots of a sparse matrix of scipy, column by column."""
+    x = x.tocsc().astype(np.float64)
+    x.sum_duplicates()
+    slots = [x.indptr.astype(np.int32), x.indices.astype(np.int32), x.data]
+    return {"shape": [int(d) for d in x.shape], "slots": [export(slot) for slot in slots]}
+
+
 def exports(x):
     """The same for dicts, lists and tuples of arrays."""
     if isinstance(x, dict):

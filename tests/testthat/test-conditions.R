@@ -33,3 +33,7 @@ test_that("sentences, lists and shapes read well", {
   expect_identical(describe(TRUE), "a logical vector")
   expect_identical(describe(list()), "a list")
 })
+
+test_that("a package that is missing is named", {
+  expect_snapshot(error = TRUE, check_installed("nosuchpackage", "for sparse matrices"))
+})

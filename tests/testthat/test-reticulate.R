@@ -207,5 +207,10 @@ test_that("Python's containers, pandas and scipy are input", {
     pandas <- reticulate::import("pandas", convert = FALSE)
     x <- cases()$mlp$x
     expect_close(predict(loaded("mlp"), pandas$DataFrame(to_numpy(x, py$np, "float32"))), cases()$mlp$y)
+    case <- cases()$columns
+    frame <- pandas$DataFrame(reticulate::dict(
+      more = list("a", "b", "c", "d"), kind = as.list(case$x$kind[, 1]), age = as.list(case$x$age[, 1])
+    ))
+    expect_close(predict(loaded("columns"), frame), case$y)
   }
 })
