@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use extendr_api::prelude::*;
 use extendr_ffi::{
-    R_NaString, Rf_xlength, INTEGER, LOGICAL, RAW, REAL, SEXP, SEXPTYPE, STRING_ELT,
-    TYPEOF,
+    R_NaString, Rf_xlength, INTEGER, LOGICAL, RAW, REAL, SEXP, SEXPTYPE, STRING_ELT, TYPEOF,
 };
 use half::{bf16, f16};
 use keraspredict_engine::tensor::{numel, DType, Fact, ViewMut};
@@ -205,13 +204,11 @@ impl Input {
                 dst,
                 from_i32,
             ),
-            Data::Array(Vector::Raw(p, n)) => gather(
-                unsafe { slice(*p, *n) },
-                &self.fact.shape,
-                rows,
-                dst,
-                |v| from_i32(i32::from(v)),
-            ),
+            Data::Array(Vector::Raw(p, n)) => {
+                gather(unsafe { slice(*p, *n) }, &self.fact.shape, rows, dst, |v| {
+                    from_i32(i32::from(v))
+                })
+            }
             Data::Columns(columns) => {
                 for (j, column) in columns.iter().enumerate() {
                     let cells = dst[j..].iter_mut().step_by(width);
