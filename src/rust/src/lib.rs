@@ -293,6 +293,7 @@ fn layer_rows(rows: &[LayerRow]) -> Robj {
             shape = row.output.as_ref().map_or("?".into(), show_shapes),
             params = row.params.total() as f64,
             trainable = row.trainable,
+            dtype = row.dtype,
             connected = row.connected_to.clone(),
             layers = layer_rows(&row.children)
         )

@@ -1,0 +1,357 @@
+#' Draw a model
+#'
+#' Draws the graph of a model's layers, by base graphics alone: each layer with
+#' its class and name, with the shapes of the tensors at the edges. A long model
+#' is cut into columns, as a text in a newspaper, so that it fills the device.
+#'
+#' @param x A model: see [load_model()].
+#' @param show_shapes Whether the shapes of the tensors are shown.
+#' @param show_dtype Whether the type of each layer's computation is shown.
+#' @param show_layer_names Whether the names of the layers are shown.
+#' @param ... Not used; arguments here are an error.
+#' @param rankdir The direction: `"TB"` is down, `"LR"` to the right.
+#' @param expand_nested Whether nested models are drawn with the layers in them.
+#' @param dpi The dots per inch of a file.
+#' @param layer_range `NULL`, or two names (or regular expressions): the first and
+#'   the last layer drawn.
+#' @param to_file `NULL` for the device that is open, or the path of a `.png`,
+#'   `.pdf` or `.svg` file, which gets the size that the drawing needs.
+#' @returns The model, invisibly.
+#' @importFrom grDevices adjustcolor dev.off pdf png svg
+#' @importFrom graphics lines par plot.new plot.window polygon rect strheight strwidth text
+#' @export
+#' @examples
+#' model <- load_model(keraspredict_example("digits"))
+#' plot(model)
+#' plot(model, rankdir = "LR", show_layer_names = FALSE)
+plot.keraspredict_model <- function(x, show_shapes = TRUE, show_dtype = FALSE, show_layer_names = TRUE,
+                                    ..., rankdir = "TB", expand_nested = FALSE, dpi = 200,
+                                    layer_range = NULL, to_file = NULL) {
+  if (...length()) check_plot_dots(...)
+  check_flag(show_shapes, "show_shapes")
+  check_flag(show_dtype, "show_dtype")
+  check_flag(show_layer_names, "show_layer_names")
+  check_flag(expand_nested, "expand_nested")
+  if (!(identical(rankdir, "TB") || identical(rankdir, "LR"))) {
+    abort("bad_argument", paste0("`rankdir` must be \"TB\" or \"LR\", not ", show_value(rankdir), "."), arg = "rankdir")
+  }
+  self <- environment(x)
+  rows <- select_rows(model_rows(self), layer_range)
+  graph <- model_graph(rows, self$info, show_input = is.null(layer_range))
+  style <- list(
+    shapes = show_shapes, dtype = show_dtype, names = show_layer_names, nested = expand_nested,
+    right = rankdir == "LR"
+  )
+  if (is.null(to_file)) {
+    plot.new()
+    draw_graph(graph, style)
+  } else {
+    plot_to_file(graph, style, to_file, dpi)
+  }
+  invisible(x)
+}
+
+check_plot_dots <- function(...) {
+  names <- ...names()
+  abort(
+    "unknown_argument",
+    if (is.null(names) || !any(nzchar(names))) {
+      "Arguments of plot() must be given by name."
+    } else {
+      paste0("Unknown argument", if (sum(nzchar(names)) > 1) "s", ": ", enumerate(names[nzchar(names)]), ".")
+    }
+  )
+}
+
+plot_to_file <- function(graph, style, file, dpi) {
+  check_text(file, "to_file", "NULL or the path of a file")
+  dpi <- check_count(dpi, "dpi")
+  device <- switch(tolower(sub(".*\\.", "", basename(file))),
+    png = function(size) png(file, size[[1]], size[[2]], units = "in", res = dpi),
+    pdf = function(size) pdf(file, size[[1]], size[[2]]),
+    svg = function(size) svg(file, size[[1]], size[[2]]),
+    abort("bad_argument", paste0("`to_file` must end in .png, .pdf or .svg, not '", basename(file), "'."), arg = "to_file")
+  )
+  # Texts are measured on a device of the same kind.
+  scratch <- tempfile()
+  pdf(scratch)
+  plot.new()
+  plan <- tryCatch(arrange_graph(graph, style, c(1.4, 1)), finally = {
+    dev.off()
+    unlink(scratch)
+  })
+  device(plan$size + 0.4)
+  on.exit(dev.off())
+  plot.new()
+  draw_graph(graph, style, plan$columns)
+}
+
+# The layers as nodes, with the edges between them: list(nodes, from, to). A
+# node's `graph` is that of its nested layers.
+model_graph <- function(rows, info = NULL, show_input = TRUE) {
+  names <- vapply(rows, `[[`, "", "name")
+  connected <- lapply(rows, function(row) sub("\\[[0-9]+\\]\\[[0-9]+\\]$", "", as.character(row$connected)))
+  if (!any(lengths(connected)) && length(rows) > 1) {
+    # A Sequential: one chain.
+    connected[-1] <- as.list(names[-length(names)])
+    if (!is.null(info) && show_input && rows[[1]]$class != "InputLayer") {
+      rows <- c(list(input_row(info$inputs[[1]])), rows)
+      names <- vapply(rows, `[[`, "", "name")
+      connected <- c(list(character()), names[[1]], connected[-1])
+    }
+  }
+  at <- lapply(connected, match, names)
+  to <- rep(seq_along(at), lengths(at))
+  from <- as.integer(unlist(at))
+  known <- !is.na(from)
+  nodes <- lapply(rows, function(row) {
+    list(
+      name = row$name, class = row$class, shape = row$shape, dtype = row$dtype,
+      graph = if (length(row$layers)) model_graph(row$layers)
+    )
+  })
+  list(nodes = nodes, from = from[known], to = to[known])
+}
+
+input_row <- function(input) {
+  shape <- ifelse(is.na(input$shape), "None", format_count(input$shape))
+  list(
+    name = input$name, class = "InputLayer", shape = paste0("(", paste(shape, collapse = ", "), if (length(shape) == 1) ",", ")"),
+    dtype = input$dtype
+  )
+}
+
+# Draws on the open device, as large as fits, but no larger than natural.
+draw_graph <- function(graph, style, columns = NULL) {
+  old <- par(mar = c(0, 0, 0, 0), xpd = NA)
+  on.exit(par(old))
+  plot.window(c(0, 1), c(0, 1))
+  given <- par("pin")
+  room <- pmax(given - 0.2, 0.2)
+  plan <- arrange_graph(graph, style, room, columns)
+  scale <- min(room / plan$size, 1)
+  # Inches of the plan, from the top left corner, in the middle of the device.
+  shown <- plan$size * scale
+  left <- (given[[1]] - shown[[1]]) / 2
+  top <- (given[[2]] - shown[[2]]) / 2
+  plot.window(
+    c(-left, given[[1]] - left) / scale, c(given[[2]] - top, -top) / scale,
+    xaxs = "i", yaxs = "i"
+  )
+  draw_plan(plan, style, text_size * scale)
+}
+
+text_size <- 0.75
+
+# Widths and heights of texts in inches at natural size.
+text_width <- function(text, bold = FALSE, size = 1) {
+  max(0, strwidth(text, "inches", cex = text_size * size, font = if (bold) 2 else 1))
+}
+
+text_height <- function(size = 1) {
+  strheight("X", "inches", cex = text_size * size)
+}
+
+small <- 0.8
+
+# Where everything goes, in inches at natural size: boxes with their texts and,
+# for nested models, a plan in them; edges as points (x, y); labels of shapes.
+# `room` is the width and height that there are.
+arrange_graph <- function(graph, style, room, columns = NULL) {
+  line <- text_height()
+  boxes <- lapply(graph$nodes, arrange_node, style = style)
+  width <- vapply(boxes, `[[`, 0, "width")
+  height <- vapply(boxes, `[[`, 0, "height")
+  shapes <- vapply(graph$nodes, function(node) if (is.null(node$shape)) "" else node$shape, "")
+  gap <- if (!style$right) {
+    line * (if (style$shapes) 3.2 else 2.2)
+  } else if (style$shapes && length(graph$from)) {
+    max(vapply(shapes[graph$from], text_width, 0, size = small)) + 3 * line
+  } else {
+    3 * line
+  }
+  # Room for the labels beside the edges.
+  space <- 2 * line
+  room_for <- height
+  if (!style$right) {
+    # As wide as a label on either side needs.
+    taken <- unique(graph$from)
+    labels <- if (style$shapes) vapply(shapes[taken], text_width, 0, size = small) + text_height(small)
+    room_for <- width
+    room_for[taken] <- pmax(width[taken], 2 * labels)
+  }
+  sizes <- list(
+    main = if (style$right) width else height, cross = room_for,
+    from = graph$from, to = graph$to
+  )
+  if (is.null(columns)) columns <- best_columns(sizes, gap, space, if (style$right) room else rev(room))
+  drawn <- layout_graph(sizes, gap, space, columns)
+  xy <- function(points) if (style$right) points else points[, 2:1, drop = FALSE]
+  centres <- xy(cbind(drawn$main, drawn$cross))
+  for (i in seq_along(boxes)) {
+    boxes[[i]]$x <- centres[i, 1]
+    boxes[[i]]$y <- centres[i, 2]
+  }
+  edges <- lapply(drawn$edges, xy)
+  list(
+    boxes = boxes, edges = edges, columns = columns, size = if (style$right) drawn$size else rev(drawn$size),
+    labels = if (style$shapes) edge_labels(graph, edges, shapes, style, gap)
+  )
+}
+
+# One label of a shape for each node that something takes, at its first edge, on
+# the side where fewer edges pass.
+edge_labels <- function(graph, edges, shapes, style, gap) {
+  first <- which(!duplicated(graph$from) & nzchar(shapes[graph$from]))
+  points <- do.call(rbind, edges)
+  high <- text_height(small)
+  lapply(first, function(e) {
+    text <- shapes[[graph$from[[e]]]]
+    wide <- text_width(text, size = small)
+    start <- edges[[e]][1, ]
+    way <- sign(edges[[e]][2, ] - start)
+    sides <- if (style$right) {
+      lapply(c(-1, 1), function(side) start + c(way[[1]] * gap / 2 - wide / 2, side * 1.1 * high))
+    } else {
+      lapply(c(0.6 * high, -0.6 * high - wide), function(side) start + c(side, way[[2]] * gap * 0.42))
+    }
+    passing <- vapply(sides, function(at) {
+      sum(points[, 1] > at[[1]] & points[, 1] < at[[1]] + wide & abs(points[, 2] - at[[2]]) < high)
+    }, 0)
+    at <- sides[[which.min(passing)]]
+    list(text = text, x = at[[1]], y = at[[2]], width = wide, height = high)
+  })
+}
+
+arrange_node <- function(node, style) {
+  line <- text_height()
+  inside <- if (style$nested && !is.null(node$graph)) arrange_graph(node$graph, style, c(6, 6))
+  detail <- paste(c(if (style$names) node$name, if (style$dtype) node$dtype), collapse = ", ")
+  width <- max(text_width(node$class, TRUE), text_width(detail, size = small)) + 2 * line
+  height <- line * (if (nzchar(detail)) 4.4 else 2.6)
+  box <- list(title = node$class, detail = detail, width = width, height = height)
+  if (!is.null(inside)) {
+    box$inside <- inside
+    box$head <- height
+    box$width <- max(width, inside$size[[1]] + 2.4 * line)
+    box$height <- height + inside$size[[2]] + 1.4 * line
+  }
+  box
+}
+
+draw_plan <- function(plan, style, cex, x = 0, y = 0) {
+  line <- text_height()
+  ink <- "#5F6B7A"
+  for (points in plan$edges) {
+    lines(points[, 1] + x, points[, 2] + y, col = ink, lwd = 1.2 * cex / text_size)
+    draw_arrow(points, line * 0.75, ink, x, y)
+  }
+  for (box in plan$boxes) {
+    left <- box$x - box$width / 2 + x
+    top <- box$y - box$height / 2 + y
+    colour <- if (is.null(box$inside)) layer_colour(box$title) else "#8894A4"
+    fill <- adjustcolor(colour, if (is.null(box$inside)) 0.22 else 0.08)
+    round_box(left, top, left + box$width, top + box$height, line * 0.6, "white", NA, 1)
+    round_box(left, top, left + box$width, top + box$height, line * 0.6, fill, colour, 1.2 * cex / text_size)
+    head <- if (is.null(box$inside)) box$height else box$head
+    if (nzchar(box$detail)) {
+      text(box$x + x, top + head * 0.34, box$title, cex = cex, font = 2, col = "#1F2933")
+      text(box$x + x, top + head * 0.70, box$detail, cex = cex * small, col = "#52606D")
+    } else {
+      text(box$x + x, top + head / 2, box$title, cex = cex, font = 2, col = "#1F2933")
+    }
+    if (!is.null(box$inside)) {
+      draw_plan(box$inside, style, cex, left + (box$width - box$inside$size[[1]]) / 2, top + box$head)
+    }
+  }
+  for (label in plan$labels) {
+    # Over a line, the text stays readable.
+    rect(
+      label$x + x, label$y + y - label$height * 0.75, label$x + x + label$width, label$y + y + label$height * 0.75,
+      col = adjustcolor("white", 0.8), border = NA
+    )
+    text(label$x + x, label$y + y, label$text, cex = cex * small, adj = c(0, 0.5), col = "#52606D")
+  }
+}
+
+# A tip at the end of a line.
+draw_arrow <- function(points, size, colour, x, y) {
+  n <- nrow(points)
+  tip <- points[n, ]
+  way <- tip - points[n - 1, ]
+  way <- way / sqrt(sum(way^2))
+  back <- tip - way * size
+  side <- c(-way[[2]], way[[1]]) * size * 0.42
+  corners <- rbind(tip, back + side, back - side)
+  polygon(corners[, 1] + x, corners[, 2] + y, col = colour, border = NA)
+}
+
+round_box <- function(left, top, right, bottom, radius, fill, border, lwd) {
+  a <- seq(0, pi / 2, length.out = 7)
+  corner <- function(cx, cy, turn) cbind(cx + radius * cos(a + turn), cy + radius * sin(a + turn))
+  outline <- rbind(
+    corner(right - radius, bottom - radius, 0), corner(left + radius, bottom - radius, pi / 2),
+    corner(left + radius, top + radius, pi), corner(right - radius, top + radius, 1.5 * pi)
+  )
+  polygon(outline[, 1], outline[, 2], col = fill, border = border, lwd = lwd)
+}
+
+# What layers do tells their colour.
+layer_colour <- function(class) {
+  for (i in seq_along(layer_colours)) {
+    if (grepl(layer_colours[[i]], class)) {
+      return(names(layer_colours)[[i]])
+    }
+  }
+  "#8894A4"
+}
+
+layer_colours <- c(
+  "#52606D" = "^InputLayer$",
+  "#D64545" = "Pool",
+  "#2F80C2" = "Conv",
+  "#7C5CC4" = "LSTM|GRU|RNN|Bidirectional|TimeDistributed",
+  "#C2478D" = "Attention",
+  "#E08A1E" = "ReLU|ELU|Activation|Softmax",
+  "#C9A400" = "Normalization",
+  "#2E9E6B" = "Dense|Embedding",
+  "#12938B" = "^(Add|Average|Concatenate|Dot|Maximum|Minimum|Multiply|Subtract)$"
+)
+
+#' The layers of a model as a data frame
+#'
+#' A row for each layer, as `summary()` shows them.
+#'
+#' @param x A model: see [load_model()].
+#' @param row.names,optional Passed on to [as.data.frame()].
+#' @param expand_nested Whether the layers of nested models follow them, with
+#'   names such as `"inner/dense"`.
+#' @param ... Not used.
+#' @returns A data frame with the columns `name`, `class`, `output_shape` (text, as
+#'   Keras shows it), `params`, `trainable`, `dtype` (of the computation) and
+#'   `connected_to` (a list of names).
+#' @export
+#' @examples
+#' as.data.frame(load_model(keraspredict_example("digits")))
+as.data.frame.keraspredict_model <- function(x, row.names = NULL, optional = FALSE, ..., expand_nested = FALSE) {
+  check_flag(expand_nested, "expand_nested")
+  rows <- flat_rows(model_rows(environment(x)), "", expand_nested)
+  column <- function(name, type) vapply(rows, function(row) row[[name]], type)
+  frame <- data.frame(
+    name = column("name", ""), class = column("class", ""), output_shape = column("shape", ""),
+    params = column("params", 0), trainable = column("trainable", NA), dtype = column("dtype", ""),
+    row.names = row.names
+  )
+  frame$connected_to <- lapply(rows, function(row) as.character(row$connected))
+  frame
+}
+
+flat_rows <- function(rows, path, expand_nested) {
+  out <- list()
+  for (row in rows) {
+    row$name <- paste0(path, row$name)
+    out <- c(out, list(row))
+    if (expand_nested) out <- c(out, flat_rows(row$layers, paste0(row$name, "/"), TRUE))
+  }
+  out
+}

@@ -1,0 +1,45 @@
+test_that("models are drawn", {
+  skip_if_not_installed("vdiffr")
+  vdiffr::expect_doppelganger("sequential", function() plot(load_model(keraspredict_example("digits"))))
+  vdiffr::expect_doppelganger("functional", function() plot(loaded("dict")))
+  vdiffr::expect_doppelganger("to the right", function() plot(loaded("dict"), rankdir = "LR", show_shapes = FALSE))
+  vdiffr::expect_doppelganger("nested", function() plot(loaded("nested"), expand_nested = TRUE, show_dtype = TRUE))
+  vdiffr::expect_doppelganger("no names", function() plot(loaded("two"), show_layer_names = FALSE))
+})
+
+test_that("a model is drawn to a file of its size", {
+  model <- loaded("two")
+  for (type in c(".pdf", ".png", ".svg")) {
+    if (type != ".pdf" && !capabilities("cairo")) next
+    file <- tempfile(fileext = type)
+    expect_identical(plot(model, to_file = file), model)
+    expect_gt(file.size(file), 1000)
+  }
+})
+
+test_that("bad arguments of plot() are errors", {
+  model <- loaded("two")
+  expect_snapshot(error = TRUE, {
+    plot(model, rankdir = "up")
+    plot(model, show_shapes = 1)
+    plot(model, colour = "red")
+    plot(model, TRUE, TRUE, TRUE, 1)
+    plot(model, to_file = "model.txt")
+    plot(model, to_file = "model.png", dpi = 0)
+    plot(model, layer_range = c("a", "nowhere"))
+  })
+})
+
+test_that("a model as a data frame has a row for each layer", {
+  frame <- as.data.frame(loaded("dict"))
+  expect_identical(frame$name[1:3], c("a", "left", "b"))
+  expect_identical(frame$class[[2]], "Dense")
+  expect_identical(frame$output_shape[[2]], "(None, 5)")
+  expect_identical(frame$params[[2]], 25)
+  expect_identical(frame$dtype[[2]], "float32")
+  expect_identical(frame$connected_to[[4]], c("left[0][0]", "b[0][0]"))
+  nested <- as.data.frame(loaded("nested"), expand_nested = TRUE)
+  expect_true(any(startsWith(nested$name, "inner/")))
+  expect_false(all(nested$trainable))
+  expect_lt(nrow(as.data.frame(loaded("nested"))), nrow(nested))
+})
