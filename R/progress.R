@@ -2,7 +2,7 @@
 # through R's own output, so that capture.output(), sink() and knitr see it.
 
 # `verbose` as 0, 1 or 2.
-resolve_verbose <- function(verbose) {
+resolve_verbose <- function(verbose, arg = "verbose") {
   if (identical(verbose, "auto")) {
     return(auto_verbose())
   }
@@ -10,7 +10,7 @@ resolve_verbose <- function(verbose) {
   if (ok && length(verbose) == 1 && verbose %in% 0:2) {
     return(as.integer(verbose))
   }
-  abort("bad_argument", paste0("`verbose` must be \"auto\", 0, 1 or 2, not ", show_value(verbose), "."), arg = "verbose")
+  abort("bad_argument", paste0("`", arg, "` must be \"auto\", 0, 1 or 2, not ", show_value(verbose), "."), arg = arg)
 }
 
 auto_verbose <- function() {
@@ -54,7 +54,33 @@ new_progress <- function(verbose, total, now = wall_clock(), redraw = can_redraw
   bar$after_first <- NULL
   bar$width <- 0L
   bar$seen <- 0
+  bar$report <- progress_reporter(verbose, total)
+  if (!is.null(bar$report)) bar$verbose <- 0L
   bar
+}
+
+# Inside of progressr::with_progress(), which shows progress in its own way: a
+# function of the steps done.
+progress_reporter <- function(verbose, total) {
+  if (verbose == 0L || is.null(total) || !isNamespaceLoaded("progressr") || !reports_progress()) {
+    return(NULL)
+  }
+  step <- progressr::progressor(steps = total, auto_finish = FALSE, on_exit = FALSE, envir = parent.frame())
+  reported <- 0
+  function(done, last = FALSE) {
+    if (done > reported) step(amount = done - reported)
+    reported <<- done
+    if (last) step(type = "finish")
+  }
+}
+
+# Whether someone listens to progressr's conditions.
+reports_progress <- function() {
+  any(vapply(sys.calls(), function(call) {
+    name <- call[[1]]
+    identical(name, quote(with_progress)) ||
+      is.call(name) && identical(name[[1]], quote(`::`)) && identical(name[[3]], quote(with_progress))
+  }, NA))
 }
 
 wall_clock <- function() {
@@ -64,6 +90,7 @@ wall_clock <- function() {
 # After step `current`.
 progress_update <- function(bar, current, now = wall_clock()) {
   bar$seen <- current
+  if (!is.null(bar$report)) bar$report(current)
   if (bar$verbose != 1L) {
     return(invisible())
   }
@@ -78,6 +105,7 @@ progress_update <- function(bar, current, now = wall_clock()) {
 
 # At the end: the last draw, or the only line.
 progress_finish <- function(bar, now = wall_clock()) {
+  if (!is.null(bar$report)) bar$report(bar$seen, last = TRUE)
   if (bar$verbose == 0L) {
     return(invisible())
   }

@@ -1,0 +1,264 @@
+#' Images as arrays
+#'
+#' @description
+#' `image_load()` reads a PNG or JPEG file, by the packages png and jpeg.
+#' `image_to_array()` makes an array of it for a model. `image_smart_resize()`
+#' crops an array to another ratio of height and width and resizes it.
+#'
+#' Results are those of Keras: files are resized as Pillow does, in whole numbers,
+#' and arrays as TensorFlow does, without antialiasing.
+#'
+#' @param path The path of a `.png` or `.jpg` file.
+#' @param color_mode `"rgb"`, `"rgba"` or `"grayscale"`.
+#' @param target_size `NULL`, or the height and width wanted.
+#' @param interpolation How pixels are found: `"nearest"`, `"bilinear"`, `"bicubic"`,
+#'   and for files also `"hamming"`, `"box"` and `"lanczos"`.
+#' @param keep_aspect_ratio Whether the image is cropped in its middle to the ratio
+#'   of `target_size`, and not stretched.
+#' @param img An image of `image_load()`.
+#' @param data_format `"channels_last"` or `"channels_first"`.
+#' @param dtype Accepted as in keras3: numbers are doubles in R.
+#' @param x An array (rows, columns, channels) or (images, rows, columns, channels).
+#' @param size The height and width wanted.
+#' @param ... Not used.
+#' @returns `image_load()`: an image. The others: an array of doubles.
+#' @name image_load
+#' @export
+#' @examplesIf requireNamespace("png", quietly = TRUE)
+#' file <- system.file("img", "Rlogo.png", package = "png")
+#' image <- image_load(file, target_size = c(32, 32), interpolation = "bilinear")
+#' image
+#' dim(image_to_array(image))
+#' dim(image_smart_resize(image_to_array(image), c(16, 24)))
+image_load <- function(path, color_mode = "rgb", target_size = NULL, interpolation = "nearest",
+                       keep_aspect_ratio = FALSE) {
+  check_text(path, "path", "the path of a file")
+  check_choice(color_mode, "color_mode", c("rgb", "rgba", "grayscale"))
+  check_choice(interpolation, "interpolation", c("nearest", names(pillow_kernels)))
+  check_flag(keep_aspect_ratio, "keep_aspect_ratio")
+  image <- recolour(read_pixels(path), color_mode)
+  if (!is.null(target_size)) {
+    size <- check_size(target_size, "target_size")
+    if (!identical(dim(image)[1:2], as.integer(size))) {
+      box <- if (keep_aspect_ratio) crop_ranges(dim(image)[1:2], size) else lapply(dim(image)[1:2], seq_len)
+      image <- pillow_resize(image, size, interpolation, lapply(box, range))
+    }
+  }
+  storage.mode(image) <- "integer"
+  structure(list(pixels = image, mode = color_mode), class = "keraspredict_image")
+}
+
+#' @rdname image_load
+#' @export
+image_to_array <- function(img, data_format = NULL, dtype = NULL) {
+  if (is.null(data_format)) data_format <- "channels_last"
+  check_choice(data_format, "data_format", c("channels_last", "channels_first"))
+  if (is_python(img)) img <- from_python(img, "`img`")
+  x <- if (inherits(img, "keraspredict_image")) img$pixels else img
+  if (!is_number(x) || !length(dim(x)) %in% 2:3) {
+    abort("bad_argument", paste0("`img` must be an image, not ", describe(img), "."), arg = "img")
+  }
+  if (length(dim(x)) == 2) dim(x) <- c(dim(x), 1L)
+  x <- array(as.numeric(x), dim(x))
+  if (data_format == "channels_first") aperm(x, c(3, 1, 2)) else x
+}
+
+#' @rdname image_load
+#' @export
+image_smart_resize <- function(x, size, interpolation = "bilinear", data_format = "channels_last", ...) {
+  size <- check_size(size, "size")
+  check_choice(interpolation, "interpolation", c("nearest", "bilinear", "bicubic"))
+  check_choice(data_format, "data_format", c("channels_last", "channels_first"))
+  if (inherits(x, "keraspredict_image")) x <- image_to_array(x)
+  rank <- length(dim(x))
+  if (!is_number(x) || !rank %in% 3:4) {
+    abort("bad_argument", paste0("`x` must be an array of 3 or 4 axes, not ", describe(x), "."), arg = "x")
+  }
+  rows <- if (data_format == "channels_last") rank - 2 else rank - 1
+  crop <- crop_ranges(dim(x)[rows + 0:1], size)
+  for (i in 1:2) {
+    weights <- resize_weights(length(crop[[i]]), size[[i]], interpolation)
+    x <- along_axis(x, rows + i - 1, function(m) weights %*% m[crop[[i]], , drop = FALSE])
+  }
+  x
+}
+
+#' @export
+print.keraspredict_image <- function(x, ...) {
+  cat("<image of ", dim(x$pixels)[[1]], " x ", dim(x$pixels)[[2]], " pixels, ", x$mode, ">\n", sep = "")
+  invisible(x)
+}
+
+#' @export
+dim.keraspredict_image <- function(x) dim(x$pixels)
+
+#' @export
+as.array.keraspredict_image <- function(x, ...) image_to_array(x)
+
+check_size <- function(x, arg) {
+  x <- unlist(x)
+  if (!(is.numeric(x) && length(x) == 2 && !anyNA(x) && all(x >= 1 & x == round(x)))) {
+    abort("bad_argument", paste0("`", arg, "` must be a height and a width, not ", show_value(x), "."), arg = arg)
+  }
+  as.numeric(x)
+}
+
+# Pixels from 0 to 255 as (rows, columns, channels).
+read_pixels <- function(path) {
+  if (!file.exists(path)) {
+    abort("file_missing", paste0("Can't find an image at '", path, "'."), c(i = paste0("The working directory is '", getwd(), "'.")))
+  }
+  start <- readBin(path, "raw", 8)
+  if (identical(start[1:4], as.raw(c(0x89, 0x50, 0x4e, 0x47)))) {
+    check_installed("png", "to read PNG files")
+    x <- png::readPNG(path, info = TRUE)
+    if (isTRUE(attr(x, "info")$bit.depth > 8)) {
+      abort("bad_argument", paste0("'", path, "' must have 8 bits a channel, not ", attr(x, "info")$bit.depth, "."), arg = "path")
+    }
+  } else if (identical(start[1:2], as.raw(c(0xff, 0xd8)))) {
+    check_installed("jpeg", "to read JPEG files")
+    x <- jpeg::readJPEG(path)
+  } else {
+    abort("bad_argument", paste0("'", path, "' must be a PNG or JPEG file."), arg = "path")
+  }
+  shape <- dim(x)
+  if (length(shape) == 2) shape <- c(shape, 1L)
+  array(round(255 * as.numeric(x)), shape)
+}
+
+# Channels as Pillow converts them.
+recolour <- function(x, mode) {
+  channels <- dim(x)[[3]]
+  alpha <- if (channels %in% c(2, 4)) x[, , channels] else array(255, dim(x)[1:2])
+  colours <- if (channels > 2) x[, , 1:3, drop = FALSE] else x[, , c(1, 1, 1), drop = FALSE]
+  switch(mode,
+    rgb = colours,
+    rgba = array(c(colours, alpha), c(dim(x)[1:2], 4L)),
+    grayscale = if (channels < 3) {
+      x[, , 1, drop = FALSE]
+    } else {
+      grey <- 19595 * x[, , 1] + 38470 * x[, , 2] + 7471 * x[, , 3]
+      array(floor((grey + 32768) / 65536), c(dim(x)[1:2], 1L))
+    }
+  )
+}
+
+# The rows and columns in the middle that have the ratio of `size`.
+crop_ranges <- function(shape, size) {
+  height <- max(min(shape[[1]], trunc(shape[[2]] * size[[1]] / size[[2]])), 1)
+  width <- max(min(shape[[2]], trunc(shape[[1]] * size[[2]] / size[[1]])), 1)
+  list(trunc((shape[[1]] - height) / 2) + seq_len(height), trunc((shape[[2]] - width) / 2) + seq_len(width))
+}
+
+# Applies f to the array as a matrix with one axis as rows.
+along_axis <- function(x, axis, f) {
+  rank <- length(dim(x))
+  order <- c(axis, setdiff(seq_len(rank), axis))
+  turned <- aperm(array(as.numeric(x), dim(x)), order)
+  out <- f(matrix(turned, nrow(turned)))
+  aperm(array(out, c(nrow(out), dim(turned)[-1])), order(order))
+}
+
+# TensorFlow's resizing of one axis, with the centres of pixels at halves: a matrix
+# of weights (to, from).
+resize_weights <- function(from, to, interpolation) {
+  at <- (seq_len(to) - 0.5) * (from / to) - 0.5
+  weights <- matrix(0, to, from)
+  add <- function(index, weight) {
+    cell <- cbind(seq_len(to), index)
+    weights[cell] <<- weights[cell] + weight
+  }
+  if (interpolation == "nearest") {
+    add(pmin(floor(at + 0.5), from - 1) + 1, 1)
+  } else if (interpolation == "bilinear") {
+    low <- floor(at)
+    add(pmax(low, 0) + 1, 1 - (at - low))
+    add(pmin(low + 1, from - 1) + 1, at - low)
+  } else {
+    low <- floor(at)
+    # TensorFlow has the cubic's values in a table of 1024 steps, and leaves out
+    # pixels outside of the image.
+    part <- round((at - low) * 1024) / 1024
+    for (k in -1:2) {
+      index <- low + k
+      inside <- index >= 0 & index < from
+      add(pmin(pmax(index, 0), from - 1) + 1, ifelse(inside, cubic(abs(part - k)), 0))
+    }
+    weights <- weights / rowSums(weights)
+  }
+  weights
+}
+
+cubic <- function(x, a = -0.5) {
+  ifelse(x < 1, ((a + 2) * x - (a + 3)) * x^2 + 1, ifelse(x < 2, ((x - 5) * x + 8) * x * a - 4 * a, 0))
+}
+
+sinc <- function(x) ifelse(x == 0, 1, sin(pi * x) / (pi * x))
+
+# Pillow's filters, with how far they reach.
+pillow_kernels <- list(
+  bilinear = list(1, function(x) pmax(1 - abs(x), 0)),
+  bicubic = list(2, function(x) cubic(abs(x))),
+  hamming = list(1, function(x) ifelse(abs(x) < 1, sinc(x) * (0.54 + 0.46 * cos(pi * x)), 0)),
+  box = list(0.5, function(x) as.numeric(x > -0.5 & x <= 0.5)),
+  lanczos = list(3, function(x) ifelse(x >= -3 & x < 3, sinc(x) * sinc(x / 3), 0))
+)
+
+# `box` is the first and last row, and column, of the part that is resized.
+pillow_resize <- function(x, size, interpolation, box) {
+  if (interpolation == "nearest") {
+    index <- lapply(1:2, function(i) pillow_nearest(box[[i]], size[[i]]))
+    return(x[index[[1]], index[[2]], , drop = FALSE])
+  }
+  transparent <- dim(x)[[3]] == 4
+  if (transparent) x <- premultiplied(x)
+  # Columns first, then rows, each rounded to whole pixels.
+  for (axis in 2:1) {
+    if (dim(x)[[axis]] == size[[axis]] && diff(box[[axis]]) + 1 == size[[axis]]) next
+    weights <- pillow_weights(dim(x)[[axis]], size[[axis]], interpolation, box[[axis]])
+    x <- along_axis(x, axis, function(m) pmin(pmax(floor((weights %*% m + 2^21) / 2^22), 0), 255))
+  }
+  if (transparent) unpremultiplied(x) else x
+}
+
+pillow_nearest <- function(box, to) {
+  step <- (diff(box) + 1) / to
+  # Added up one by one, as Pillow does.
+  trunc(Reduce(`+`, rep(step, to - 1), box[[1]] - 1 + step / 2, accumulate = TRUE)) + 1
+}
+
+# Weights as whole numbers of 22 bits, which products with pixels hold exactly. The
+# filter sees what is beside the box, too.
+pillow_weights <- function(from, to, interpolation, box) {
+  kernel <- pillow_kernels[[interpolation]]
+  scale <- (diff(box) + 1) / to
+  stretch <- max(scale, 1)
+  reach <- kernel[[1]] * stretch
+  weights <- matrix(0, to, from)
+  for (i in seq_len(to)) {
+    centre <- box[[1]] - 1 + (i - 0.5) * scale
+    first <- max(trunc(centre - reach + 0.5), 0)
+    last <- min(trunc(centre + reach + 0.5), from)
+    at <- seq(first, length.out = last - first)
+    weight <- kernel[[2]]((at - centre + 0.5) / stretch)
+    if (sum(weight) != 0) weight <- weight / sum(weight)
+    weights[i, at + 1] <- trunc(weight * 2^22 + ifelse(weight < 0, -0.5, 0.5))
+  }
+  weights
+}
+
+premultiplied <- function(x) {
+  for (k in 1:3) {
+    product <- x[, , k] * x[, , 4] + 128
+    x[, , k] <- floor((floor(product / 256) + product) / 256)
+  }
+  x
+}
+
+unpremultiplied <- function(x) {
+  alpha <- x[, , 4]
+  for (k in 1:3) {
+    x[, , k] <- ifelse(alpha == 0 | alpha == 255, x[, , k], pmin(floor(255 * x[, , k] / pmax(alpha, 1)), 255))
+  }
+  x
+}

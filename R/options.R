@@ -1,0 +1,39 @@
+#' Options of the package
+#'
+#' `keraspredict_options()` lists the options and environment variables that the
+#' package reads, with the values they have, and checks them.
+#'
+#' | option | environment variable | meaning |
+#' |---|---|---|
+#' | `keras.verbose` | | the default of `verbose` in [`predict()`][predict.keraspredict_model]: `"auto"`, 0, 1 or 2 |
+#' | `keraspredict.class_index` | | where [application_decode_predictions()] finds the names of ImageNet's classes |
+#' | | `KERASPREDICT_THREADS` | how many threads predictions use; the number of cores without it. Read at the first prediction |
+#'
+#' @returns A named list of values, `NULL` where one isn't set. A value that can't be
+#'   used is an error.
+#' @aliases keraspredict_options
+#' @export
+#' @examples
+#' keraspredict_options()
+#'
+#' old <- options(keras.verbose = 2)
+#' keraspredict_options()$keras.verbose
+#' options(old)
+keraspredict_options <- function() {
+  verbose <- getOption("keras.verbose")
+  if (!is.null(verbose)) resolve_verbose(verbose, "options(keras.verbose = )")
+  index <- getOption("keraspredict.class_index")
+  if (!is.null(index)) check_text(index, "options(keraspredict.class_index = )", "the path of a file")
+  threads <- Sys.getenv("KERASPREDICT_THREADS", NA)
+  if (!is.na(threads) && !grepl("^[1-9][0-9]*$", threads)) {
+    abort(
+      "bad_argument",
+      paste0("The environment variable `KERASPREDICT_THREADS` must be a whole number of at least 1, not \"", threads, "\"."),
+      arg = "KERASPREDICT_THREADS"
+    )
+  }
+  list(
+    keras.verbose = verbose, keraspredict.class_index = index,
+    KERASPREDICT_THREADS = if (!is.na(threads)) as.numeric(threads)
+  )
+}

@@ -1,0 +1,74 @@
+image_values <- source(test_path("fixtures", "helpers", "values.R"))$value
+image_file <- function(name) test_path("fixtures", "helpers", name)
+
+expect_image <- function(image, name, apart = 0) {
+  x <- image_to_array(image)
+  wanted <- image_values[[name]]
+  expect_identical(dim(x), as.integer(dim(wanted)), label = name)
+  expect_lte(max(abs(x - wanted)), apart, label = name)
+}
+
+test_that("files are read as Pillow reads them", {
+  skip_if_not_installed("png")
+  skip_if_not_installed("jpeg")
+  for (file in c("rgb.png", "rgba.png", "gray.png", "la.png", "palette.png", "rgb.jpg", "gray.jpg")) {
+    # Decoders of JPEG may differ by rounding.
+    apart <- if (endsWith(file, "jpg")) 2 else 0
+    expect_image(image_load(image_file(file)), paste(file, "rgb"), apart)
+  }
+  for (file in c("rgb.png", "rgba.png")) {
+    for (mode in c("rgba", "grayscale")) expect_image(image_load(image_file(file), mode), paste(file, mode))
+  }
+})
+
+test_that("files are resized as Pillow resizes them", {
+  skip_if_not_installed("png")
+  for (method in c("nearest", names(pillow_kernels))) {
+    expect_image(image_load(image_file("rgb.png"), target_size = c(5, 6), interpolation = method), paste("small", method))
+    expect_image(
+      image_load(image_file("gray.png"), "grayscale", target_size = list(13, 20), interpolation = method),
+      paste("large", method)
+    )
+  }
+  expect_image(image_load(image_file("rgba.png"), "rgba", c(5, 6), "bilinear"), "rgba bilinear")
+  expect_image(image_load(image_file("rgb.png"), target_size = c(6, 6), interpolation = "bilinear", keep_aspect_ratio = TRUE), "ratio")
+})
+
+test_that("arrays are cropped and resized as TensorFlow does", {
+  skip_if_not_installed("png")
+  x <- image_to_array(image_load(image_file("rgb.png")))
+  for (method in c("nearest", "bilinear", "bicubic")) {
+    expect_close(image_smart_resize(x, c(5, 9), method), image_values[[paste("resize", method)]])
+  }
+  batch <- array(x[1:4, 1:5, ], c(1, 4, 5, 3))
+  expect_close(image_smart_resize(batch, c(7, 6), "bicubic"), image_values[["resize larger"]])
+  first <- aperm(x, c(3, 1, 2))
+  expect_equal(image_smart_resize(first, c(5, 9), data_format = "channels_first"), aperm(image_smart_resize(x, c(5, 9)), c(3, 1, 2)))
+})
+
+test_that("images are arrays", {
+  skip_if_not_installed("png")
+  image <- image_load(image_file("rgb.png"))
+  expect_output(print(image), "<image of 11 x 17 pixels, rgb>", fixed = TRUE)
+  expect_identical(dim(image), c(11L, 17L, 3L))
+  expect_identical(as.array(image), image_to_array(image))
+  expect_identical(dim(image_to_array(image, "channels_first")), c(3L, 11L, 17L))
+  expect_identical(dim(image_to_array(matrix(1, 2, 3))), c(2L, 3L, 1L))
+})
+
+test_that("bad images and arguments are errors", {
+  skip_if_not_installed("png")
+  text <- file.path(tempdir(), "text.png")
+  writeLines("no image", text)
+  expect_error(image_load("nowhere.png"), class = "keraspredict_error_file_missing")
+  expect_error(image_load(text), "must be a PNG or JPEG file")
+  expect_snapshot(error = TRUE, {
+    image_load(1)
+    image_load("x.png", color_mode = "cmyk")
+    image_load("x.png", interpolation = "best")
+    image_load(image_file("rgb.png"), target_size = 5)
+    image_to_array("a")
+    image_smart_resize(matrix(1, 2, 2), c(2, 2))
+    image_smart_resize(array(1, c(2, 2, 1)), c(2, 0))
+  })
+})
