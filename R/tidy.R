@@ -47,6 +47,9 @@ register_lazily <- function() {
 #' * progressr: inside of `progressr::with_progress()`, `predict()` reports each
 #'   batch, in place of its own progress bar.
 #'
+#' Examples of a plumber API and of a Shiny app are in the folder
+#' `system.file("examples", package = "keraspredict")`.
+#'
 #' @name ecosystem
 #' @examplesIf requireNamespace("generics", quietly = TRUE)
 #' model <- load_model(keraspredict_example("iris"))
