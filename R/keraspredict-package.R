@@ -1,9 +1,5 @@
 #' @section Options:
-#' * `options(keras.verbose = )`, as in keras3: the default of `verbose` in
-#'   [`predict()`][predict.keraspredict_model].
-#' * The environment variable `KERASPREDICT_THREADS`: how many threads
-#'   predictions use; the number of cores without it. It is read at the first
-#'   prediction.
+#' The options and environment variables are on the page [keraspredict_options()].
 #' @keywords internal
 "_PACKAGE"
 
