@@ -154,17 +154,22 @@ complete_records <- function(con, n) {
   if (length(lines) == 0) {
     return(lines)
   }
-  quotes <- sum(nchar(gsub("[^\"]", "", lines)))
+  quotes <- count_quotes(lines)
   while (quotes %% 2 == 1) {
     more <- readLines(con, 1, warn = FALSE)
     if (length(more) == 0) {
       abort("bad_input", "`x` ends inside of a quoted field.", c(i = "Was the file written completely?"), arg = "x")
     }
     lines <- c(lines, more)
-    quotes <- quotes + nchar(gsub("[^\"]", "", more))
+    quotes <- quotes + count_quotes(more)
   }
   kept <- lines[nzchar(lines)]
   if (length(kept)) kept else complete_records(con, n)
+}
+
+count_quotes <- function(lines) {
+  lines <- lines[grepl("\"", lines, fixed = TRUE)]
+  if (length(lines)) sum(nchar(gsub("[^\"]", "", lines))) else 0
 }
 
 csv_fields <- function(line, sep) {

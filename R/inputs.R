@@ -57,7 +57,9 @@
 #'
 #' predict(model, iris[1:2, 1:4], verbose = 0)
 #' predict(model, as.matrix(iris[1:2, 1:4]), verbose = 0)
-#' predict(model, Matrix::Matrix(diag(4), sparse = TRUE), verbose = 0)
+#' if (requireNamespace("Matrix", quietly = TRUE)) {
+#'   predict(model, Matrix::Matrix(diag(4), sparse = TRUE), verbose = 0)
+#' }
 NULL
 
 # From what a user passes as `x` to what the engine reads: a list of
@@ -247,6 +249,7 @@ unwrap <- function(x, arg) {
     return(as.array(x$detach()$cpu()))
   }
   if (isS4(x) && inherits(x, "Matrix") && !is_sparse(x)) {
+    check_installed("Matrix", "for its matrices")
     return(as.matrix(x))
   }
   x

@@ -43,7 +43,6 @@ plot.keraspredict_model <- function(x, show_shapes = TRUE, show_dtype = FALSE, s
     right = rankdir == "LR"
   )
   if (is.null(to_file)) {
-    plot.new()
     draw_graph(graph, style)
   } else {
     plot_to_file(graph, style, to_file, dpi)
@@ -82,7 +81,6 @@ plot_to_file <- function(graph, style, file, dpi) {
   })
   device(plan$size + 0.4)
   on.exit(dev.off())
-  plot.new()
   draw_graph(graph, style, plan$columns)
 }
 
@@ -125,7 +123,7 @@ input_row <- function(input) {
 draw_graph <- function(graph, style, columns = NULL) {
   old <- par(mar = c(0, 0, 0, 0), xpd = NA)
   on.exit(par(old))
-  plot.window(c(0, 1), c(0, 1))
+  plot.new()
   given <- par("pin")
   room <- pmax(given - 0.2, 0.2)
   plan <- arrange_graph(graph, style, room, columns)

@@ -59,8 +59,7 @@ new_progress <- function(verbose, total, now = wall_clock(), redraw = can_redraw
   bar
 }
 
-# Inside of progressr::with_progress(), which shows progress in its own way: a
-# function of the steps done.
+# Where progressr shows progress, in its own way: a function of the steps done.
 progress_reporter <- function(verbose, total) {
   if (verbose == 0L || is.null(total) || !isNamespaceLoaded("progressr") || !reports_progress()) {
     return(NULL)
@@ -76,7 +75,7 @@ progress_reporter <- function(verbose, total) {
 
 # Whether someone listens to progressr's conditions.
 reports_progress <- function() {
-  any(vapply(sys.calls(), function(call) {
+  isTRUE(progressr::handlers(global = NA)) || any(vapply(sys.calls(), function(call) {
     name <- call[[1]]
     identical(name, quote(with_progress)) ||
       is.call(name) && identical(name[[1]], quote(`::`)) && identical(name[[3]], quote(with_progress))
