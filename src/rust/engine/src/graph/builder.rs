@@ -165,6 +165,11 @@ impl Builder {
                 if !fact.dtype.is_float() {
                     return Err(self.error(format!("{op:?} of a {} tensor", fact.dtype)));
                 }
+                if fact.dtype.is_half() {
+                    if let Some(y) = self.unary_in_steps(op, x)? {
+                        return Ok(y);
+                    }
+                }
             }
         }
         Ok(self.push(Op::Unary(op), vec![x], fact))
@@ -234,6 +239,15 @@ impl Builder {
     pub fn add(&mut self, x: ValueId, y: ValueId) -> Result<ValueId> {
         self.binary(Binary::Add, x, y)
     }
+    /// Whether a value is made of constants and weights only.
+    pub fn is_constant(&self, x: ValueId) -> bool {
+        let node = self.graph.producer(x);
+        match node.op {
+            Op::Const(_) => true,
+            Op::Input(_) => false,
+            _ => !node.inputs.is_empty() && node.inputs.iter().all(|&i| self.is_constant(i)),
+        }
+    }
     pub fn sub(&mut self, x: ValueId, y: ValueId) -> Result<ValueId> {
         self.binary(Binary::Sub, x, y)
     }
@@ -268,6 +282,13 @@ impl Builder {
         self.binary_s(Binary::Mul, x, value)
     }
     pub fn div_s(&mut self, x: ValueId, value: f64) -> Result<ValueId> {
+        let dtype = self.dtype(x);
+        if dtype.is_half() {
+            // TensorFlow multiplies by the rounded reciprocal.
+            let y = self.scalar(dtype, value);
+            let y = self.unary(Unary::Reciprocal, y)?;
+            return self.mul(x, y);
+        }
         self.binary_s(Binary::Div, x, value)
     }
 
@@ -704,6 +725,9 @@ impl Builder {
         }
         let last = fact.rank() - 1;
         let axis = self.axis(axis, fact.rank())?;
+        if axis == last && fact.dtype.is_half() {
+            return self.softmax_in_steps(x, log);
+        }
         if axis == last {
             return Ok(self.push(Op::Softmax { log }, vec![x], fact));
         }

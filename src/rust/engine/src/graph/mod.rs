@@ -2,6 +2,7 @@
 
 mod builder;
 mod einsum;
+mod half;
 mod op;
 mod rows;
 

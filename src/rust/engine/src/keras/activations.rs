@@ -1,11 +1,16 @@
 //! All activations of `keras.activations`.
 
+use std::fmt;
+use std::sync::Arc;
+
 use serde_json::Value as Json;
 
 use super::cfg::{as_f64, short, Cfg};
-use super::layer::Cx;
+use super::layer::{Built, Cx, LayerNode, Nested};
+use super::policy::Policy;
 use crate::error::{Error, Result};
 use crate::graph::{Binary, RnnActivation, Unary, ValueId, F};
+use crate::tensor::DType;
 
 /// An activation with its parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +49,24 @@ pub enum Activation {
     Squareplus(f64),
     SparseSigmoid,
     Sparsemax(isize),
+    /// Any layer.
+    Layer(LayerAsFunction),
+}
+
+/// A layer that another one calls as its activation.
+#[derive(Clone)]
+pub struct LayerAsFunction(Arc<LayerNode>);
+
+impl fmt::Debug for LayerAsFunction {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0.class)
+    }
+}
+
+impl PartialEq for LayerAsFunction {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl Activation {
@@ -114,6 +137,29 @@ impl Activation {
         }
     }
 
+    /// As [`Activation::from_cfg`], of any layer with any dtype policy.
+    pub fn with_layers(cfg: &Cfg, key: &str, nested: &dyn Nested) -> Result<Activation> {
+        let Some(spec) = cfg.get(key).filter(|v| v["config"].is_object()) else {
+            return Activation::from_cfg(cfg, key);
+        };
+        let own = Policy::parse(&spec["config"]["dtype"], "");
+        if own.is_some_and(|own| Policy::of(cfg).is_ok_and(|p| p.compute == own.compute)) {
+            if let Some(function) = Activation::from_json(spec) {
+                return Ok(function);
+            }
+        }
+        Ok(Activation::Layer(LayerAsFunction(nested.layer(spec)?)))
+    }
+
+    /// Adds the layer that the activation is, if it is one, to those of the
+    /// layer that calls it.
+    pub fn child_of(&self, built: Built) -> Built {
+        match self {
+            Activation::Layer(layer) => built.child("activation", layer.0.clone()),
+            _ => built,
+        }
+    }
+
     /// The activation under a key of an RNN, whose default depends on the key.
     pub fn from_cfg_or(cfg: &Cfg, key: &str, default: &str) -> Result<Activation> {
         if cfg.has(key) {
@@ -146,6 +192,7 @@ impl Activation {
                         .get("alpha")
                         .and_then(as_f64)
                         .unwrap_or(1.0))))),
+                    ("Softmax", c) if c["axis"].is_array() => None,
                     ("Softmax", c) => Some(Activation::Softmax {
                         axis: c.get("axis").and_then(Json::as_i64).unwrap_or(-1) as isize,
                         log: false,
@@ -162,7 +209,10 @@ impl Activation {
     /// Whether each element of the result depends on that element only.
     pub fn is_elementwise(&self) -> bool {
         use Activation as A;
-        !matches!(self, A::Softmax { .. } | A::Glu(_) | A::Sparsemax(_))
+        !matches!(
+            self,
+            A::Softmax { .. } | A::Glu(_) | A::Sparsemax(_) | A::Layer(_)
+        )
     }
 
     /// The form the fused recurrent kernels know, if they know it.
@@ -184,6 +234,12 @@ impl Activation {
         use Activation as A;
         match *self {
             A::Linear => Ok(x),
+            A::Layer(ref layer) => Ok(cx.call_one(&layer.0, x)?.value),
+            // Keras' tanh takes integers.
+            A::Unary(Unary::Tanh) if !cx.dtype(x).is_float() => {
+                let x = cx.cast(x, DType::F32)?;
+                cx.unary(Unary::Tanh, x)
+            }
             A::Unary(op) => cx.unary(op, x),
             A::Softmax { axis, log } => {
                 if cx.rank(x) < 2 && axis == -1 {
@@ -201,6 +257,13 @@ impl Activation {
                 let y = cx.mul_s(x, 0.2)?;
                 let y = cx.add_s(y, 0.5)?;
                 cx.clip(y, Some(0.0), Some(1.0))
+            }
+            A::HardSilu if cx.dtype(x).is_half() => {
+                // TensorFlow moves the constant factor to x.
+                let y = cx.add_s(x, 3.0)?;
+                let y = cx.clip(y, Some(0.0), Some(6.0))?;
+                let x = cx.div_s(x, 6.0)?;
+                cx.mul(x, y)
             }
             A::HardSilu => {
                 let y = hard_sigmoid(cx, x)?;
@@ -335,6 +398,11 @@ pub fn relu(
 }
 
 fn hard_sigmoid(cx: &mut Cx, x: ValueId) -> Result<ValueId> {
+    if cx.dtype(x).is_half() {
+        let y = cx.add_s(x, 3.0)?;
+        let y = cx.clip(y, Some(0.0), Some(6.0))?;
+        return cx.div_s(y, 6.0);
+    }
     let y = cx.div_s(x, 6.0)?;
     let y = cx.add_s(y, 0.5)?;
     cx.clip(y, Some(0.0), Some(1.0))

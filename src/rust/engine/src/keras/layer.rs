@@ -115,6 +115,27 @@ impl From<&Out> for Arg {
     }
 }
 
+/// The argument with arrays among its literals as tensors.
+fn with_arrays(cx: &mut Cx, arg: &Arg) -> Result<Arg> {
+    let array = |v: &Json| matches!(v["class_name"].as_str(), Some("__numpy__" | "__tensor__"));
+    Ok(match arg {
+        Arg::Lit(v) if array(v) => Arg::Tensor(super::ops::convert(cx, arg)?.into()),
+        Arg::List(items) => Arg::List(
+            items
+                .iter()
+                .map(|i| with_arrays(cx, i))
+                .collect::<Result<_>>()?,
+        ),
+        Arg::Dict(items) => Arg::Dict(
+            items
+                .iter()
+                .map(|(k, v)| Ok((k.clone(), with_arrays(cx, v)?)))
+                .collect::<Result<_>>()?,
+        ),
+        other => other.clone(),
+    })
+}
+
 /// The arguments of one call.
 #[derive(Clone, Debug, Default)]
 pub struct Call {
@@ -345,6 +366,8 @@ pub struct Cx {
     body: bool,
     /// Whether the current layer was called past `Layer.__call__`.
     direct: bool,
+    /// The masks of tensors whose mask a layer has changed.
+    masks: Vec<(ValueId, Option<ValueId>)>,
 }
 
 impl Deref for Cx {
@@ -375,6 +398,7 @@ impl Cx {
             replaced: vec![],
             body: false,
             direct: false,
+            masks: vec![],
         }
     }
 
@@ -488,12 +512,31 @@ impl Cx {
         self.direct
     }
 
-    fn call_here(&mut self, node: &LayerNode, call: &Call) -> Result<Out> {
-        if !node.layer.autocast() {
-            return node.layer.call(self, node, call);
+    /// Changes the mask of a tensor for all that take it from now on. A mask is an
+    /// attribute of the tensor in Keras: MultiHeadAttention takes it off its
+    /// inputs, and a model that is called with a mask leaves it on them.
+    pub fn set_mask(&mut self, value: ValueId, mask: Option<ValueId>) {
+        self.masks.retain(|(v, _)| *v != value);
+        self.masks.push((value, mask));
+    }
+
+    /// The tensor with the mask that it has by now.
+    pub fn masked(&self, t: T) -> T {
+        let changed = self.masks.iter().find(|(v, _)| *v == t.value);
+        T {
+            mask: changed.map_or(t.mask, |(_, mask)| *mask),
+            ..t
         }
+    }
+
+    fn call_here(&mut self, node: &LayerNode, call: &Call) -> Result<Out> {
         let compute = node.policy.compute;
+        let casts = node.layer.autocast();
         let cast = |cx: &mut Cx, a: &Arg| {
+            let a = with_arrays(cx, a)?;
+            if !casts {
+                return Ok(a);
+            }
             a.map(&mut |t| {
                 let dtype = cx.dtype(t.value);
                 let value = match dtype.is_float() && compute.is_float() {

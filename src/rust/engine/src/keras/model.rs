@@ -118,12 +118,12 @@ impl Graph {
                 args: step
                     .args
                     .iter()
-                    .map(|a| fill(a, &slots))
+                    .map(|a| fill(a, cx, &slots))
                     .collect::<Result<_>>()?,
                 kwargs: step
                     .kwargs
                     .iter()
-                    .map(|(k, a)| Ok((k.clone(), fill(a, &slots)?)))
+                    .map(|(k, a)| Ok((k.clone(), fill(a, cx, &slots)?)))
                     .collect::<Result<_>>()?,
             };
             let out = match &self.targets[step.target] {
@@ -199,23 +199,23 @@ fn tensor_of(slots: &[Option<Out>], slot: usize, at: usize) -> Result<T> {
     out.flatten().get(at).map(|t| **t).ok_or_else(unresolved)
 }
 
-fn fill(t: &Template, slots: &[Option<Out>]) -> Result<Arg> {
+fn fill(t: &Template, cx: &Cx, slots: &[Option<Out>]) -> Result<Arg> {
     Ok(match t {
         Template::Ref(slot, at) => match &slots[*slot] {
             Some(Nest::Null) => Arg::Lit(Json::Null),
-            _ => Arg::Tensor(tensor_of(slots, *slot, *at)?),
+            _ => Arg::Tensor(cx.masked(tensor_of(slots, *slot, *at)?)),
         },
         Template::Lit(j) => Arg::Lit(j.clone()),
         Template::List(items) => Arg::List(
             items
                 .iter()
-                .map(|i| fill(i, slots))
+                .map(|i| fill(i, cx, slots))
                 .collect::<Result<_>>()?,
         ),
         Template::Dict(items) => Arg::Dict(
             items
                 .iter()
-                .map(|(k, v)| Ok((k.clone(), fill(v, slots)?)))
+                .map(|(k, v)| Ok((k.clone(), fill(v, cx, slots)?)))
                 .collect::<Result<_>>()?,
         ),
     })
@@ -285,6 +285,7 @@ impl Layer for ModelLayer {
             for (t, m) in flat.iter_mut().zip(masks) {
                 if let (Some(t), Some(m)) = (t, m) {
                     t.mask = Some(m.value);
+                    cx.set_mask(t.value, t.mask);
                 }
             }
         }
@@ -354,10 +355,8 @@ pub fn input_spec(cfg: &Cfg) -> Result<InputSpec> {
         Some(Json::String(s)) => DType::parse(s).ok_or_else(|| cfg.bad("dtype", "a dtype"))?,
         Some(_) => Policy::of(cfg)?.compute,
     };
-    for key in ["sparse", "ragged"] {
-        if cfg.bool_or(key, false)? {
-            return Err(cfg.bad(key, "false"));
-        }
+    if cfg.bool_or("ragged", false)? {
+        return Err(cfg.bad("ragged", "false"));
     }
     let spec = InputSpec {
         name: cfg.layer.clone(),
@@ -365,7 +364,8 @@ pub fn input_spec(cfg: &Cfg) -> Result<InputSpec> {
         dtype,
         optional: cfg.bool_or("optional", false)?,
     };
-    cfg.pass_over(&["input_tensor"]);
+    // A sparse input is the same numbers in another layout.
+    cfg.pass_over(&["input_tensor", "sparse"]);
     cfg.finish()?;
     Ok(spec)
 }
@@ -833,7 +833,23 @@ fn steps(cfg: &Cfg, resolver: &Resolver, entries: &[Entry]) -> Result<Vec<Step>>
             return Err(bad(cfg, "inbound_nodes", "a graph with a loop".to_string()));
         }
     }
+    farthest_first(&mut steps, done.len());
     Ok(steps)
+}
+
+/// Sorts steps as Keras runs them, those farthest from an output first: a layer
+/// that takes the mask off a tensor does so for the steps after it.
+fn farthest_first(steps: &mut [Step], slots: usize) {
+    let mut depths = vec![0; slots];
+    for step in steps.iter().rev() {
+        let mut needs = vec![];
+        let all = step.args.iter().chain(step.kwargs.iter().map(|(_, a)| a));
+        all.for_each(|a| refs(a, &mut needs));
+        for (slot, _) in needs {
+            depths[slot] = depths[slot].max(depths[step.slot] + 1);
+        }
+    }
+    steps.sort_by_key(|step| std::cmp::Reverse(depths[step.slot]));
 }
 
 type Kwargs<'a> = Option<&'a Map<String, Json>>;

@@ -38,6 +38,8 @@ GROUPS = [
     "ops_image",
     "ops_fft",
     "quant",
+    "zoo",
+    "sweep",
 ]
 FULL_ONLY = ["apps"]
 SLOWEST = ["rnn2", "rnn", "conv", "apps", "masks", "graph"]

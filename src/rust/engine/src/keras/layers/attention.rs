@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::graph::{Binary, Reduce, Unary, ValueId};
 use crate::keras::activations::Activation;
 use crate::keras::layers::regularization::drop_out;
+use crate::keras::ops::sum;
 use crate::keras::policy::Quantization;
 use crate::keras::promote::{result_type, Kind};
 use crate::keras::quant::{By, Quant};
@@ -61,7 +62,7 @@ impl Layer for Projection {
             let bias = cx.raw_weight(me, "bias")?;
             let shape = cx.shape(bias);
             let bias = self.quant.bias(cx, me, &shape)?;
-            y = cx.add(y, bias)?;
+            y = sum(cx, y, bias)?;
         }
         Ok(self.activation.apply(cx, y)?.into())
     }
@@ -185,6 +186,9 @@ impl Layer for MultiHeadAttention {
         let attention_mask = tensor(cx, 6, "attention_mask")?.map(|t| t.value);
         let return_scores = flag(call, 7, "return_attention_scores");
         let causal = flag(call, 9, "use_causal_mask");
+        for t in [query, value, key] {
+            cx.set_mask(t.value, None);
+        }
 
         let mut mask = None;
         if let Some(m) = query_mask {

@@ -29,8 +29,12 @@ pub struct Window {
 }
 
 impl Window {
-    pub fn read(cfg: &Cfg, rank: usize) -> Result<Window> {
-        Window::of(cfg, cfg.usizes("kernel_size", rank)?)
+    pub fn read(cfg: &Cfg, rank: usize, nested: &dyn Nested) -> Result<Window> {
+        let window = Window::of(cfg, cfg.usizes("kernel_size", rank)?)?;
+        Ok(Window {
+            activation: Activation::with_layers(cfg, "activation", nested)?,
+            ..window
+        })
     }
 
     /// Windows of the size of a kernel.
@@ -53,7 +57,7 @@ impl Window {
             },
             channels_first: cfg.channels_first()?,
             use_bias: cfg.bool_or("use_bias", true)?,
-            activation: Activation::from_cfg(cfg, "activation")?,
+            activation: Activation::Linear,
         })
     }
 
@@ -146,14 +150,15 @@ struct Conv {
 }
 
 /// Convolution over `N` spatial axes; kernel (spatial..., channels / groups, filters).
-pub fn conv<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+pub fn conv<const N: usize>(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     let layer = Conv {
-        window: Window::read(cfg, N)?,
+        window: Window::read(cfg, N, nested)?,
         filters: cfg.usize("filters")?,
         groups: cfg.usize_or("groups", 1)?.max(1),
     };
-    let bias = layer.window.use_bias;
-    Ok(Built::new(layer).var("kernel").var_if(bias, "bias"))
+    let (bias, activation) = (layer.window.use_bias, layer.window.activation.clone());
+    let built = Built::new(layer).var("kernel").var_if(bias, "bias");
+    Ok(activation.child_of(built))
 }
 
 impl Layer for Conv {
@@ -175,14 +180,15 @@ struct DepthwiseConv {
 }
 
 /// Each channel convolved by itself; kernel (spatial..., channels, multiplier).
-pub fn depthwise_conv<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+pub fn depthwise_conv<const N: usize>(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     no_groups(cfg)?;
     let layer = DepthwiseConv {
-        window: Window::read(cfg, N)?,
+        window: Window::read(cfg, N, nested)?,
         multiplier: cfg.usize_or("depth_multiplier", 1)?,
     };
-    let bias = layer.window.use_bias;
-    Ok(Built::new(layer).var("kernel").var_if(bias, "bias"))
+    let (bias, activation) = (layer.window.use_bias, layer.window.activation.clone());
+    let built = Built::new(layer).var("kernel").var_if(bias, "bias");
+    Ok(activation.child_of(built))
 }
 
 impl Layer for DepthwiseConv {
@@ -204,18 +210,19 @@ struct SeparableConv {
 
 /// A depthwise convolution, then a pointwise one; strides and dilation are the
 /// depthwise one's.
-pub fn separable_conv<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+pub fn separable_conv<const N: usize>(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     no_groups(cfg)?;
     let layer = SeparableConv {
-        window: Window::read(cfg, N)?,
+        window: Window::read(cfg, N, nested)?,
         multiplier: cfg.usize_or("depth_multiplier", 1)?,
         filters: cfg.usize("filters")?,
     };
-    let bias = layer.window.use_bias;
-    Ok(Built::new(layer)
+    let (bias, activation) = (layer.window.use_bias, layer.window.activation.clone());
+    let built = Built::new(layer)
         .var("depthwise_kernel")
         .var("pointwise_kernel")
-        .var_if(bias, "bias"))
+        .var_if(bias, "bias");
+    Ok(activation.child_of(built))
 }
 
 impl Layer for SeparableConv {
@@ -248,18 +255,19 @@ pub struct ConvTranspose {
 }
 
 /// Transposed convolution; kernel (spatial..., filters, channels).
-pub fn conv_transpose<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+pub fn conv_transpose<const N: usize>(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     no_groups(cfg)?;
     let layer = ConvTranspose {
-        window: Window::read(cfg, N)?,
+        window: Window::read(cfg, N, nested)?,
         filters: cfg.usize("filters")?,
         output_padding: cfg.opt_usizes("output_padding", N)?,
     };
     if layer.window.padding == Padding::Causal {
         return Err(cfg.bad("padding", "valid or same"));
     }
-    let bias = layer.window.use_bias;
-    Ok(Built::new(layer).var("kernel").var_if(bias, "bias"))
+    let (bias, activation) = (layer.window.use_bias, layer.window.activation.clone());
+    let built = Built::new(layer).var("kernel").var_if(bias, "bias");
+    Ok(activation.child_of(built))
 }
 
 impl ConvTranspose {

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::graph::{Binary, Reduce};
 use crate::keras::activations::Activation;
+use crate::keras::ops::sum;
 use crate::keras::quant::{By, Quant};
 use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
 use crate::tensor::show_shape;
@@ -41,7 +42,7 @@ struct EinsumDense {
 }
 
 /// `activation(einsum(equation, x, kernel) + bias)`. The mask is lost.
-pub fn einsum_dense(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+pub fn einsum_dense(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     let equation = Equation::parse(cfg.str("equation")?)
         .ok_or_else(|| cfg.bad("equation", "an equation such as 'abc,cd->abd'"))?;
     let output = match cfg.opt_usize("output_shape") {
@@ -58,14 +59,15 @@ pub fn einsum_dense(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
     let layer = EinsumDense {
         equation,
         output,
-        activation: Activation::from_cfg(cfg, "activation")?,
+        activation: Activation::with_layers(cfg, "activation", nested)?,
         bias_axes,
         quant: Quant::of_kernel(cfg, Policy::of(cfg)?)?,
     };
     // Follows from the kernel's shape.
     cfg.pass_over(&["gptq_unpacked_column_size"]);
     let (bias, quant) = (layer.bias_axes.is_some(), layer.quant.clone());
-    Ok(quant.kernel_vars(Built::new(layer), bias))
+    let activation = layer.activation.clone();
+    Ok(activation.child_of(quant.kernel_vars(Built::new(layer), bias)))
 }
 
 impl Layer for EinsumDense {
@@ -96,7 +98,7 @@ impl Layer for EinsumDense {
         if let Some(axes) = &self.bias_axes {
             let shape = equation.bias_shape(axes, &output);
             let bias = self.quant.bias(cx, me, &shape)?;
-            y = cx.add(y, bias)?;
+            y = sum(cx, y, bias)?;
         }
         Ok(self.activation.apply(cx, y)?.into())
     }

@@ -15,15 +15,16 @@ struct Dense {
 }
 
 /// `activation(x . kernel + bias)` over the last axis; kernel (features, units).
-pub fn dense(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+pub fn dense(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     let layer = Dense {
         units: cfg.usize("units")?,
         use_bias: cfg.bool_or("use_bias", true)?,
-        activation: Activation::from_cfg(cfg, "activation")?,
+        activation: Activation::with_layers(cfg, "activation", nested)?,
         quant: Quant::of_kernel(cfg, Policy::of(cfg)?)?,
     };
     let (use_bias, quant) = (layer.use_bias, layer.quant.clone());
-    Ok(quant.kernel_vars(Built::new(layer), use_bias))
+    let activation = layer.activation.clone();
+    Ok(activation.child_of(quant.kernel_vars(Built::new(layer), use_bias)))
 }
 
 impl Layer for Dense {

@@ -6,6 +6,7 @@ use super::norm::to_unit_norm;
 use crate::error::Result;
 use crate::graph::{Binary, Reduce, ValueId};
 use crate::keras::cfg::as_int;
+use crate::keras::ops::sum;
 use crate::keras::promote::{result_type, Kind};
 use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, T};
 use crate::tensor::{numel, DType, Fact};
@@ -97,7 +98,7 @@ impl Layer for Merge {
         let is_bool = cx.dtype(xs[0].value) == DType::Bool;
         let value = match self.0 {
             How::Add if is_bool => fold(cx, Binary::Or, &xs)?,
-            How::Add => fold(cx, Binary::Add, &xs)?,
+            How::Add => sum_of(cx, &xs)?,
             How::Subtract => fold(cx, Binary::Sub, &xs)?,
             How::Average => average_of(cx, &xs)?,
             How::Multiply => product(cx, &xs)?,
@@ -117,8 +118,16 @@ fn fold(cx: &mut Cx, op: Binary, xs: &[T]) -> Result<ValueId> {
     Ok(out)
 }
 
+fn sum_of(cx: &mut Cx, xs: &[T]) -> Result<ValueId> {
+    let mut out = xs[0].value;
+    for x in &xs[1..] {
+        out = sum(cx, out, x.value)?;
+    }
+    Ok(out)
+}
+
 fn average_of(cx: &mut Cx, xs: &[T]) -> Result<ValueId> {
-    let mut sum = fold(cx, Binary::Add, xs)?;
+    let mut sum = sum_of(cx, xs)?;
     let dtype = cx.dtype(sum);
     if !dtype.is_float() {
         // Python's division of a TensorFlow tensor.
@@ -282,6 +291,11 @@ impl Layer for Dot {
             return Err(cx.error(format!("expected two tensors, not {}", xs.len())));
         };
         let (mut x, mut y) = (x.value, y.value);
+        let dtype = cx.dtype(x);
+        // Products of int8 tensors are int32 in Keras.
+        if matches!(dtype, DType::I8 | DType::Bool) {
+            (x, y) = (cx.cast(x, DType::I32)?, cx.cast(y, DType::I32)?);
+        }
         let a = cx.axis(self.axes[0], cx.rank(x))?;
         let b = cx.axis(self.axes[1], cx.rank(y))?;
         if a == 0 || b == 0 {
@@ -291,7 +305,12 @@ impl Layer for Dot {
             x = to_unit_norm(cx, x, &[a], 1e-7)?;
             y = to_unit_norm(cx, y, &[b], 1e-7)?;
         }
-        Ok(batch_dot(cx, x, y, a, b)?.into())
+        let z = batch_dot(cx, x, y, a, b)?;
+        Ok(match dtype {
+            DType::Bool => cx.cast(z, dtype)?,
+            _ => z,
+        }
+        .into())
     }
 }
 

@@ -233,11 +233,14 @@ impl Layer for GlobalPooling {
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let mut x = cx.one(call)?.value;
         cx.check_rank(x, self.rank + 2)?;
+        let mask = call.mask().filter(|_| self.masked);
         if self.kind == Reduce::Mean && !cx.dtype(x).is_float() {
-            x = cx.cast(x, DType::F32)?;
+            // Keras divides masked sums of integers, which gives float64.
+            let wide = mask.map_or(DType::F32, |_| DType::F64);
+            x = cx.cast(x, wide)?;
         }
         let first = if self.channels_first { 2 } else { 1 };
-        if let Some(mask) = call.mask().filter(|_| self.masked) {
+        if let Some(mask) = mask {
             return Ok(self.masked_mean(cx, x, mask, first)?.into());
         }
         let axes: Vec<usize> = (first..first + self.rank).collect();

@@ -238,7 +238,10 @@ impl Layer for SpectralNormalization {
     }
 }
 
-struct TimeDistributed;
+struct TimeDistributed {
+    /// Whether a step begins with the states that the step before ended with.
+    stateful: bool,
+}
 
 /// A layer applied to every step of (batch, time, ...).
 pub fn time_distributed(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
@@ -246,7 +249,17 @@ pub fn time_distributed(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
         .get("layer")
         .ok_or_else(|| cfg.bad("layer", "a layer"))?;
     let spec = in_wrapper(cfg, spec)?;
-    Ok(Built::new(TimeDistributed).child("layer", nested.layer(&spec)?))
+    let stateful = has_states(&spec);
+    Ok(Built::new(TimeDistributed { stateful }).child("layer", nested.layer(&spec)?))
+}
+
+/// Whether any layer in a config is stateful.
+fn has_states(config: &Json) -> bool {
+    match config {
+        Json::Array(items) => items.iter().any(has_states),
+        Json::Object(o) => o.get("stateful") == Some(&json!(true)) || o.values().any(has_states),
+        _ => false,
+    }
 }
 
 /// The wrapped layer with the dtype that it computes in: Keras calls it without
@@ -289,7 +302,7 @@ impl Layer for TimeDistributed {
             }
         }
         let layer = me.child("layer")?.clone();
-        let value = match cx.training {
+        let value = match cx.training || self.stateful {
             // Statistics of a batch are statistics of one step.
             true => per_step(cx, &layer, x.value, mask)?,
             false => folded(cx, &layer, x.value, mask)?,

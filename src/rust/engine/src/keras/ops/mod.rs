@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::graph::{Binary as B, Cumulate, PoolKind, Reduce as R, Unary as U};
 use crate::keras::{Call, Cfg, Cx, Out};
 
+pub use self::numpy::elementwise::sum;
 pub use args::convert;
 
 type Lower = fn(&mut Cx, &Cfg, &Call) -> Result<Out>;
@@ -30,7 +31,7 @@ pub static OPS: &[OpDef] = &[
     // numpy: elementwise
     op("Abs", el::absolute),
     op("Absolute", el::absolute),
-    op("Add", |cx, _, c| el::weak(cx, c, B::Add)),
+    op("Add", el::add),
     op("AllClose", el::allclose),
     op("Arccos", |cx, _, c| el::float_unary(cx, c, U::Acos)),
     op("Arccosh", |cx, _, c| el::float_unary(cx, c, U::Acosh)),

@@ -10,6 +10,12 @@ def cases(c):
     for cls, size in ((apps.ResNet50, 64), (apps.MobileNetV2, 96), (apps.EfficientNetB0, 64), (apps.InceptionV3, 75), (apps.DenseNet121, 64)):
         c.add(cls.__name__.lower(), lambda cls=cls, size=size: cls(weights=None, input_shape=(size, size, 3), classes=10, classifier_activation="softmax" if cls is apps.ResNet50 else None),
               inputs=uniform(-1, 1) if cls is not apps.EfficientNetB0 else uniform(0, 255), rows=2, weights=modest, h5=cls is apps.MobileNetV2)
+    # the smallest of every other family
+    for cls, size, raw in (
+        (apps.Xception, 71, False), (apps.VGG16, 64, False), (apps.ResNet50V2, 64, False), (apps.MobileNet, 64, False), (apps.MobileNetV3Small, 64, True), (apps.NASNetMobile, 64, False),
+        (apps.InceptionResNetV2, 75, False), (apps.EfficientNetV2B0, 64, True), (apps.ConvNeXtTiny, 64, True),
+    ):
+        c.add(cls.__name__.lower(), lambda cls=cls, size=size: cls(weights=None, include_top=False, pooling="avg", input_shape=(size, size, 3)), inputs=uniform(0, 255) if raw else uniform(-1, 1), rows=2, weights=modest)
     c.add("resnet50_top", lambda: apps.ResNet50(weights=None, include_top=False, pooling="avg", input_shape=(None, None, 3)), dims=[80, 48], rows=2, weights=modest)
 
 

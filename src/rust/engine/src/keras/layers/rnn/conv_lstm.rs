@@ -28,7 +28,7 @@ pub fn conv_lstm<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
     cfg.pass_over(&["unit_forget_bias"]);
     let rate = |key: &str| Ok(cfg.f64_or(key, 0.0)?.clamp(0.0, 1.0));
     let cell = ConvLstmCell {
-        window: Window::read(cfg, N)?,
+        window: Window::of(cfg, cfg.usizes("kernel_size", N)?)?,
         filters: cfg.usize("filters")?,
         activation: Activation::from_cfg_or(cfg, "activation", "tanh")?,
         recurrent_activation: Activation::from_cfg_or(cfg, "recurrent_activation", "sigmoid")?,

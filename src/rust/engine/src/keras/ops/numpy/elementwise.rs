@@ -31,6 +31,33 @@ pub fn weak(cx: &mut Cx, call: &Call, op: Binary) -> Result<Out> {
     Ok(cx.binary(op, a, b)?.into())
 }
 
+/// `keras.ops.add`.
+pub fn add(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b) = weak_pair(cx, call, &[])?;
+    Ok(sum(cx, a, b)?.into())
+}
+
+/// The sum of two tensors of one dtype. Where `b` is constant and all but one
+/// of its axes have size 1, Keras adds it with TensorFlow's `bias_add`: along the
+/// last axis of `a` if that has its size, else along the one after the batch,
+/// wherever broadcasting would put it.
+pub fn sum(cx: &mut Cx, a: ValueId, b: ValueId) -> Result<ValueId> {
+    let (shape, other) = (cx.shape(a), cx.shape(b));
+    let long: Vec<usize> = (0..other.len()).filter(|&i| other[i] > 1).collect();
+    if let ([at], true) = (long.as_slice(), shape.len() > 1) {
+        let (size, last) = (other[*at], shape.len() - 1);
+        let along = [last, 1].into_iter().find(|&i| shape[i] == size);
+        let broadcast = at + shape.len() - other.len().min(shape.len());
+        if let Some(along) = along.filter(|&i| i != broadcast && cx.is_constant(b)) {
+            let mut aligned = vec![1; shape.len()];
+            aligned[along] = size;
+            let b = cx.reshape(b, &aligned)?;
+            return cx.add(a, b);
+        }
+    }
+    cx.add(a, b)
+}
+
 /// A comparison; Python's numbers are int32 and float32.
 pub fn compare(cx: &mut Cx, call: &Call, op: Binary) -> Result<Out> {
     let (a, b) = strong_pair(cx, call, ["x1", "x2"], &[])?;
