@@ -112,6 +112,15 @@ engine_errors <- list(
       bullets = c(x = sentence(data$reason))
     )
   },
+  cant_write = function(data) {
+    list(message = paste0("Can't write '", data$path, "'."), bullets = c(x = sentence(data$reason)))
+  },
+  no_weights = function(data) {
+    list(
+      message = "The model has no weights: it was loaded from its architecture alone.",
+      bullets = c(i = "`load_model_weights()` loads them.")
+    )
+  },
   unsupported_layers = function(data) {
     lines <- function(text) strsplit(text, "\n", fixed = TRUE)[[1]]
     names <- lines(data$layers)

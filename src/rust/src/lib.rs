@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use extendr_api::prelude::*;
+use keraspredict_engine::format::{read_weights, write_keras, write_weights};
 use keraspredict_engine::nest::Nest;
 use keraspredict_engine::summary::{Dims, LayerRow};
 use keraspredict_engine::tensor::{DType, Fact};
@@ -36,6 +37,37 @@ fn engine_load_raw(bytes: Robj, label: &str) -> Robj {
         let bytes = bytes.as_raw_slice().unwrap_or(&[]).to_vec();
         let model = Model::from_bytes(bytes, label)?;
         Ok(handle::new_handle(model))
+    })
+}
+
+/// Writes a model as a `.keras` archive or folder.
+/// @noRd
+#[extendr]
+fn engine_save(handle: Robj, path: &str, zipped: bool) -> Robj {
+    guard(|| {
+        write_keras(&model_of(&handle)?.modern(), Path::new(path), zipped)?;
+        Ok(().into())
+    })
+}
+
+/// Writes a model's weights as `.weights.h5`.
+/// @noRd
+#[extendr]
+fn engine_save_weights(handle: Robj, path: &str) -> Robj {
+    guard(|| {
+        write_weights(&model_of(&handle)?.modern(), Path::new(path))?;
+        Ok(().into())
+    })
+}
+
+/// The model with the weights of a file: list(handle, skipped).
+/// @noRd
+#[extendr]
+fn engine_load_weights(handle: Robj, path: &str, skip_mismatch: bool) -> Robj {
+    guard(|| {
+        let weights = read_weights(Path::new(path))?;
+        let (model, skipped) = model_of(&handle)?.with_weights(weights, skip_mismatch)?;
+        Ok(list!(handle = handle::new_handle(model), skipped = skipped).into())
     })
 }
 
@@ -345,6 +377,9 @@ extendr_module! {
     mod keraspredict;
     fn engine_load;
     fn engine_load_raw;
+    fn engine_save;
+    fn engine_save_weights;
+    fn engine_load_weights;
     fn engine_is_handle;
     fn engine_info;
     fn engine_count_na;

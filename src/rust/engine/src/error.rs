@@ -27,6 +27,8 @@ pub enum Error {
     Damaged { path: String, reason: String },
     /// A format or a version of it that is not known.
     UnknownFormat { path: String, reason: String },
+    /// A file can't be written.
+    CantWrite { path: String, reason: String },
     /// Layers that can't be run, all of them.
     UnsupportedLayers { layers: Vec<Unsupported> },
     /// A config key that would be ignored, which could make predictions wrong.
@@ -51,6 +53,8 @@ pub enum Error {
         expected: String,
         given: String,
     },
+    /// The model has an architecture only.
+    NoWeights,
     /// Shapes or dtypes that a layer can't take, found while lowering.
     Lowering { layer: String, message: String },
     /// Model inputs of the wrong number, shape or dtype.
@@ -90,10 +94,12 @@ impl Error {
             Error::NotAModel { .. } => "not_a_model",
             Error::Damaged { .. } => "damaged_file",
             Error::UnknownFormat { .. } => "unknown_format",
+            Error::CantWrite { .. } => "cant_write",
             Error::UnsupportedLayers { .. } => "unsupported_layers",
             Error::UnknownKey { .. } => "unknown_config_key",
             Error::BadConfig { .. } => "bad_config",
             Error::BadWeight { .. } => "bad_weight",
+            Error::NoWeights => "no_weights",
             Error::Lowering { .. } => "shape",
             Error::BadInput { .. } => "bad_input",
             Error::Index { .. } => "index",
@@ -108,7 +114,8 @@ impl Error {
             Error::FileMissing { path } => vec![("path", path.clone())],
             Error::NotAModel { path, reason }
             | Error::Damaged { path, reason }
-            | Error::UnknownFormat { path, reason } => {
+            | Error::UnknownFormat { path, reason }
+            | Error::CantWrite { path, reason } => {
                 vec![("path", path.clone()), ("reason", reason.clone())]
             }
             Error::UnsupportedLayers { layers } => {
@@ -177,7 +184,7 @@ impl Error {
                 ("index", index.to_string()),
                 ("size", size.to_string()),
             ],
-            Error::Interrupted | Error::Internal { .. } => vec![],
+            Error::NoWeights | Error::Interrupted | Error::Internal { .. } => vec![],
         }
     }
 }
@@ -193,6 +200,7 @@ impl fmt::Display for Error {
             Error::UnknownFormat { path, reason } => {
                 write!(f, "'{path}' has an unknown format: {reason}")
             }
+            Error::CantWrite { path, reason } => write!(f, "can't write '{path}': {reason}"),
             Error::UnsupportedLayers { layers } => {
                 write!(f, "the model has layers that are not supported:")?;
                 for l in layers {
@@ -228,6 +236,7 @@ impl fmt::Display for Error {
                 f,
                 "layer '{layer}': weight '{weight}' must be {expected}, not {given}"
             ),
+            Error::NoWeights => write!(f, "the model has no weights; load them first"),
             Error::Lowering { layer, message } => write!(f, "layer '{layer}': {message}"),
             Error::BadInput {
                 input,

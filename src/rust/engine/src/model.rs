@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::format::{self, ModelFile};
+use crate::format::{self, ModelFile, Weights};
 use crate::graph::{rows_are_independent, Graph};
 use crate::keras::model::{Graph as Calls, InputSpec};
-use crate::keras::{load, Cx, Hidden, LayerNode, StateKey, T};
+use crate::keras::{load, save, Cx, Hidden, LayerNode, StateKey, T};
 use crate::kernels::{PackCache, Par};
 use crate::nest::Nest;
 use crate::optimize::{optimize, Folds, Passes};
@@ -214,6 +214,43 @@ impl Model {
             model.check()?;
         }
         Ok(model)
+    }
+
+    /// The same model with the weights of a file. Those that don't fit are an error,
+    /// or are left as they were: the names of these layers are returned.
+    ///
+    /// # Errors
+    /// `BadWeight` names the layer and what doesn't fit.
+    pub fn with_weights(
+        &self,
+        weights: Weights,
+        skip_mismatch: bool,
+    ) -> Result<(Model, Vec<String>)> {
+        let weights = match weights {
+            Weights::Legacy(layers) => Weights::Legacy(load::in_names_of(&self.root, layers)),
+            tree => tree,
+        };
+        let mut file = ModelFile {
+            config: format::legacy::original(&self.file.config).clone(),
+            weights: Some(weights),
+            ..self.file.clone()
+        };
+        if !skip_mismatch {
+            return Ok((Model::new(file)?, vec![]));
+        }
+        format::legacy::modernize(&mut file)?;
+        let (root, _) = load::Loader::root(&file.config)?;
+        let (read, _) = load::Loader::root(&file.config)?;
+        let weights = file.weights.take();
+        let weights = weights.ok_or_else(|| Error::internal("the weights are gone"))?;
+        let skipped = load::assign_over(&root, &self.root, &read, &weights)?;
+        file.weights = Some(Weights::Tree(save::tree(&root)));
+        Ok((Model::new(file)?, skipped))
+    }
+
+    /// The model as Keras 3 saves it.
+    pub fn modern(&self) -> ModelFile {
+        save::modern(&self.file, &self.root)
     }
 
     /// What the file held: config, weights, version.

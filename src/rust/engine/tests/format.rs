@@ -290,6 +290,101 @@ fn another_version_of_the_native_container_is_unknown() {
     assert_eq!(e.expect_err("version").kind(), "unknown_format");
 }
 
+fn scratch(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("keraspredict-{}-{name}", std::process::id()))
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let mut small = read("small.keras");
+    small.assets.insert(
+        "layers/lookup/vocabulary.txt".to_string(),
+        (*b"a\nb").into(),
+    );
+    for (zipped, name) in [(true, "written.keras"), (false, "written")] {
+        let path = scratch(name);
+        format::write_keras(&small, &path, zipped).expect("write");
+        let again = format::read(&path).expect("read");
+        match zipped {
+            true => std::fs::remove_file(&path).expect("remove"),
+            false => std::fs::remove_dir_all(&path).expect("remove"),
+        }
+        assert!(same_file(&small, &again), "{name}");
+    }
+    for fixture in [
+        "small.weights.h5",
+        "dtypes.weights.h5",
+        "bfloat16.weights.h5",
+    ] {
+        let mut file = read("small.json");
+        let mut weights = tree(format::read_weights(&self::fixture(fixture)).ok());
+        drop_strings(&mut weights);
+        file.weights = Some(Weights::Tree(weights.clone()));
+        let path = scratch(fixture);
+        format::write_weights(&file, &path).expect("write");
+        let again = tree(format::read_weights(&path).ok());
+        std::fs::remove_file(&path).expect("remove");
+        assert!(same_tree(&weights, &again), "{fixture}");
+    }
+}
+
+/// Weights of text are kept as assets, never in the store.
+fn drop_strings(tree: &mut WeightTree) {
+    tree.vars.retain(|v| v.tensor.dtype() != DType::Str);
+    tree.children.values_mut().for_each(drop_strings);
+}
+
+#[test]
+fn an_unwritable_place_is_an_error() {
+    let e = format::write_keras(
+        &read("small.keras"),
+        Path::new("no/such/folder/m.keras"),
+        true,
+    );
+    assert_eq!(e.expect_err("no folder").kind(), "cant_write");
+    let e = format::write_keras(&read("small.json"), &scratch("m.keras"), true);
+    assert_eq!(e.expect_err("no weights").kind(), "not_a_model");
+}
+
+#[test]
+fn shards_are_joined() {
+    let whole = tree(format::read_weights(&fixture("small.weights.h5")).ok());
+    let folder = scratch("shards");
+    std::fs::create_dir_all(&folder).expect("folder");
+    let mut map = serde_json::Map::new();
+    let mut file = read("small.json");
+    for (i, key) in ["dense", "batch_normalization", "sequential"]
+        .iter()
+        .enumerate()
+    {
+        let mut part = WeightTree::default();
+        let layers = part.children.entry("layers".to_string()).or_default();
+        layers.children.insert(
+            key.to_string(),
+            at(&whole, &format!("layers/{key}")).clone(),
+        );
+        file.weights = Some(Weights::Tree(part));
+        let name = format!("m_{i:05}.weights.h5");
+        format::write_weights(&file, &folder.join(&name)).expect("write");
+        map.insert(format!("/layers/{key}/vars"), name.into());
+    }
+    let list = folder.join("m.weights.json");
+    let write = |map: &serde_json::Map<_, _>| {
+        let text = serde_json::json!({"metadata": {"total_size": 1}, "weight_map": map});
+        std::fs::write(&list, text.to_string()).expect("write");
+        format::read_weights(&list)
+    };
+    let joined = write(&map);
+    map.insert("/layers/x/vars".to_string(), "../small.weights.h5".into());
+    let outside = write(&map);
+    map.insert("/layers/x/vars".to_string(), "gone.weights.h5".into());
+    let gone = write(&map);
+    std::fs::remove_dir_all(&folder).expect("remove");
+    assert_small_tree(&tree(joined.ok()));
+    assert_eq!(outside.expect_err("outside").kind(), "damaged_file");
+    assert_eq!(gone.expect_err("gone").kind(), "file_missing");
+}
+
 /// Numbers that look random and are the same each time.
 struct Dice(u64);
 

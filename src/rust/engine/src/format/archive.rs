@@ -1,12 +1,13 @@
-//! Zip archives held in memory.
+//! Zip archives.
 
-use std::io::{Cursor, Read};
+use std::io::Read;
 
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::bytes::Bytes;
-use super::{damaged, unknown_format};
+use super::source::{Cursor, Source};
+use super::{damaged, io_error, unknown_format};
 use crate::error::{Error, Result};
 
 /// Deflate can't expand a byte to more than this many.
@@ -16,16 +17,16 @@ const MAX_EXPANSION: u64 = 1032;
 const MAX_MEMBER: u64 = 64 << 30;
 
 pub struct Archive<'a> {
-    bytes: Bytes,
-    zip: ZipArchive<Cursor<Bytes>>,
+    source: Source,
+    zip: ZipArchive<Cursor>,
     label: &'a str,
 }
 
 impl<'a> Archive<'a> {
-    pub fn open(bytes: Bytes, label: &'a str) -> Result<Self> {
-        let zip = ZipArchive::new(Cursor::new(bytes.clone()))
+    pub fn open(source: Source, label: &'a str) -> Result<Self> {
+        let zip = ZipArchive::new(Cursor::new(source.clone()))
             .map_err(|e| zip_error(e, "its archive", label))?;
-        Ok(Archive { bytes, zip, label })
+        Ok(Archive { source, zip, label })
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
@@ -38,9 +39,15 @@ impl<'a> Archive<'a> {
         self.zip.index_for_name(name).is_some()
     }
 
-    /// The bytes of a member, checked against its CRC. A stored member shares
-    /// the archive's bytes.
+    /// The bytes of a member, checked against its CRC.
     pub fn read(&mut self, name: &str) -> Result<Bytes> {
+        let member = self.member(name)?;
+        member.bytes().map_err(|e| io_error(&e, self.label))
+    }
+
+    /// A member, checked against its CRC. A stored member is a part of the
+    /// archive itself.
+    pub fn member(&mut self, name: &str) -> Result<Source> {
         let what = format!("its member '{name}'");
         let label = self.label;
         let bad = |reason: &str| damaged(label, format!("{what} {reason}"));
@@ -58,12 +65,10 @@ impl<'a> Archive<'a> {
         if raw.compression() == CompressionMethod::Stored {
             let part = raw
                 .data_start()
-                .and_then(|start| usize::try_from(start).ok())
-                .zip(usize::try_from(size).ok())
                 .filter(|_| size == packed)
-                .and_then(|(start, size)| self.bytes.slice(start, size))
+                .and_then(|start| self.source.slice(start, size))
                 .ok_or_else(|| bad("is cut short"))?;
-            if crc32fast::hash(&part) != crc {
+            if part.crc32().map_err(|e| io_error(&e, label))? != crc {
                 return Err(bad("fails its checksum"));
             }
             return Ok(part);
@@ -78,7 +83,7 @@ impl<'a> Archive<'a> {
         if crc32fast::hash(&out) != crc {
             return Err(bad("fails its checksum"));
         }
-        Ok(Bytes::new(out))
+        Ok(Source::Memory(Bytes::new(out)))
     }
 }
 

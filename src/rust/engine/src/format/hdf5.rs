@@ -1,13 +1,14 @@
 //! HDF5: whole models of Keras 1 to 3, and weights files of both layouts.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use hdf5_reader::error::Error as H5Error;
 use hdf5_reader::group::Group;
 use hdf5_reader::{Attribute, Datatype, Hdf5File, OpenOptions};
 use serde_json::Value as Json;
 
-use super::bytes::Bytes;
+use super::source::Source;
 use super::{
     damaged, json, not_a_model, require_model, unknown_format, Assets, LegacyWeights, ModelFile,
     StoredWeight, WeightTree, Weights,
@@ -30,20 +31,21 @@ const MAX_EXPANSION: u64 = 1032;
 const MAX_TOTAL: u64 = 64 << 30;
 
 /// Whether HDF5's signature is at the start, or after a user block.
-pub fn has_signature(bytes: &[u8]) -> bool {
+pub fn has_signature(source: &Source) -> bool {
+    let mut found = [0; SIGNATURE.len()];
     let mut at = 0;
-    loop {
-        match bytes.get(at..) {
-            Some(rest) if rest.starts_with(SIGNATURE) => return true,
-            Some(rest) if rest.len() > SIGNATURE.len() => at = if at == 0 { 512 } else { at * 2 },
-            _ => return false,
+    while source.read_at(at, &mut found).is_ok() {
+        if found == SIGNATURE {
+            return true;
         }
+        at = if at == 0 { 512 } else { at * 2 };
     }
+    false
 }
 
 /// A whole model: config and weights.
-pub fn read_model(bytes: Bytes, label: &str) -> Result<ModelFile> {
-    let store = Store::open(bytes, label)?;
+pub fn read_model(source: Source, label: &str) -> Result<ModelFile> {
+    let store = Store::open(source, label)?;
     let root = store.root()?;
     let attributes = store.attributes(&root)?;
     let Some(config) = find(&attributes, "model_config") else {
@@ -91,8 +93,8 @@ pub fn read_model(bytes: Bytes, label: &str) -> Result<ModelFile> {
 }
 
 /// The weights of a file of either layout, or those of a whole model.
-pub fn read_weights(bytes: Bytes, label: &str) -> Result<Weights> {
-    let store = Store::open(bytes, label)?;
+pub fn read_weights(source: Source, label: &str) -> Result<Weights> {
+    let store = Store::open(source, label)?;
     let root = store.root()?;
     match store.weights_at(&root)? {
         Some(Layout::Legacy(group)) => Ok(Weights::Legacy(store.legacy(&group)?)),
@@ -121,10 +123,13 @@ struct Store<'a> {
 }
 
 impl<'a> Store<'a> {
-    fn open(bytes: Bytes, label: &'a str) -> Result<Self> {
-        let size = bytes.len() as u64;
-        let file =
-            Hdf5File::from_owner(bytes, OpenOptions::default()).map_err(|e| h5_error(&e, label))?;
+    fn open(source: Source, label: &'a str) -> Result<Self> {
+        let size = source.size();
+        let opened = match source {
+            Source::Memory(bytes) => Hdf5File::from_owner(bytes, OpenOptions::default()),
+            file => Hdf5File::from_storage(Arc::new(file)),
+        };
+        let file = opened.map_err(|e| h5_error(&e, label))?;
         if file.superblock().eof_address > size {
             return Err(damaged(label, "it is cut short"));
         }

@@ -8,9 +8,13 @@
 mod archive;
 mod bytes;
 mod hdf5;
+mod hdf5_write;
 pub mod json;
 pub mod legacy;
 pub mod native;
+mod shards;
+mod source;
+mod write;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,6 +25,8 @@ use serde_json::Value as Json;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use bytes::Bytes;
+use source::Source;
+pub use write::{write_keras, write_weights};
 
 /// A weight as stored: the tensor and the name the file gives it.
 #[derive(Clone, Debug)]
@@ -84,7 +90,7 @@ pub fn read(path: &Path) -> Result<ModelFile> {
     if is_folder(path, &label)? {
         return read_folder(path, &label);
     }
-    read_model(read_file(path, &label)?, &label)
+    read_model(open(path, &label)?, &label)
 }
 
 /// Reads a model from the bytes of a file; `label` names them in errors.
@@ -92,11 +98,12 @@ pub fn read(path: &Path) -> Result<ModelFile> {
 /// # Errors
 /// `NotAModel`, `Damaged` or `UnknownFormat`.
 pub fn read_bytes(bytes: Vec<u8>, label: &str) -> Result<ModelFile> {
-    read_model(Bytes::new(bytes), label)
+    read_model(Source::Memory(Bytes::new(bytes)), label)
 }
 
-/// Reads the weights alone: of a `.weights.h5`, of a legacy weights file, or
-/// those inside a whole-model file of any kind.
+/// Reads the weights alone: of a `.weights.h5` or of the shards that a
+/// `.weights.json` lists, of a legacy weights file, or those inside a
+/// whole-model file of any kind.
 ///
 /// # Errors
 /// As [`read`]; `NotAModel` also where there are no weights.
@@ -107,7 +114,11 @@ pub fn read_weights(path: &Path) -> Result<Weights> {
             .weights
             .ok_or_else(|| no_weights(&label));
     }
-    read_weights_from(read_file(path, &label)?, &label)
+    let source = open(path, &label)?;
+    if let Some(weights) = shards::read(path, &source, &label)? {
+        return Ok(weights);
+    }
+    read_weights_from(source, &label)
 }
 
 /// As [`read_weights`], from the bytes of a file.
@@ -115,22 +126,23 @@ pub fn read_weights(path: &Path) -> Result<Weights> {
 /// # Errors
 /// As [`read_weights`].
 pub fn read_weights_bytes(bytes: Vec<u8>, label: &str) -> Result<Weights> {
-    read_weights_from(Bytes::new(bytes), label)
+    read_weights_from(Source::Memory(Bytes::new(bytes)), label)
 }
 
-fn read_model(bytes: Bytes, label: &str) -> Result<ModelFile> {
-    match Kind::of(&bytes, label)? {
-        Kind::Zip => read_archive(bytes, label),
-        Kind::Hdf5 => hdf5::read_model(bytes, label),
-        Kind::Native => native::read(&bytes, label),
-        Kind::Text => read_text(&bytes, label),
+fn read_model(source: Source, label: &str) -> Result<ModelFile> {
+    let whole = || source.bytes().map_err(|e| io_error(&e, label));
+    match Kind::of(&source, label)? {
+        Kind::Zip => read_archive(source, label),
+        Kind::Hdf5 => hdf5::read_model(source, label),
+        Kind::Native => native::read(&whole()?, label),
+        Kind::Text => read_text(&whole()?, label),
     }
 }
 
-fn read_weights_from(bytes: Bytes, label: &str) -> Result<Weights> {
-    match Kind::of(&bytes, label)? {
-        Kind::Hdf5 => hdf5::read_weights(bytes, label),
-        _ => read_model(bytes, label)?
+fn read_weights_from(source: Source, label: &str) -> Result<Weights> {
+    match Kind::of(&source, label)? {
+        Kind::Hdf5 => hdf5::read_weights(source, label),
+        _ => read_model(source, label)?
             .weights
             .ok_or_else(|| no_weights(label)),
     }
@@ -143,25 +155,32 @@ enum Kind {
     Text,
 }
 
+/// Bytes at the start that tell what a file is.
+const TELLING: u64 = 4096;
+
 impl Kind {
-    fn of(bytes: &[u8], label: &str) -> Result<Kind> {
-        if bytes.is_empty() {
+    fn of(source: &Source, label: &str) -> Result<Kind> {
+        let mut start = vec![0; source.size().min(TELLING) as usize];
+        source
+            .read_at(0, &mut start)
+            .map_err(|e| io_error(&e, label))?;
+        if start.is_empty() {
             return Err(not_a_model(label, "it is empty"));
         }
-        if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06") {
+        if start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06") {
             return Ok(Kind::Zip);
         }
-        if hdf5::has_signature(bytes) {
+        if hdf5::has_signature(source) {
             return Ok(Kind::Hdf5);
         }
-        if bytes.starts_with(native::SIGNATURE) {
+        if start.starts_with(native::SIGNATURE) {
             return Ok(Kind::Native);
         }
-        let text = json::trim(bytes);
+        let text = json::trim(&start);
         if matches!(text.first(), Some(b'{' | b'[' | b'"')) {
             return Ok(Kind::Text);
         }
-        Err(foreign(bytes, text, label))
+        Err(foreign(&start, text, label))
     }
 }
 
@@ -199,6 +218,12 @@ fn read_file(path: &Path, label: &str) -> Result<Bytes> {
         .map_err(|e| io_error(&e, label))
 }
 
+fn open(path: &Path, label: &str) -> Result<Source> {
+    std::fs::File::open(path)
+        .and_then(Source::file)
+        .map_err(|e| io_error(&e, label))
+}
+
 fn is_folder(path: &Path, label: &str) -> Result<bool> {
     std::fs::metadata(path)
         .map(|m| m.is_dir())
@@ -214,8 +239,8 @@ fn io_error(e: &std::io::Error, label: &str) -> Error {
     }
 }
 
-fn read_archive(bytes: Bytes, label: &str) -> Result<ModelFile> {
-    let mut archive = archive::Archive::open(bytes, label)?;
+fn read_archive(source: Source, label: &str) -> Result<ModelFile> {
+    let mut archive = archive::Archive::open(source, label)?;
     if !archive.has(CONFIG) {
         if archive.names().any(|n| n.ends_with("saved_model.pb")) {
             return Err(saved_model(label));
@@ -231,7 +256,7 @@ fn read_archive(bytes: Bytes, label: &str) -> Result<ModelFile> {
         false => None,
     };
     let weights = if archive.has(WEIGHTS_H5) {
-        Some(hdf5::read_weights(archive.read(WEIGHTS_H5)?, label)?)
+        Some(hdf5::read_weights(archive.member(WEIGHTS_H5)?, label)?)
     } else {
         no_npz(archive.has(WEIGHTS_NPZ), label)?;
         None
@@ -264,7 +289,8 @@ fn read_folder(path: &Path, label: &str) -> Result<ModelFile> {
         false => None,
     };
     let weights = if exists(WEIGHTS_H5) {
-        Some(hdf5::read_weights(member(WEIGHTS_H5)?, label)?)
+        let weights = open(&path.join(WEIGHTS_H5), label)?;
+        Some(hdf5::read_weights(weights, label)?)
     } else {
         no_npz(exists(WEIGHTS_NPZ), label)?;
         None

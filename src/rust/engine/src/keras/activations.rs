@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use super::cfg::{as_f64, short, Cfg};
 use super::layer::{Built, Cx, LayerNode, Nested};
 use super::policy::Policy;
+use super::save::is_old_hard_sigmoid;
 use crate::error::{Error, Result};
 use crate::graph::{Binary, RnnActivation, Unary, ValueId, F};
 use crate::tensor::DType;
@@ -198,6 +199,9 @@ impl Activation {
                         log: false,
                     }),
                     ("Identity", _) => Some(Activation::Linear),
+                    ("Sequential", c) if is_old_hard_sigmoid(c) => {
+                        Some(Activation::HardSigmoidLegacy)
+                    }
                     ("Activation", c) => Activation::from_json(c.get("activation")?),
                     _ => None,
                 }

@@ -673,12 +673,8 @@ impl Cx {
             .iter()
             .position(|v| v.name == name)
             .ok_or_else(|| missing(self))?;
-        let weight = me
-            .weights
-            .get()
-            .and_then(|w| w.get(at))
-            .ok_or_else(|| missing(self))?;
-        let weight = weight.clone();
+        let stored = me.weights.get().ok_or(Error::NoWeights)?;
+        let weight = stored.get(at).cloned().ok_or_else(|| missing(self))?;
         Ok(self.b.weight(&weight))
     }
 

@@ -194,13 +194,113 @@ fn missing_weight(path: &str, weight: &str, given: String) -> Error {
     }
 }
 
-/// Gives every layer its weights.
-pub fn assign(root: &LayerNode, weights: &Weights) -> Result<()> {
-    match weights {
-        Weights::Tree(tree) => assign_tree(root, Some(tree))?,
-        Weights::Legacy(layers) => assign_legacy(root, layers)?,
+/// What happens where the weights of a file don't fit a layer.
+pub enum Misfit {
+    Fail,
+    /// The layer gets none.
+    Skip,
+}
+
+impl Misfit {
+    fn handle(&self, e: Error) -> Result<()> {
+        match self {
+            Misfit::Fail => Err(e),
+            Misfit::Skip => Ok(()),
+        }
     }
+}
+
+/// Gives every layer its weights.
+///
+/// # Errors
+/// `BadWeight` for the first layer that the weights don't fit.
+pub fn assign(root: &LayerNode, weights: &Weights) -> Result<()> {
+    assign_fitting(root, weights, &Misfit::Fail)?;
     complete(root, "")
+}
+
+/// Gives layers those weights of a file that are as many as theirs.
+fn assign_fitting(root: &LayerNode, weights: &Weights, misfit: &Misfit) -> Result<()> {
+    match weights {
+        Weights::Tree(tree) => assign_tree(root, Some(tree), misfit),
+        Weights::Legacy(layers) => assign_legacy(root, layers, misfit),
+    }
+}
+
+/// Gives every layer its weights from a file, or, where these don't fit, those it
+/// has in another copy of the model. Returns the names of the layers concerned.
+///
+/// # Errors
+/// `BadWeight` where neither has weights for a layer.
+pub fn assign_over(
+    root: &LayerNode,
+    old: &LayerNode,
+    read: &LayerNode,
+    weights: &Weights,
+) -> Result<Vec<String>> {
+    assign_fitting(read, weights, &Misfit::Skip)?;
+    let mut skipped = vec![];
+    choose(root, old, read, &mut skipped);
+    complete(root, "")?;
+    Ok(skipped)
+}
+
+/// Takes weights from either of two copies of a layer.
+fn choose(node: &LayerNode, old: &LayerNode, read: &LayerNode, skipped: &mut Vec<String>) {
+    if node.weights.get().is_some() {
+        return;
+    }
+    let (before, now) = (old.weights.get(), read.weights.get());
+    let fits = |before: &Vec<Arc<Const>>, now: &Vec<Arc<Const>>| {
+        let pairs = before.iter().zip(now);
+        before.len() == now.len()
+            && pairs
+                .into_iter()
+                .all(|(a, b)| a.tensor.shape() == b.tensor.shape())
+    };
+    let chosen = match (before, now) {
+        (Some(before), Some(now)) if !fits(before, now) => Some(before),
+        (before, None) => before,
+        (_, now) => now,
+    };
+    let is_old = chosen.is_some_and(|c| before.is_some_and(|b| std::ptr::eq(b, c)));
+    if is_old && !node.vars.is_empty() {
+        skipped.push(node.name.clone());
+    }
+    if let Some(chosen) = chosen {
+        let _ = node.weights.set(chosen.clone());
+    }
+    let others = old.children.iter().zip(&read.children);
+    for ((_, node), ((_, old), (_, read))) in node.children.iter().zip(others) {
+        choose(node, old, read, skipped);
+    }
+}
+
+/// Weights in the names of a model's layers, where a file of as many layers has
+/// other names.
+pub fn in_names_of(root: &LayerNode, mut layers: LegacyWeights) -> LegacyWeights {
+    let weighted: Vec<&str> = root
+        .children
+        .iter()
+        .filter(|(_, child)| has_vars(child))
+        .map(|(_, child)| child.name.as_str())
+        .collect();
+    let stored: Vec<usize> = (0..layers.len())
+        .filter(|&i| !layers[i].1.is_empty())
+        .collect();
+    let known = |name: &str| layers.iter().any(|l| l.0 == name);
+    if weighted.len() == stored.len() && !weighted.iter().all(|name| known(name)) {
+        layers = stored
+            .into_iter()
+            .zip(weighted)
+            .map(|(i, name)| (name.to_string(), std::mem::take(&mut layers[i].1)))
+            .collect();
+    }
+    layers
+}
+
+fn has_vars(node: &LayerNode) -> bool {
+    !node.vars.is_empty() || node.children.iter().any(|(_, child)| has_vars(child))
 }
 
 /// Every variable must have been found somewhere.
@@ -235,18 +335,19 @@ fn descend<'a>(tree: &'a WeightTree, key: &str) -> Option<&'a WeightTree> {
 
 /// Weights by the path of the store. A layer met twice is stored where it was
 /// met first.
-fn assign_tree(node: &LayerNode, tree: Option<&WeightTree>) -> Result<()> {
+fn assign_tree(node: &LayerNode, tree: Option<&WeightTree>, misfit: &Misfit) -> Result<()> {
     if let Some(tree) = tree {
         if node.weights.get().is_none() && !node.vars.is_empty() && !tree.vars.is_empty() {
             let stored = tree.vars.get(node.layer.borrowed()..).unwrap_or_default();
-            if stored.len() != node.vars.len() {
-                return Err(missing_weight(
+            if stored.len() == node.vars.len() {
+                let _ = node.weights.set(stored.iter().map(constant).collect());
+            } else {
+                misfit.handle(missing_weight(
                     &node.name,
                     node.vars.last().map_or("", |v| v.name),
                     format!("{} of {} weights", tree.vars.len(), node.vars.len()),
-                ));
+                ))?;
             }
-            let _ = node.weights.set(stored.iter().map(constant).collect());
         }
         for (key, child) in &node.children {
             // Keras 2.12 to 2.15 saved `.keras` files under another name.
@@ -259,7 +360,7 @@ fn assign_tree(node: &LayerNode, tree: Option<&WeightTree>) -> Result<()> {
             let found = descend(tree, key)
                 .or_else(|| descend(tree, &old()?))
                 .or_else(shown);
-            assign_tree(child, found)?;
+            assign_tree(child, found, misfit)?;
         }
     }
     Ok(())
@@ -285,7 +386,7 @@ fn legacy_order<'a>(
     }
 }
 
-fn assign_legacy(root: &LayerNode, layers: &LegacyWeights) -> Result<()> {
+fn assign_legacy(root: &LayerNode, layers: &LegacyWeights, misfit: &Misfit) -> Result<()> {
     for (_, child) in &root.children {
         let mut order = vec![];
         legacy_order(child, true, false, &mut order);
@@ -299,11 +400,12 @@ fn assign_legacy(root: &LayerNode, layers: &LegacyWeights) -> Result<()> {
             .map(|(_, w)| w.as_slice())
             .unwrap_or_default();
         if stored.len() != order.len() {
-            return Err(missing_weight(
+            misfit.handle(missing_weight(
                 &child.name,
                 order[0].0.vars[order[0].1].name,
                 format!("{} of {} weights", stored.len(), order.len()),
-            ));
+            ))?;
+            continue;
         }
         // Weights by layer: the order of the file interleaves them.
         let mut found: Vec<(&LayerNode, Vec<Option<Arc<Const>>>)> = vec![];

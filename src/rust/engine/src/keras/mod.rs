@@ -11,6 +11,7 @@ pub mod policy;
 pub mod promote;
 pub mod quant;
 pub mod resize;
+pub mod save;
 pub mod spectrum;
 
 pub use cfg::Cfg;

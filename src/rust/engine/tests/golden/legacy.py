@@ -47,17 +47,24 @@ def plain_nest(structure):
 
 
 class Writer:
-    def __init__(self, path, seed):
-        self.pack, self.seed, self.names = Pack(path), seed, []
+    def __init__(self, folder, group, seed):
+        self.path = os.path.join(folder, f"{group}.zip")
+        self.pack, self.group, self.seed, self.names = Pack(self.path), group, seed, []
 
-    def add(self, name, build, inputs=None, rewrite=None, suffixes=("h5",)):
+    def close(self):
+        self.pack.close()
+        print(f"{self.group}: {len(self.names)} cases, {os.path.getsize(self.path) / 1e6:.2f} MB")
+
+    def add(self, name, build, inputs=None, rewrite=None, suffixes=("h5",), weights=None):
         """`rewrite(config, weights)` makes a file of an older version: (version, backend, config, weights)."""
         K.backend.clear_session()
-        rng = rng_of(self.seed, "legacy", name)
+        rng = rng_of(self.seed, self.group, name)
         model = build()
         randomise(model, rng)
         maker = inputs or (lambda rng, shape: rng.normal(size=shape))
-        arrays = [maker(rng, (ROWS, *t.shape[1:])).astype("float32") for t in model.inputs]
+        arrays = [maker(rng, (ROWS, *(5 if d is None else d for d in t.shape[1:]))).astype(t.dtype.as_numpy_dtype) for t in model.inputs]
+        if weights:
+            weights(model, rng)
         structure = model.predict(arrays if len(arrays) > 1 else arrays[0], verbose=0)
         outputs = [np.asarray(o) for o in tf.nest.flatten(structure)]
         for suffix in suffixes:
@@ -73,13 +80,13 @@ class Writer:
             full = f"{name}_{suffix}" if len(suffixes) > 1 else name
             meta = {
                 "name": full,
-                "group": "legacy",
+                "group": self.group,
                 "keras_version": K.__version__,
                 "inputs": [{"name": t.name.split(":")[0], "path": [i] if len(arrays) > 1 else []} for i, t in enumerate(model.inputs)],
                 "rows": ROWS,
                 "batch_size": 32,
                 "nest": plain_nest(structure),
-                "exact": False,
+                "exact": all(o.dtype.kind not in "f" for o in outputs),
                 "row_independent": True,
                 "keras_reloads": False,
                 "call": "predict",
@@ -155,7 +162,8 @@ def keras_2_0(config, weights):
                 layers[0]["config"]["batch_input_shape"] = shape
                 layers[0]["config"]["dtype"] = "float32"
             for stray in layers[1:]:
-                stray["config"].setdefault("batch_input_shape", [None, 99])
+                if isinstance(stray["config"], dict):
+                    stray["config"].setdefault("batch_input_shape", [None, 99])
             entry["config"] = layers
         elif entry["class_name"].endswith("GRU") and inner.get("reset_after") is False:
             del inner["reset_after"]
@@ -431,7 +439,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
-    w = Writer(os.path.join(args.out, "legacy.zip"), args.seed)
+    w = Writer(args.out, "legacy", args.seed)
     both = ("h5", "keras")
     w.add("tf_encoder_decoder", encoder_decoder, suffixes=both)
     w.add("tf_nested_twice", nested_twice, suffixes=both)
@@ -446,8 +454,7 @@ def main():
     w.add("theano", convolutions, rewrite=theano)
     w.add("keras_1_functional", first_steps, rewrite=keras_1)
     w.add("keras_1_sequential", first_sequence, rewrite=keras_1)
-    w.pack.close()
-    print(f"legacy: {len(w.names)} cases, {os.path.getsize(os.path.join(args.out, 'legacy.zip')) / 1e6:.2f} MB")
+    w.close()
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ use crate::error::{Error, Result};
 /// A JSON object.
 type Object = Map<String, Json>;
 
-/// Says of a config that it has been rewritten, so that it isn't twice.
-const MODERN: &str = "modernized";
+/// Says of a config that it has been rewritten, so that it isn't twice. Where there
+/// are no weights yet, it holds the config as it was, for weights of its version.
+pub(crate) const MODERN: &str = "modernized";
 
 /// Rewrites the config of an older Keras in place; a model of Keras 3 stays as it is.
 ///
@@ -34,6 +35,7 @@ pub fn modernize(file: &mut ModelFile) -> Result<()> {
         return Ok(());
     }
     let era = Era::of(file);
+    let given = file.weights.is_none().then(|| file.config.clone());
     if let Some(Weights::Tree(tree)) = &mut file.weights {
         public_names(tree);
     }
@@ -42,7 +44,7 @@ pub fn modernize(file: &mut ModelFile) -> Result<()> {
         Json::Object(model) if era.major >= 3 => Json::Object(add_modules(model)),
         Json::Object(model) => {
             let mut model = entry(model, &era)?;
-            model.insert(MODERN.into(), true.into());
+            model.insert(MODERN.into(), given.unwrap_or(true.into()));
             let mut model = Json::Object(model);
             if let Some(Weights::Legacy(weights)) = &mut file.weights {
                 weights::apply(&model, weights)?;
@@ -53,6 +55,14 @@ pub fn modernize(file: &mut ModelFile) -> Result<()> {
         other => other,
     };
     Ok(())
+}
+
+/// The config as it was in its file, where it has been rewritten without weights.
+pub fn original(config: &Json) -> &Json {
+    config
+        .get(MODERN)
+        .filter(|c| c.is_object())
+        .unwrap_or(config)
 }
 
 /// Which Keras wrote a config.

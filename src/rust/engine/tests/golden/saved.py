@@ -1,0 +1,88 @@
+"""Checks with real Keras what this engine saves: every golden model is loaded, saved, loaded by Keras, and must predict the same.
+
+    python saved.py --save target/release/examples/save [--packs packs] [--groups core conv ...]
+"""
+
+import argparse
+import glob
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import keras
+import numpy as np
+from common import ATOL, RTOL, is_float
+
+
+def same(a, b):
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape != b.shape:
+        return False
+    if not is_float(a):
+        return bool(np.array_equal(a, b))
+    return np.allclose(a.astype("float64"), b.astype("float64"), rtol=RTOL, atol=ATOL, equal_nan=True)
+
+
+def nested(model, arrays):
+    if isinstance(model, keras.Sequential):
+        return arrays[0]
+    return keras.tree.pack_sequence_as(model._inputs_struct, arrays)
+
+
+def check_pack(path, save):
+    pack = zipfile.ZipFile(path)
+    names = [n.split("/")[0] for n in pack.namelist() if n.endswith("/meta.json")]
+    failed = 0
+    checked = 0
+    with tempfile.TemporaryDirectory() as given, tempfile.TemporaryDirectory() as written:
+        metas = {}
+        for name in names:
+            meta = json.loads(pack.read(f"{name}/meta.json"))
+            if meta["call"] != "predict" or meta.get("repeats", 1) > 1:
+                continue
+            metas[name] = meta
+            model = [n for n in pack.namelist() if n.startswith(f"{name}/model.")][0]
+            with open(os.path.join(given, name + os.path.splitext(model)[1]), "wb") as f:
+                f.write(pack.read(model))
+        print(subprocess.run([save, given, written], capture_output=True, text=True).stdout, end="")
+        for name, meta in metas.items():
+            read = lambda kind: [np.load(io.BytesIO(pack.read(n))) for n in sorted((n for n in pack.namelist() if n.startswith(f"{name}/{kind}.")), key=lambda n: int(n.split(".")[-2]))]
+            if any(a.dtype.kind == "V" for a in read("in") + read("out")):
+                continue
+            checked += 1
+            try:
+                model = keras.models.load_model(os.path.join(written, f"{name}.keras"), compile=False)
+                out = keras.tree.flatten(model.predict(nested(model, read("in")), batch_size=meta["batch_size"], verbose=0))
+                wrong = [i for i, (a, b) in enumerate(zip(out, read("out"), strict=True)) if not same(a, b)]
+                problem = f"outputs {wrong} differ" if wrong else None
+            except Exception as e:
+                problem = f"{type(e).__name__}: {(str(e).strip().splitlines() or [''])[-1][:300]}"
+            if problem:
+                failed += 1
+                print(f"FAILED {os.path.basename(path)[:-4]}/{name}: {problem}", flush=True)
+            keras.utils.clear_session(free_memory=False)
+    print(f"{os.path.basename(path)[:-4]}: {checked - failed} of {checked}", flush=True)
+    return failed
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--save", required=True)
+    parser.add_argument("--packs", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "packs"))
+    parser.add_argument("--groups", nargs="*")
+    args = parser.parse_args()
+    paths = sorted(glob.glob(os.path.join(args.packs, "*.zip")))
+    failed = sum(check_pack(p, args.save) for p in paths if not args.groups or os.path.basename(p)[:-4] in args.groups)
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()
