@@ -8,6 +8,18 @@ engine_load <- function(path) .Call(wrap__engine_load, path)
 #' @noRd
 engine_load_raw <- function(bytes, label) .Call(wrap__engine_load_raw, bytes, label)
 
+#' Writes a model as a `.keras` archive or folder.
+#' @noRd
+engine_save <- function(handle, path, zipped) .Call(wrap__engine_save, handle, path, zipped)
+
+#' Writes a model's weights as `.weights.h5`.
+#' @noRd
+engine_save_weights <- function(handle, path) .Call(wrap__engine_save_weights, handle, path)
+
+#' The model with the weights of a file: list(handle, skipped).
+#' @noRd
+engine_load_weights <- function(handle, path, skip_mismatch) .Call(wrap__engine_load_weights, handle, path, skip_mismatch)
+
 #' Whether a model's handle can be used as it is.
 #' @noRd
 engine_is_handle <- function(handle) .Call(wrap__engine_is_handle, handle)

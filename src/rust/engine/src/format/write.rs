@@ -102,17 +102,20 @@ fn bytes(tree: &WeightTree) -> u64 {
     own + tree.children.values().map(bytes).sum::<u64>()
 }
 
+/// The groups of a store: those of its children, and `vars` with its own.
 fn group(tree: &WeightTree) -> Group<'_> {
     let mut out = Group::default();
     for (name, child) in &tree.children {
         out.groups.push((name.clone(), group(child)));
     }
-    let named = |v: &StoredWeight| v.name.clone();
-    let vars = Group {
-        datasets: tree.vars.iter().map(|v| (named(v), &*v.tensor)).collect(),
-        groups: vec![],
-    };
-    out.groups.push(("vars".to_string(), vars));
+    if !tree.vars.is_empty() {
+        let named = |v: &StoredWeight| v.name.clone();
+        let vars = Group {
+            datasets: tree.vars.iter().map(|v| (named(v), &*v.tensor)).collect(),
+            groups: vec![],
+        };
+        out.groups.push(("vars".to_string(), vars));
+    }
     out
 }
 

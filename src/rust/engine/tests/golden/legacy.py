@@ -46,6 +46,12 @@ def plain_nest(structure):
     return listed(numbered)
 
 
+def input_paths(model):
+    if isinstance(model.input, dict):
+        return [[name] for name in sorted(model.input)]
+    return [[i] if len(model.inputs) > 1 else [] for i in range(len(model.inputs))]
+
+
 class Writer:
     def __init__(self, folder, group, seed):
         self.path = os.path.join(folder, f"{group}.zip")
@@ -82,7 +88,7 @@ class Writer:
                 "name": full,
                 "group": self.group,
                 "keras_version": K.__version__,
-                "inputs": [{"name": t.name.split(":")[0], "path": [i] if len(arrays) > 1 else []} for i, t in enumerate(model.inputs)],
+                "inputs": [{"name": t.name.split(":")[0], "path": p} for t, p in zip(model.inputs, input_paths(model))],
                 "rows": ROWS,
                 "batch_size": 32,
                 "nest": plain_nest(structure),

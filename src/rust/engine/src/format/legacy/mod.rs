@@ -319,11 +319,12 @@ fn malformed(layer: &str, class: &str, key: &str, given: Option<&Json>) -> Error
     }
 }
 
-/// A reference to the output of another layer, as Keras 3 writes it.
+/// A reference to the output of another layer, as Keras 3 writes it. Nobody looks at
+/// its shape, but there must be one.
 fn keras_tensor(layer: &str, node: u64, tensor: u64) -> Json {
     json!({
         "class_name": "__keras_tensor__",
-        "config": {"shape": null, "dtype": null, "keras_history": [layer, node, tensor]},
+        "config": {"shape": [], "dtype": "float32", "keras_history": [layer, node, tensor]},
     })
 }
 
