@@ -233,20 +233,15 @@ preprocess_modes <- c(
 #' @param preds Predictions for the 1,000 classes of ImageNet, a row for each image.
 #' @param top How many classes are wanted for each image.
 #' @param ... Not used.
-#' @param class_index The path of `imagenet_class_index.json`, which Keras
-#'   downloads and which isn't part of this package. `NULL` is the option
-#'   `keraspredict.class_index` or else where Keras keeps it,
-#'   `~/.keras/models/imagenet_class_index.json`.
+#' @param class_index The path of a file of the form of Keras'
+#'   `imagenet_class_index.json`, with other names. `NULL` is the option
+#'   `keraspredict.class_index`, or else the names that come with this package.
 #' @returns A list with a data frame for each image: `class_name`,
 #'   `class_description` and `score`, best first.
 #' @export
 #' @examples
-#' # A file of the same form, with names of our own.
-#' index <- tempfile(fileext = ".json")
-#' classes <- sprintf("\"%d\": [\"n%08d\", \"class_%d\"]", 0:999, 0:999, 0:999)
-#' writeLines(paste0("{", paste(classes, collapse = ", "), "}"), index)
 #' preds <- matrix(c(0.1, 0.7, 0.2, rep(0, 997)), 1)
-#' application_decode_predictions(preds = preds, top = 2, class_index = index)
+#' application_decode_predictions(preds = preds, top = 2)
 application_decode_predictions <- function(model, preds, top = 5L, ..., class_index = NULL) {
   if (!is.numeric(preds) || length(dim(preds)) != 2 || ncol(preds) != 1000) {
     abort(
@@ -265,12 +260,15 @@ application_decode_predictions <- function(model, preds, top = 5L, ..., class_in
 
 read_class_index <- function(path) {
   if (is.null(path)) path <- getOption("keraspredict.class_index")
-  if (is.null(path)) path <- file.path("~", ".keras", "models", "imagenet_class_index.json")
+  if (is.null(path)) {
+    file <- system.file("imagenet", "classes.csv", package = "keraspredict")
+    return(as.matrix(utils::read.csv(file, quote = "")))
+  }
   check_text(path, "class_index", "NULL or the path of a file")
   if (!file.exists(path)) {
     abort(
       "file_missing", paste0("Can't find the names of ImageNet's classes at '", path, "'."),
-      c(i = "Give the path of `imagenet_class_index.json`, which Keras downloads, as `class_index`.")
+      c(i = "Without `class_index`, those of this package are taken.")
     )
   }
   text <- paste(readLines(path, warn = FALSE, encoding = "UTF-8"), collapse = " ")

@@ -6,7 +6,7 @@
 #' | option | environment variable | meaning |
 #' |---|---|---|
 #' | `keras.verbose` | | the default of `verbose` in [`predict()`][predict.keraspredict_model]: `"auto"`, 0, 1 or 2 |
-#' | `keraspredict.class_index` | | where [application_decode_predictions()] finds the names of ImageNet's classes |
+#' | `keraspredict.class_index` | | a file with other names of ImageNet's classes for [application_decode_predictions()] |
 #' | | `KERASPREDICT_THREADS` | how many threads predictions use; the number of cores without it. Read at the first prediction |
 #'
 #' @returns A named list of values, `NULL` where one isn't set. A value that can't be

@@ -68,6 +68,13 @@ test_that("the best classes are named", {
     class_name = c("n00000002", "n00000999"), class_description = c("class_2", "class_999"), score = c(0.75, 0.25)
   ))
   expect_identical(best[[2]]$class_description[[1]], "class_0")
+  preds[1, 3] <- 0
+  preds[1, 2] <- 0.75
+  own <- application_decode_predictions(preds = preds, top = 2)[[1]]
+  expect_identical(own, data.frame(
+    class_name = c("n01443537", "n15075141"), class_description = c("goldfish", "toilet_tissue"), score = c(0.75, 0.25)
+  ))
+  preds[1, 2:3] <- c(0, 0.75)
   old <- options(keraspredict.class_index = index)
   on.exit(options(old))
   expect_identical(application_decode_predictions(preds = preds, top = 2), best)
