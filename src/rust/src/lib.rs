@@ -14,7 +14,7 @@ use extendr_api::prelude::*;
 use keraspredict_engine::format::{read_weights, write_keras, write_weights};
 use keraspredict_engine::nest::Nest;
 use keraspredict_engine::summary::{Dims, LayerRow};
-use keraspredict_engine::tensor::{DType, Fact};
+use keraspredict_engine::tensor::DType;
 use keraspredict_engine::{Error, Model, Result, RunOptions};
 
 use failure::guard;
@@ -129,9 +129,10 @@ fn engine_count_na(x: Robj) -> f64 {
 fn engine_prepare(handle: Robj, x: List, dims: List, n: f64, batch: f64) -> Robj {
     guard(|| {
         let model = model_of(&handle)?;
-        let inputs = read_inputs(&model, &x, &dims, 0..0)?;
-        let options = RunOptions::default();
-        prepare(&model, &inputs, n as usize, batch as usize, &options)
+        // Texts of the first batch may decide the shapes of all.
+        let (n, batch) = (n as usize, batch as usize);
+        let inputs = read_inputs(&model, &x, &dims, 0..n.min(batch))?;
+        prepare(&model, &inputs, n, batch, &RunOptions::default())
     })
 }
 
@@ -257,10 +258,9 @@ fn prepare(
     batch: usize,
     options: &RunOptions,
 ) -> Result<Robj> {
-    let facts = inputs.facts();
     // Without rows there is nothing to plan for: one row tells the other dims.
     let rows = n.max(1);
-    let mut results = model.result_facts(&facts, rows, batch, options)?;
+    let mut results = model.result_facts(inputs, rows, batch, options)?;
     if n == 0 {
         for fact in &mut results {
             match fact.shape.first_mut() {
@@ -269,20 +269,10 @@ fn prepare(
             }
         }
     }
-    let first = facts
-        .into_iter()
-        .map(|f| f.map(|f| with_rows(f, rows.min(batch))));
-    let compiled = model.compile(&first.collect::<Vec<_>>(), options)?;
+    let compiled = model.compile_batch(inputs, 0..rows.min(batch), batch, options)?;
     let arrays = results.iter().map(|f| allocate(f.dtype, &f.shape));
     let arrays = List::from_values(arrays.collect::<Result<Vec<_>>>()?);
     Ok(list!(arrays = arrays, nest = nest(&compiled.output_nest)).into())
-}
-
-fn with_rows(mut fact: Fact, rows: usize) -> Fact {
-    if let Some(n) = fact.shape.first_mut() {
-        *n = rows;
-    }
-    fact
 }
 
 fn run(

@@ -104,7 +104,8 @@ impl Outputs {
                 let height = output.shape.first().copied().unwrap_or(1);
                 for (k, &from) in order.iter().enumerate() {
                     let i = strings.first + k % strings.rows + k / strings.rows * height;
-                    let text = strings.values[from].as_bytes();
+                    // R's strings can't hold NUL.
+                    let text = strings.values[from].replace('\0', "\u{fffd}");
                     // SAFETY: main thread; the vector protects the new string at once.
                     unsafe {
                         let s = Rf_mkCharLenCE(
@@ -121,6 +122,10 @@ impl Outputs {
 }
 
 impl Sink for Outputs {
+    fn shape(&self, output: usize) -> Option<&[usize]> {
+        Some(&self.0[output].shape)
+    }
+
     fn put(&self, output: usize, rows: Range<usize>, src: View) {
         let Output { shape, array } = &self.0[output];
         let scalar = [1];

@@ -127,7 +127,7 @@ impl Input {
             }
             Data::Strings {
                 first: rows.start,
-                values: strings(x, shape, rows),
+                values: strings(x, shape, rows)?,
             }
         } else {
             return Err(bad("a vector of another type"));
@@ -174,7 +174,10 @@ impl Input {
                     let width = numel(&self.fact.shape[1..]);
                     let from = (rows.start - first) * width;
                     let n = rows.len() * width;
-                    dst.strings().clone_from_slice(&values[from..from + n]);
+                    // Where there are no rows, one is made up to learn the shapes.
+                    if let Some(values) = values.get(from..from + n) {
+                        dst.strings().clone_from_slice(values);
+                    }
                 }
             }
         }
@@ -309,7 +312,10 @@ impl Sparse {
 }
 
 /// Strings of some rows, row-major, as UTF-8.
-fn strings(x: &Robj, shape: &[usize], rows: Range<usize>) -> Vec<Arc<str>> {
+///
+/// # Errors
+/// If a string is no text in its encoding.
+fn strings(x: &Robj, shape: &[usize], rows: Range<usize>) -> Result<Vec<Arc<str>>> {
     let n = shape[0];
     let width = numel(&shape[1..]);
     let mut index = vec![0usize; width];
@@ -322,12 +328,17 @@ fn strings(x: &Robj, shape: &[usize], rows: Range<usize>) -> Vec<Arc<str>> {
             // copied before the next call.
             let text = unsafe {
                 let s = STRING_ELT(x.get(), (row + column * n) as isize);
-                std::ffi::CStr::from_ptr(Rf_translateCharUTF8(s)).to_string_lossy()
+                std::ffi::CStr::from_ptr(Rf_translateCharUTF8(s))
             };
-            out.push(Arc::from(text.as_ref()));
+            let text = text.to_str().map_err(|_| Error::BadInput {
+                input: "x".into(),
+                expected: "text".into(),
+                given: format!("bytes that are no UTF-8 (in row {})", row + 1),
+            })?;
+            out.push(Arc::from(text));
         }
     }
-    out
+    Ok(out)
 }
 
 /// How many elements of an integer, logical or character vector are NA (NaN
@@ -358,13 +369,6 @@ fn count<T: Copy>(values: &[T], is_na: impl Fn(T) -> bool) -> usize {
 pub struct Inputs {
     pub inputs: Vec<Option<Input>>,
     pub masks: bool,
-}
-
-impl Inputs {
-    pub fn facts(&self) -> Vec<Option<Fact>> {
-        let fact = |input: &Option<Input>| Some(input.as_ref()?.fact.clone());
-        self.inputs.iter().map(fact).collect()
-    }
 }
 
 impl Source for Inputs {

@@ -69,6 +69,9 @@ pub enum Error {
         index: i64,
         size: usize,
     },
+    /// A value that a table without a place for unknown ones does not hold, found
+    /// while running.
+    OutOfVocabulary { layer: String, value: String },
     /// The user asked to stop.
     Interrupted,
     /// A defect of the engine.
@@ -103,6 +106,7 @@ impl Error {
             Error::Lowering { .. } => "shape",
             Error::BadInput { .. } => "bad_input",
             Error::Index { .. } => "index",
+            Error::OutOfVocabulary { .. } => "out_of_vocabulary",
             Error::Interrupted => "interrupted",
             Error::Internal { .. } => "internal",
         }
@@ -184,6 +188,9 @@ impl Error {
                 ("index", index.to_string()),
                 ("size", size.to_string()),
             ],
+            Error::OutOfVocabulary { layer, value } => {
+                vec![("layer", layer.clone()), ("value", value.clone())]
+            }
             Error::NoWeights | Error::Interrupted | Error::Internal { .. } => vec![],
         }
     }
@@ -247,6 +254,10 @@ impl fmt::Display for Error {
                 f,
                 "layer '{layer}': index {index} is outside of 0 to {}",
                 size.saturating_sub(1)
+            ),
+            Error::OutOfVocabulary { layer, value } => write!(
+                f,
+                "layer '{layer}': {value} is not in its vocabulary, which has no index for unknown values"
             ),
             Error::Interrupted => write!(f, "interrupted"),
             Error::Internal { message } => write!(f, "internal error: {message}"),

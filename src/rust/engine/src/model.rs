@@ -10,15 +10,15 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::format::{self, ModelFile, Weights};
-use crate::graph::{rows_are_independent, Graph};
+use crate::graph::{rows_are_independent, Graph, Tokenizer};
 use crate::keras::model::{Graph as Calls, InputSpec};
-use crate::keras::{load, save, Cx, Hidden, LayerNode, StateKey, T};
+use crate::keras::{load, save, Cx, Hidden, LayerNode, Staged, StateKey, T};
 use crate::kernels::{PackCache, Par};
 use crate::nest::Nest;
 use crate::optimize::{optimize, Folds, Passes};
 use crate::plan::{plan, Plan};
 use crate::run::{pool, State};
-use crate::tensor::{Fact, Tensor, View, ViewMut};
+use crate::tensor::{show_shape, Fact, Tensor, View, ViewMut};
 
 /// Where inputs come from. Called from several threads at once.
 pub trait Source: Sync {
@@ -41,6 +41,12 @@ pub trait Sink: Sync {
     /// Takes entries `rows` of the leading axis of an output (of a rank-0
     /// output: the entry of one batch).
     fn put(&self, output: usize, rows: Range<usize>, src: View);
+
+    /// The shape of an output as a whole, where it is known beforehand: batches
+    /// whose data give another are an error.
+    fn shape(&self, _output: usize) -> Option<&[usize]> {
+        None
+    }
 }
 
 /// How a prediction runs.
@@ -79,6 +85,20 @@ pub struct Lowered {
     pub states: Vec<StateKey>,
 }
 
+/// A model, or what must be run before the rest of it can be lowered.
+enum Part {
+    Whole(Lowered),
+    /// A graph that gives the strings; the next stage is their tokens.
+    Stage(Lowered, Arc<Tokenizer>),
+}
+
+/// The plan of a [`Part`].
+#[derive(Clone)]
+enum Ready {
+    Whole(Arc<Compiled>),
+    Stage(Arc<Compiled>, Arc<Tokenizer>),
+}
+
 /// A plan with what belongs to it outside of the run.
 pub struct Compiled {
     pub plan: Plan,
@@ -114,19 +134,20 @@ impl Compiled {
     }
 }
 
-type Signature = (Vec<Option<Fact>>, Option<bool>, Passes);
+/// Facts of the inputs and of the stages' tokens, and what decides the graph besides.
+type Signature = (Vec<Option<Fact>>, Vec<Fact>, Option<bool>, Passes);
 
 /// Least recently used plans go first.
 #[derive(Default)]
 struct PlanCache {
-    plans: HashMap<Signature, Arc<Compiled>>,
+    plans: HashMap<Signature, Ready>,
     order: VecDeque<Signature>,
 }
 
 const PLANS: usize = 32;
 
 impl PlanCache {
-    fn get(&mut self, key: &Signature) -> Option<Arc<Compiled>> {
+    fn get(&mut self, key: &Signature) -> Option<Ready> {
         let found = self.plans.get(key)?.clone();
         if self.order.back() != Some(key) {
             self.order.retain(|k| k != key);
@@ -135,7 +156,7 @@ impl PlanCache {
         Some(found)
     }
 
-    fn put(&mut self, key: Signature, plan: Arc<Compiled>) {
+    fn put(&mut self, key: Signature, plan: Ready) {
         self.plans.insert(key.clone(), plan);
         self.order.push_back(key);
         while self.order.len() > PLANS {
@@ -200,6 +221,7 @@ impl Model {
         if let Some(weights) = &file.weights {
             load::assign(&root, weights)?;
         }
+        load::restore(&root, file.weights.as_ref(), &file.assets)?;
         let model = Model {
             file,
             root,
@@ -344,26 +366,24 @@ impl Model {
         states.clear();
     }
 
-    /// The primitive graph for inputs of given shapes, before any optimisation.
-    pub fn lower(&self, inputs: &[Option<Fact>], training: Option<bool>) -> Result<Lowered> {
-        let mut cx = Cx::new(training);
+    /// The primitive graph for inputs of given shapes, before any optimisation, or
+    /// that of the next stage.
+    fn lower(&self, key: &Signature) -> Result<Part> {
+        let mut cx = Cx::new(key.2).with_staged(Staged::Known(key.1.clone()));
+        let out = self.lower_into(&mut cx, &key.0);
+        let Some(stage) = cx.waiting.take() else {
+            return Ok(Part::Whole(finish(cx, out?)?));
+        };
+        let strings = Nest::Leaf(T::from(stage.input));
+        let lowered = finish(cx, strings)?;
+        Ok(Part::Stage(without_states(lowered), stage.tokenizer))
+    }
+
+    /// The primitive graph where every text of open length has so many tokens.
+    pub fn lower_assuming(&self, inputs: &[Option<Fact>], tokens: usize) -> Result<Lowered> {
+        let mut cx = Cx::new(false).with_staged(Staged::Assumed(tokens));
         let out = self.lower_into(&mut cx, inputs)?;
-        let mut values = vec![];
-        let nest = out.map(&mut |t: &T| {
-            values.push(t.value);
-            Ok::<usize, Error>(values.len() - 1)
-        })?;
-        values.extend(cx.states().iter().map(|s| s.1));
-        let states = cx.states().iter().map(|s| s.0).collect();
-        let hidden = std::mem::take(&mut cx.hidden);
-        let mut graph = cx.into_builder().graph;
-        graph.outputs = values;
-        Ok(Lowered {
-            graph,
-            nest,
-            hidden,
-            states,
-        })
+        finish(cx, out)
     }
 
     /// Writes the model into a context.
@@ -386,79 +406,120 @@ impl Model {
     /// those of their masks if there are any.
     ///
     /// # Errors
-    /// If a layer can't take these shapes, named.
+    /// If a layer can't take these shapes, named, or where the data of a text
+    /// decides shapes: [`Model::compile_batch`] reads it.
     pub fn compile(&self, inputs: &[Option<Fact>], options: &RunOptions) -> Result<Arc<Compiled>> {
-        let key = (inputs.to_vec(), options.training, options.without);
-        if let Some(found) = self
-            .plans
-            .lock()
-            .unwrap_or_else(|e| e.into_inner())
-            .get(&key)
-        {
+        match self.ready(inputs, &[], options)? {
+            Ready::Whole(compiled) => Ok(compiled),
+            Ready::Stage(..) => Err(Error::internal("shapes depend on the data")),
+        }
+    }
+
+    fn ready(
+        &self,
+        inputs: &[Option<Fact>],
+        staged: &[Tensor],
+        options: &RunOptions,
+    ) -> Result<Ready> {
+        let facts = staged.iter().map(|t| t.fact().clone()).collect();
+        let key = (inputs.to_vec(), facts, options.training, options.without);
+        let lock = || self.plans.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(found) = lock().get(&key) {
             return Ok(found);
         }
-        let lowered = self.lower(inputs, options.training)?;
-        let graph = optimize(lowered.graph, &self.folds, options.without)?;
-        let plan = plan(&graph, &self.packs)?;
-        let outputs = plan.outputs.len() - lowered.states.len();
-        let facts = plan.outputs[..outputs].iter().map(|s| s.fact.clone());
-        let compiled = Arc::new(Compiled {
-            outputs: facts.collect(),
-            plan,
-            hidden: lowered.hidden,
-            kept: lowered.states,
-            output_nest: lowered.nest,
-            states: Mutex::default(),
-        });
-        let mut plans = self.plans.lock().unwrap_or_else(|e| e.into_inner());
-        plans.put(key, compiled.clone());
-        Ok(compiled)
+        let compile = |lowered: Lowered| -> Result<Arc<Compiled>> {
+            let graph = optimize(lowered.graph, &self.folds, options.without)?;
+            let plan = plan(&graph, &self.packs)?;
+            let outputs = plan.outputs.len() - lowered.states.len();
+            let facts = plan.outputs[..outputs].iter().map(|s| s.fact.clone());
+            Ok(Arc::new(Compiled {
+                outputs: facts.collect(),
+                plan,
+                hidden: lowered.hidden,
+                kept: lowered.states,
+                output_nest: lowered.nest,
+                states: Mutex::default(),
+            }))
+        };
+        let ready = match self.lower(&key)? {
+            Part::Whole(lowered) => Ready::Whole(compile(lowered)?),
+            Part::Stage(lowered, tokenizer) => Ready::Stage(compile(lowered)?, tokenizer),
+        };
+        lock().put(key, ready.clone());
+        Ok(ready)
+    }
+
+    /// The plan of the batch of some rows of the source.
+    ///
+    /// # Errors
+    /// As [`Model::compile`], and those of running the stages before the rest.
+    pub fn compile_batch(
+        &self,
+        source: &dyn Source,
+        rows: Range<usize>,
+        batch_size: usize,
+        options: &RunOptions,
+    ) -> Result<Arc<Compiled>> {
+        let feed = Feed::new(self, source, batch_size, options);
+        Ok(feed.batch(rows)?.compiled)
     }
 
     /// Whether a row's predictions depend on that row alone.
     pub fn rows_independent(&self, inputs: &[Option<Fact>], options: &RunOptions) -> Result<bool> {
         let facts = with_rows(inputs, ODD_BATCH);
-        let key = (facts, options.training, options.without);
+        let key = (facts, vec![], options.training, options.without);
         let lock = || self.independent.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(&known) = lock().get(&key) {
             return Ok(known);
         }
-        let graph = self.lower(&key.0, options.training)?.graph;
-        let answer = rows_are_independent(&graph, ODD_BATCH);
+        let answer = match self.lower(&key)? {
+            Part::Whole(lowered) => rows_are_independent(&lowered.graph, ODD_BATCH),
+            // Texts are as long as the longest of the batch.
+            Part::Stage(..) => false,
+        };
         lock().insert(key, answer);
         Ok(answer)
     }
 
-    /// Facts of the predictions of `rows` rows in batches, as Keras joins them:
-    /// along the leading axis; outputs of rank 0 make one entry a batch.
+    /// Facts of the predictions of the first `rows` rows in batches, as Keras joins
+    /// them: along the leading axis; outputs of rank 0 make one entry a batch.
+    /// Where texts decide shapes, by those of the first batch.
     pub fn result_facts(
         &self,
-        inputs: &[Option<Fact>],
+        source: &dyn Source,
         rows: usize,
         batch_size: usize,
         options: &RunOptions,
     ) -> Result<Vec<Fact>> {
-        let full = self.compile(&with_rows(inputs, batch_size.min(rows)), options)?;
+        let feed = Feed::new(self, source, batch_size, options);
+        let size = batch_size.min(rows);
+        let full = feed.batch(0..size)?;
         if rows <= batch_size {
-            return Ok(full.outputs.clone());
+            return Ok(full.compiled.outputs.clone());
         }
-        let rest = match rows % batch_size {
+        let leading = |fact: &Fact| fact.shape.first().copied().unwrap_or(1);
+        let rest: Option<Vec<usize>> = match rows % batch_size {
             0 => None,
-            r => Some(self.compile(&with_rows(inputs, r), options)?),
+            r if full.staged.is_empty() => {
+                let rest = self.compile(&with_rows(&feed.inputs, r), options)?;
+                Some(rest.outputs.iter().map(leading).collect())
+            }
+            r => {
+                let outputs = full.compiled.outputs.iter();
+                Some(outputs.map(|f| part(leading(f), size, r)).collect())
+            }
         };
         let batches = rows / batch_size;
-        let join = |i: usize| {
-            let mut fact = full.outputs[i].clone();
-            let last = rest
-                .as_ref()
-                .map(|r| r.outputs[i].shape.first().copied().unwrap_or(1));
+        let join = |(i, fact): (usize, &Fact)| {
+            let mut fact = fact.clone();
+            let last = rest.as_ref().map_or(0, |r| r[i]);
             match fact.shape.first_mut() {
-                Some(d) => *d = *d * batches + last.unwrap_or(0),
-                None => fact.shape = vec![batches + last.unwrap_or(0)],
+                Some(d) => *d = *d * batches + last,
+                None => fact.shape = vec![batches + last],
             }
             fact
         };
-        Ok((0..full.outputs.len()).map(join).collect())
+        Ok(full.compiled.outputs.iter().enumerate().map(join).collect())
     }
 
     /// Predicts rows of the source, in batches of `batch_size` counted from row 0.
@@ -474,26 +535,25 @@ impl Model {
         batch_size: usize,
         options: &RunOptions,
     ) -> Result<()> {
-        let count = self.inputs().len() * if source.masks() { 2 } else { 1 };
-        let inputs: Vec<Option<Fact>> = (0..count).map(|i| source.fact(i)).collect();
+        let feed = Feed::new(self, source, batch_size, options);
+        let inputs = &feed.inputs;
         let n = rows.len();
         let one_batch = n <= batch_size;
-        let full = self.compile(&with_rows(&inputs, batch_size.min(n)), options)?;
+        let first = feed.batch(rows.start..rows.start + batch_size.min(n))?;
+        let staged = !first.staged.is_empty();
+        let full = first.compiled.clone();
         let small = full.plan.flops * (n as f64 / batch_size.min(n).max(1) as f64) < PARALLEL_FLOPS;
         // Where outputs go is counted in full batches, of which `rows` may be the partial rest.
         let whole = match rows.start {
-            0 => full.clone(),
-            _ => self.compile(&with_rows(&inputs, batch_size), options)?,
+            _ if staged => None,
+            0 => Some(full.clone()),
+            _ => Some(self.compile(&with_rows(inputs, batch_size), options)?),
         };
         let mut run = Run {
-            present: (0..inputs.len()).filter(|&i| inputs[i].is_some()).collect(),
-            full: &whole,
-            source,
+            feed: &feed,
+            full: whole.as_deref(),
             sink,
-            batch_size,
             independent: false,
-            seed: options.seed,
-            states: &self.memory.states,
         };
         let stateful = !full.kept.is_empty();
         if stateful {
@@ -502,11 +562,14 @@ impl Model {
         let turn = || self.memory.turn.lock().unwrap_or_else(|e| e.into_inner());
         let _turn = stateful.then(turn);
         if n == 0 || (one_batch && small) {
-            return run.batch(&full, rows, Par::Serial);
+            return run.batch(&first, rows, Par::Serial);
         }
+        // Work with text does not show in the operations.
+        let small = small && !staged;
         let workers = if small { None } else { pool::pool() };
         let threads = workers.map_or(1, |p| p.current_num_threads());
-        run.independent = full.hidden.is_empty() && self.rows_independent(&inputs, options)?;
+        run.independent =
+            !staged && full.hidden.is_empty() && self.rows_independent(inputs, options)?;
         let size = match run.independent {
             true => tile_rows(&full, batch_size.min(n), n, threads),
             false => batch_size,
@@ -517,8 +580,7 @@ impl Model {
                 return Err(Error::Interrupted);
             }
             let range = start..(start + size).min(rows.end);
-            let compiled = self.compile(&with_rows(&inputs, range.len()), options)?;
-            run.batch(&compiled, range, par)
+            run.batch(&feed.batch(range.clone())?, range, par)
         };
         match workers {
             Some(pool) if starts.len() >= threads && !stateful => pool.install(|| {
@@ -536,6 +598,42 @@ impl Model {
     }
 }
 
+/// The graph of a context whose lowering gave `out`.
+fn finish(mut cx: Cx, out: crate::keras::Out) -> Result<Lowered> {
+    let mut values = vec![];
+    let nest = out.map(&mut |t: &T| {
+        values.push(t.value);
+        Ok::<usize, Error>(values.len() - 1)
+    })?;
+    values.extend(cx.states().iter().map(|s| s.1));
+    let states = cx.states().iter().map(|s| s.0).collect();
+    let hidden = std::mem::take(&mut cx.hidden);
+    let mut graph = cx.into_builder().graph;
+    graph.outputs = values;
+    Ok(Lowered {
+        graph,
+        nest,
+        hidden,
+        states,
+    })
+}
+
+/// A stage leaves the states alone: the run after it sets them.
+fn without_states(mut lowered: Lowered) -> Lowered {
+    let outputs = lowered.graph.outputs.len() - lowered.states.len();
+    lowered.graph.outputs.truncate(outputs);
+    lowered.states.clear();
+    lowered
+}
+
+/// Entries of a leading axis for a part of the rows of a batch.
+fn part(leading: usize, batch: usize, rows: usize) -> usize {
+    match batch > 0 && leading.is_multiple_of(batch) {
+        true => leading / batch * rows,
+        false => leading,
+    }
+}
+
 /// Whether a key is true anywhere in a config.
 fn has_flag(v: &serde_json::Value, key: &str) -> bool {
     match v {
@@ -548,70 +646,177 @@ fn has_flag(v: &serde_json::Value, key: &str) -> bool {
     }
 }
 
-/// One prediction over many batches.
-struct Run<'a> {
+/// What the batches of one prediction are fed with.
+struct Feed<'a> {
+    model: &'a Model,
+    source: &'a dyn Source,
+    /// With masks, if there are any.
+    inputs: Vec<Option<Fact>>,
     /// Inputs that are not left out, in order.
     present: Vec<usize>,
-    /// The plan of a full batch.
-    full: &'a Compiled,
-    source: &'a dyn Source,
-    sink: &'a dyn Sink,
     batch_size: usize,
-    independent: bool,
-    seed: u64,
-    states: &'a Mutex<States>,
+    options: &'a RunOptions<'a>,
 }
 
-impl Run<'_> {
-    fn states(&self) -> std::sync::MutexGuard<'_, States> {
-        self.states.lock().unwrap_or_else(|e| e.into_inner())
+/// The plan of one batch and the tokens of its stages.
+struct Batch {
+    compiled: Arc<Compiled>,
+    staged: Vec<Tensor>,
+}
+
+impl<'a> Feed<'a> {
+    fn new(
+        model: &'a Model,
+        source: &'a dyn Source,
+        batch_size: usize,
+        options: &'a RunOptions,
+    ) -> Feed<'a> {
+        let count = model.inputs().len() * if source.masks() { 2 } else { 1 };
+        let inputs: Vec<Option<Fact>> = (0..count).map(|i| source.fact(i)).collect();
+        Feed {
+            model,
+            source,
+            present: (0..count).filter(|&i| inputs[i].is_some()).collect(),
+            inputs,
+            batch_size,
+            options,
+        }
     }
 
-    /// Writes what a hidden input holds in the batch of these rows.
-    fn fill(&self, hidden: &Hidden, rows: &Range<usize>, mut dst: ViewMut) {
+    fn states(&self) -> std::sync::MutexGuard<'_, States> {
+        let states = &self.model.memory.states;
+        states.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// The plan for some rows: runs the stages that come before.
+    fn batch(&self, rows: Range<usize>) -> Result<Batch> {
+        let inputs = with_rows(&self.inputs, rows.len());
+        let mut staged = vec![];
+        loop {
+            match self.model.ready(&inputs, &staged, self.options)? {
+                Ready::Whole(compiled) => return Ok(Batch { compiled, staged }),
+                Ready::Stage(compiled, tokenizer) => {
+                    let tokens = compiled.with_state(
+                        Par::Serial,
+                        |state, plan| self.fill(&compiled, &staged, &rows, state, plan),
+                        |state, plan| tokenizer.padded(&state.output(plan, 0)),
+                    )?;
+                    staged.push(tokens);
+                }
+            }
+        }
+    }
+
+    /// Writes all inputs of a plan for some rows.
+    fn fill(
+        &self,
+        compiled: &Compiled,
+        staged: &[Tensor],
+        rows: &Range<usize>,
+        state: &mut State,
+        plan: &Plan,
+    ) {
+        for (at, &input) in self.present.iter().enumerate() {
+            self.source.fill(input, rows.clone(), state.input(plan, at));
+        }
+        for (i, hidden) in compiled.hidden.iter().enumerate() {
+            let dst = state.input(plan, self.present.len() + i);
+            self.fill_hidden(hidden, staged, rows, dst);
+        }
+    }
+
+    fn fill_hidden(
+        &self,
+        hidden: &Hidden,
+        staged: &[Tensor],
+        rows: &Range<usize>,
+        mut dst: ViewMut,
+    ) {
         match hidden {
             Hidden::Seed => {
                 let batch = rows.start / self.batch_size.max(1);
                 dst.as_mut()
-                    .copy_from_slice(&[self.seed as i64, batch as i64]);
+                    .copy_from_slice(&[self.options.seed as i64, batch as i64]);
             }
             Hidden::State(key) => match self.states().get(key) {
                 Some(value) => dst.bytes().copy_from_slice(value.bytes()),
                 None => dst.bytes().fill(0),
             },
+            Hidden::Stage(i) => dst.bytes().copy_from_slice(staged[*i].bytes()),
         }
     }
+}
 
-    fn batch(&self, compiled: &Compiled, rows: Range<usize>, par: Par) -> Result<()> {
-        compiled.with_state(
+/// One prediction over many batches.
+struct Run<'a> {
+    feed: &'a Feed<'a>,
+    /// The plan of a full batch; none where the data of each batch decides it.
+    full: Option<&'a Compiled>,
+    sink: &'a dyn Sink,
+    independent: bool,
+}
+
+impl Run<'_> {
+    fn batch(&self, batch: &Batch, rows: Range<usize>, par: Par) -> Result<()> {
+        let compiled = &batch.compiled;
+        let sent = compiled.with_state(
             par,
+            |state, plan| self.feed.fill(compiled, &batch.staged, &rows, state, plan),
             |state, plan| {
-                for (at, &input) in self.present.iter().enumerate() {
-                    self.source.fill(input, rows.clone(), state.input(plan, at));
-                }
-                for (i, hidden) in compiled.hidden.iter().enumerate() {
-                    self.fill(hidden, &rows, state.input(plan, self.present.len() + i));
-                }
-            },
-            |state, plan| {
+                self.check_shapes(compiled)?;
                 let first = compiled.outputs.len();
                 for (i, key) in compiled.kept.iter().enumerate() {
                     let value = state.output(plan, first + i).to_tensor();
-                    self.states().insert(*key, value);
+                    self.feed.states().insert(*key, value);
                 }
                 for (i, fact) in compiled.outputs.iter().enumerate() {
                     let len = fact.shape.first().copied().unwrap_or(1);
-                    let start = match self.independent {
-                        true => rows.start * (len / rows.len().max(1)),
-                        false => {
-                            let full = self.full.outputs[i].shape.first().copied().unwrap_or(1);
-                            rows.start / self.batch_size * full
-                        }
-                    };
+                    let start = self.start(i, len, &rows);
                     self.sink.put(i, start..start + len, state.output(plan, i));
                 }
+                Ok(())
             },
-        )
+        )?;
+        sent
+    }
+
+    /// Where the entries of a batch begin in an output.
+    fn start(&self, output: usize, len: usize, rows: &Range<usize>) -> usize {
+        if self.independent {
+            return rows.start * (len / rows.len().max(1));
+        }
+        let batch = self.feed.batch_size;
+        let full = match self.full {
+            Some(full) => full.outputs[output].shape.first().copied().unwrap_or(1),
+            None => part(len, rows.len(), batch),
+        };
+        rows.start / batch * full
+    }
+
+    /// Batches are joined along their first axis: where texts decide the others,
+    /// they must come out the same.
+    fn check_shapes(&self, compiled: &Compiled) -> Result<()> {
+        if self.full.is_some() {
+            return Ok(());
+        }
+        for (i, fact) in compiled.outputs.iter().enumerate() {
+            let Some(whole) = self.sink.shape(i).filter(|s| !s.is_empty()) else {
+                continue;
+            };
+            if fact.shape.get(1..) != whole.get(1..) {
+                let inputs = self.feed.model.inputs();
+                return Err(Error::BadInput {
+                    input: inputs.first().map_or(String::new(), |i| i.name.clone()),
+                    expected: format!(
+                        "in batches that give outputs of one length, such as one batch of all \
+                         rows, since the longest text decides it: the first gives {}",
+                        show_shape(&whole[1..])
+                    ),
+                    given: format!("a batch that gives {}", show_shape(&fact.shape[1..])),
+                });
+            }
+        }
+        Ok(())
     }
 }
 

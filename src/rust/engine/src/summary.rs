@@ -6,10 +6,10 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::graph::Graph as Lowered;
 use crate::keras::model::{join_path, Graph as Calls, ModelLayer, Target};
-use crate::keras::{Cx, LayerNode, T};
+use crate::keras::{Cx, LayerNode, Staged, T};
 use crate::model::Model;
 use crate::nest::Nest;
-use crate::tensor::Fact;
+use crate::tensor::{DType, Fact};
 
 /// Sizes of a tensor; `None` where they vary.
 pub type Dims = Vec<Option<usize>>;
@@ -103,8 +103,8 @@ impl Model {
     /// # Errors
     /// What a layer can't take, when no probed size fits.
     pub fn output_shapes(&self) -> Result<Vec<Dims>> {
-        let (a, b) = self.probe(|m, facts| {
-            let mut lowered = m.lower(facts, Some(false))?;
+        let (a, b) = self.probe(|m, facts, size| {
+            let mut lowered = m.lower_assuming(facts, size)?;
             let outputs = lowered.graph.outputs.len() - lowered.states.len();
             lowered.graph.outputs.truncate(outputs);
             Ok(lowered.graph)
@@ -125,21 +125,24 @@ impl Model {
     /// # Errors
     /// Whatever lowering finds, if the input's sizes are all known.
     pub fn check(&self) -> Result<()> {
-        let fixed = self
-            .inputs()
-            .iter()
-            .all(|i| i.shape.iter().skip(1).all(Option::is_some));
+        let fixed = self.has_fixed_sizes();
         match self.output_shapes() {
             Err(e) if fixed || !matches!(e, Error::Lowering { .. }) => Err(e),
             _ => Ok(()),
         }
     }
 
-    fn probe<R>(&self, f: impl Fn(&Model, &[Option<Fact>]) -> Result<R>) -> Result<(R, R)> {
-        let fixed = self
-            .inputs()
+    /// Whether all sizes but the number of rows are known; the number of a text's
+    /// tokens is not.
+    fn has_fixed_sizes(&self) -> bool {
+        self.inputs()
             .iter()
-            .all(|i| i.shape.iter().skip(1).all(Option::is_some));
+            .all(|i| i.dtype != DType::Str && i.shape.iter().skip(1).all(Option::is_some))
+    }
+
+    /// What `f` makes of the model's inputs at two sizes.
+    fn probe<R>(&self, f: impl Fn(&Model, &[Option<Fact>], usize) -> Result<R>) -> Result<(R, R)> {
+        let fixed = self.has_fixed_sizes();
         let probes = if fixed { &PROBES[..1] } else { &PROBES[..] };
         let mut failed = None;
         for &(small, large) in probes {
@@ -156,8 +159,8 @@ impl Model {
                     })
                     .collect()
             };
-            let one = f(self, &facts(BATCHES.0, small));
-            match one.and_then(|a| Ok((a, f(self, &facts(BATCHES.1, large))?))) {
+            let one = f(self, &facts(BATCHES.0, small), small);
+            match one.and_then(|a| Ok((a, f(self, &facts(BATCHES.1, large), large)?))) {
                 Ok(found) => return Ok(found),
                 Err(e) => failed = failed.or(Some(e)),
             }
@@ -166,7 +169,7 @@ impl Model {
     }
 
     fn traced_shapes(&self) -> Result<HashMap<String, Nest<Dims>>> {
-        let (a, b) = self.probe(|m, facts| m.trace(facts))?;
+        let (a, b) = self.probe(|m, facts, size| m.trace(facts, size))?;
         let mut found = HashMap::new();
         for ((name, x), (_, y)) in a.into_iter().zip(b) {
             let others: Vec<Vec<usize>> = y.flatten().into_iter().cloned().collect();
@@ -181,8 +184,8 @@ impl Model {
     }
 
     /// Output shapes of every call, by the path of the layer.
-    fn trace(&self, facts: &[Option<Fact>]) -> Result<Trace> {
-        let mut cx = Cx::new(false);
+    fn trace(&self, facts: &[Option<Fact>], size: usize) -> Result<Trace> {
+        let mut cx = Cx::new(false).with_staged(Staged::Assumed(size));
         cx.trace = Some(vec![]);
         self.lower_into(&mut cx, facts)?;
         let trace = cx.trace.take().unwrap_or_default();

@@ -433,7 +433,11 @@ impl<'a> View<'a> {
 
     pub fn as_slice<T: Elem>(&self) -> &'a [T] {
         debug_assert!(matches(self.dtype, T::DTYPE));
-        bytemuck::cast_slice(self.bytes())
+        // What is empty need not be aligned.
+        match self.bytes() {
+            [] => &[],
+            bytes => bytemuck::cast_slice(bytes),
+        }
     }
 
     pub fn strings(&self) -> &'a [Arc<str>] {
@@ -490,7 +494,10 @@ impl<'a> ViewMut<'a> {
     #[allow(clippy::should_implement_trait)] // the counterpart of as_slice
     pub fn as_mut<T: Elem>(&mut self) -> &mut [T] {
         debug_assert!(matches(self.dtype, T::DTYPE));
-        bytemuck::cast_slice_mut(self.bytes())
+        match self.bytes() {
+            [] => &mut [],
+            bytes => bytemuck::cast_slice_mut(bytes),
+        }
     }
 
     pub fn strings(&mut self) -> &mut [Arc<str>] {

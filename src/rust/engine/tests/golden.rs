@@ -96,8 +96,11 @@ fn read_case(archive: &mut Archive, group: &str, name: &str) -> Case {
     let meta = member(archive, &format!("{name}/meta.json")).expect("meta.json");
     let mut arrays = |kind: &str| -> Vec<Tensor> {
         (0..)
-            .map_while(|i| member(archive, &format!("{name}/{kind}.{i}.npy")))
-            .map(|bytes| read_npy(&bytes))
+            .map_while(|i| {
+                let stem = format!("{name}/{kind}.{i}");
+                let numbers = member(archive, &format!("{stem}.npy")).map(|b| read_npy(&b));
+                numbers.or_else(|| Some(read_strings(&member(archive, &format!("{stem}.json"))?)))
+            })
             .collect()
     };
     let (inputs, outputs) = (arrays("in"), arrays("out"));
@@ -146,6 +149,17 @@ fn read_npy(bytes: &[u8]) -> Tensor {
     Tensor::from_bytes(Fact::new(dtype, shape), &bytes[end..])
 }
 
+/// A string array: its shape, and its elements in C order.
+fn read_strings(bytes: &[u8]) -> Tensor {
+    let json: Json = serde_json::from_slice(bytes).expect("JSON");
+    let list = |key: &str| json[key].as_array().expect(key).iter();
+    let shape: Vec<usize> = list("shape")
+        .map(|d| d.as_u64().expect("a size") as usize)
+        .collect();
+    let strings = list("strings").map(|s| s.as_str().expect("a string").into());
+    Tensor::from_strings(shape, strings.collect())
+}
+
 // ---- running -------------------------------------------------------------------------------
 
 struct Arrays<'a>(&'a [Tensor]);
@@ -157,6 +171,11 @@ impl Source for Arrays<'_> {
 
     fn fill(&self, input: usize, rows: Range<usize>, mut dst: ViewMut) {
         let from = &self.0[input];
+        if from.dtype() == DType::Str {
+            let row = from.numel() / from.shape()[0];
+            let strings = &from.strings()[rows.start * row..rows.end * row];
+            return dst.strings().clone_from_slice(strings);
+        }
         let row = from.bytes().len() / from.shape()[0];
         dst.bytes()
             .copy_from_slice(&from.bytes()[rows.start * row..rows.end * row]);
@@ -168,6 +187,12 @@ struct Results(Vec<Mutex<Tensor>>);
 impl Sink for Results {
     fn put(&self, output: usize, rows: Range<usize>, src: View) {
         let mut to = self.0[output].lock().expect("no panic elsewhere");
+        if src.dtype == DType::Str {
+            let row = src.numel() / rows.len().max(1);
+            to.view_mut().strings()[rows.start * row..rows.end * row]
+                .clone_from_slice(src.strings());
+            return;
+        }
         let row = src.bytes().len() / rows.len().max(1);
         to.bytes_mut()[rows.start * row..rows.end * row].copy_from_slice(src.bytes());
     }
@@ -187,9 +212,8 @@ fn predict(
         ..RunOptions::default()
     };
     let source = Arrays(&case.inputs);
-    let facts: Vec<Option<Fact>> = (0..case.inputs.len()).map(|i| source.fact(i)).collect();
     let mut outputs = model
-        .result_facts(&facts, case.rows(), batch_size, &options)
+        .result_facts(&source, case.rows(), batch_size, &options)
         .map_err(|e| e.to_string())?;
     if !case.meta["call"].is_string() {
         // one call gives rank 0 as it is
@@ -226,6 +250,15 @@ fn predict(
 fn differ(have: &Tensor, want: &Tensor) -> Option<String> {
     if have.fact() != want.fact() {
         return Some(format!("{} where Keras gives {}", have.fact(), want.fact()));
+    }
+    if want.dtype() == DType::Str {
+        let (a, b) = (have.strings(), want.strings());
+        let at = a.iter().zip(b).position(|(a, b)| a != b)?;
+        let place = position(at, want.shape());
+        return Some(format!(
+            "{:?} at {place:?} where Keras gives {:?}",
+            a[at], b[at]
+        ));
     }
     let (a, b) = (have.to_f64(), want.to_f64());
     let float = want.dtype().is_float();
@@ -281,7 +314,10 @@ fn all_same(have: &[Tensor], want: &[Tensor]) -> Result<(), String> {
         if a.fact() != b.fact() {
             return Err(format!("output {i}: {} and {}", a.fact(), b.fact()));
         }
-        let size = a.dtype().size();
+        if a.strings() != b.strings() {
+            return Err(format!("output {i}: other strings"));
+        }
+        let size = a.dtype().size().max(1);
         let at = a
             .bytes()
             .chunks(size)
@@ -327,9 +363,9 @@ fn check_structure(model: &Model, case: &Case) -> Result<(), String> {
             ));
         }
     }
-    let facts: Vec<Option<Fact>> = case.inputs.iter().map(|t| Some(t.fact().clone())).collect();
+    let rows = case.rows();
     let compiled = model
-        .compile(&facts, &RunOptions::default())
+        .compile_batch(&Arrays(&case.inputs), 0..rows, rows, &RunOptions::default())
         .map_err(|e| e.to_string())?;
     match same_nest(&compiled.output_nest, &case.meta["nest"]) {
         true => Ok(()),

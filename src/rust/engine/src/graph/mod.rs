@@ -5,10 +5,12 @@ mod einsum;
 mod half;
 mod op;
 mod rows;
+mod text;
 
 pub use builder::*;
 pub use op::*;
 pub use rows::rows_are_independent;
+pub use text::*;
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::graph::Graph;
+use crate::graph::{Graph, HashAttrs, Table, TokenOutput, Tokenizer};
 use crate::tensor::{DType, Shape, Tensor};
 
 /// A tensor known before the run. `id` is equal only for equal contents and is
@@ -370,11 +370,24 @@ pub enum Op {
     Scatter {
         add: bool,
     },
-    /// x (int32): how often 0, 1, ... `bins` - 1 occur along the last axis, which
-    /// becomes the bins (int32); other values do not count
+    /// x (int32 or int64): how often 0, 1, ... `bins` - 1 occur along the last axis,
+    /// which becomes the bins (int32); other values do not count, or negative ones
+    /// are an error
     Count {
         bins: usize,
+        natural: bool,
     },
+    /// x (int64 or strings, as the table's keys): the table's value of each (int64)
+    Lookup(Arc<Table>),
+    /// x (strings, integers or bool): the bin of each one's text (int64)
+    Hash(HashAttrs),
+    /// any number of tensors of one shape (int64 or strings): the bin of each
+    /// element of all of them together (int64), as TensorFlow crosses features
+    HashCross {
+        bins: u64,
+    },
+    /// x (strings; the last axis is a row): values of the tokens of each row (int64)
+    Tokenize(Arc<Tokenizer>, TokenOutput),
     /// x, sorted along the last axis; stable; gives values and indices (int32)
     Sort {
         descending: bool,

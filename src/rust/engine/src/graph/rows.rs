@@ -99,7 +99,9 @@ fn through(graph: &Graph, node: &Node, op: &Op, ins: &[Rows], batch: usize) -> O
             At { axis, .. } if axis == *along => None,
             r => one(r),
         },
-        Op::Count { .. } => (axis + 1 < shape(0).len()).then(|| vec![ins[0]]),
+        Op::Lookup(_) | Op::Hash(_) => one(ins[0]),
+        Op::HashCross { .. } => one(together(graph, node, ins)?),
+        Op::Count { .. } | Op::Tokenize(..) => (axis + 1 < shape(0).len()).then(|| vec![ins[0]]),
         Op::Fft(_) => match together(graph, node, ins)? {
             At { axis, .. } if axis + 1 == shape(0).len() => None,
             r => Some(vec![r; 2]),

@@ -9,9 +9,10 @@ use serde_json::{Map, Value as Json};
 use super::cfg::Cfg;
 use super::policy::Policy;
 use crate::error::{Error, Result};
-use crate::graph::{Builder, Const, RandomKind, ValueId};
+use crate::format::{Assets, StoredWeight};
+use crate::graph::{Builder, Const, RandomKind, Tokenizer, ValueId};
 use crate::nest::Nest;
-use crate::tensor::{show_shape, DType, Fact};
+use crate::tensor::{show_shape, DType, Fact, Tensor};
 
 /// A tensor and the mask that Keras would carry on it: bool, usually (batch, time).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -206,6 +207,28 @@ impl Var {
     }
 }
 
+/// What a file keeps of a layer besides its config and its weights.
+pub struct Stored<'a> {
+    pub vars: &'a [StoredWeight],
+    pub assets: &'a Assets,
+    /// The layer's folder among the assets.
+    pub path: &'a str,
+}
+
+impl Stored<'_> {
+    /// A variable that is saved by name.
+    pub fn var(&self, name: &str) -> Option<&Tensor> {
+        let found = self.vars.iter().find(|v| v.name == name);
+        found.map(|v| v.tensor.as_ref())
+    }
+
+    /// A file of the layer's.
+    pub fn asset(&self, name: &str) -> Option<&[u8]> {
+        let bytes = self.assets.get(&format!("{}/{name}", self.path))?;
+        Some(bytes)
+    }
+}
+
 /// The behaviour of one layer class, made from its config.
 pub trait Layer: Send + Sync {
     /// Writes the layer's primitives. `me` gives weights and sublayers.
@@ -214,6 +237,12 @@ pub trait Layer: Send + Sync {
     /// Whether Keras casts the call's float tensors to the compute dtype.
     fn autocast(&self) -> bool {
         true
+    }
+
+    /// Takes what the file keeps for the layer beside its weights. A layer with
+    /// several places in the file is asked for each.
+    fn load(&self, _: &Stored) -> Result<()> {
+        Ok(())
     }
 
     /// How many variables the layer's store begins with that are a sublayer's.
@@ -342,6 +371,25 @@ pub enum Hidden {
     Seed,
     /// What a state held after the batch before; zeros at first.
     State(StateKey),
+    /// The tokens of a [`Stage`], by number.
+    Stage(usize),
+}
+
+/// Text whose tokens must be known before the rest can be lowered: how many there
+/// are decides shapes.
+pub struct Stage {
+    pub tokenizer: Arc<Tokenizer>,
+    /// The strings.
+    pub input: ValueId,
+}
+
+/// Facts of the tokens of stages, as far as they are known.
+#[derive(Clone, Debug)]
+pub enum Staged {
+    /// Of the first stages; lowering ends at the next.
+    Known(Vec<Fact>),
+    /// Of all: so many tokens each.
+    Assumed(usize),
 }
 
 /// Where a layer writes: the builder, and what holds for the whole lowering.
@@ -356,6 +404,11 @@ pub struct Cx {
     pub trace: Option<Vec<(Arc<str>, Out)>>,
     /// Inputs of the graph after those of the model, in order.
     pub hidden: Vec<Hidden>,
+    staged: Staged,
+    /// Stages met so far.
+    stages: usize,
+    /// The stage that lowering ended at.
+    pub waiting: Option<Stage>,
     seed: Option<ValueId>,
     /// Streams of random numbers in use.
     streams: u32,
@@ -392,6 +445,9 @@ impl Cx {
             training_given: training.is_some(),
             trace: None,
             hidden: vec![],
+            staged: Staged::Known(vec![]),
+            stages: 0,
+            waiting: None,
             seed: None,
             streams: 0,
             states: vec![],
@@ -400,6 +456,37 @@ impl Cx {
             direct: false,
             masks: vec![],
         }
+    }
+
+    /// The same with what is known of the tokens of stages.
+    pub fn with_staged(mut self, staged: Staged) -> Cx {
+        self.staged = staged;
+        self
+    }
+
+    /// The table's values of the tokens of strings, filled up with 0 to the most
+    /// there are: an axis more, of a size that the data decides.
+    ///
+    /// # Errors
+    /// Where that size is not known yet: `waiting` then tells what it takes.
+    pub fn padded_tokens(&mut self, x: ValueId, tokenizer: &Arc<Tokenizer>) -> Result<ValueId> {
+        let Fact { dtype, shape } = self.fact(x).clone();
+        if dtype != DType::Str {
+            return Err(self.error(format!("expected strings, not a {dtype} tensor")));
+        }
+        let fact = match &self.staged {
+            Staged::Known(facts) => facts.get(self.stages).cloned(),
+            Staged::Assumed(n) => Some(Fact::new(DType::I64, [&shape[..], &[*n]].concat())),
+        };
+        let Some(fact) = fact else {
+            self.waiting = Some(Stage {
+                tokenizer: tokenizer.clone(),
+                input: x,
+            });
+            return Err(self.error("the number of its tokens is not known yet"));
+        };
+        self.stages += 1;
+        self.hidden_input(Hidden::Stage(self.stages - 1), fact)
     }
 
     pub fn into_builder(self) -> Builder {
@@ -416,7 +503,9 @@ impl Cx {
 
     fn hidden_input(&mut self, hidden: Hidden, fact: Fact) -> Result<ValueId> {
         if self.body {
-            return Err(self.error("a layer with random numbers or states can't be in a loop"));
+            return Err(self.error(
+                "a layer with random numbers, states or tokens without number can't be in a loop",
+            ));
         }
         self.hidden.push(hidden);
         Ok(self.input(fact))

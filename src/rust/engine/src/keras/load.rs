@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::layer::{Built, Call, Cx, Layer, LayerNode, Nested, Out};
+use super::layer::{Built, Call, Cx, Layer, LayerNode, Nested, Out, Stored};
 use super::model::{self, Graph, Target};
 use super::policy::Policy;
-use super::{layers, ops, Cfg};
+use super::{feature_space, layers, ops, Cfg};
 use crate::error::{Error, Result, Unsupported};
-use crate::format::{LegacyWeights, StoredWeight, WeightTree, Weights};
+use crate::format::{Assets, LegacyWeights, StoredWeight, WeightTree, Weights};
 use crate::graph::Const;
 
 /// Builds layers from configs, remembering what is shared and what is missing.
@@ -113,6 +113,7 @@ impl Loader {
             c if model::is_functional(c) && config.contains_key("layers") => {
                 model::functional(&cfg, self)?
             }
+            "FeatureSpace" if !is_custom(spec) => feature_space::feature_space(&cfg, self)?,
             _ => match layers::find(&class) {
                 Some(def) if !is_custom(spec) => (def.build)(&cfg, self)?,
                 _ => return Ok(self.missing(spec, name, class)),
@@ -303,6 +304,50 @@ fn has_vars(node: &LayerNode) -> bool {
     !node.vars.is_empty() || node.children.iter().any(|(_, child)| has_vars(child))
 }
 
+/// Gives every layer what the file keeps for it beside its weights.
+pub fn restore(root: &LayerNode, weights: Option<&Weights>, assets: &Assets) -> Result<()> {
+    let tree = match weights {
+        Some(Weights::Tree(tree)) => Some(tree),
+        _ => None,
+    };
+    restore_tree(root, tree, assets, "")
+}
+
+fn restore_tree(
+    node: &LayerNode,
+    tree: Option<&WeightTree>,
+    assets: &Assets,
+    path: &str,
+) -> Result<()> {
+    node.layer.load(&Stored {
+        vars: tree.map_or(&[], |t| t.vars.as_slice()),
+        assets,
+        path,
+    })?;
+    for (key, child) in &node.children {
+        let below = |key: &str| join(path, key);
+        let holds = |folder: &String| assets.keys().any(|k| k.starts_with(folder.as_str()));
+        let old = old_key(key).map(|k| below(&k)).filter(holds);
+        let found = tree.and_then(|t| child_tree(t, key));
+        restore_tree(child, found, assets, &old.unwrap_or_else(|| below(key)))?;
+    }
+    Ok(())
+}
+
+/// Where Keras 2.12 to 2.15 put a layer of a model in `.keras` files.
+fn old_key(key: &str) -> Option<String> {
+    key.strip_prefix("layers/")
+        .map(|k| format!("_layer_checkpoint_dependencies/{k}"))
+}
+
+/// The store of a sublayer, by its attribute or by a property that shows it.
+fn child_tree<'a>(tree: &'a WeightTree, key: &str) -> Option<&'a WeightTree> {
+    let shown = || descend(tree, key.strip_prefix('_')?);
+    descend(tree, key)
+        .or_else(|| descend(tree, &old_key(key)?))
+        .or_else(shown)
+}
+
 /// Every variable must have been found somewhere.
 fn complete(node: &LayerNode, path: &str) -> Result<()> {
     if node.vars.is_empty() {
@@ -350,17 +395,7 @@ fn assign_tree(node: &LayerNode, tree: Option<&WeightTree>, misfit: &Misfit) -> 
             }
         }
         for (key, child) in &node.children {
-            // Keras 2.12 to 2.15 saved `.keras` files under another name.
-            let old = || {
-                key.strip_prefix("layers/")
-                    .map(|k| format!("_layer_checkpoint_dependencies/{k}"))
-            };
-            // A sublayer is stored by its attribute or by a property that shows it.
-            let shown = || descend(tree, key.strip_prefix('_')?);
-            let found = descend(tree, key)
-                .or_else(|| descend(tree, &old()?))
-                .or_else(shown);
-            assign_tree(child, found, misfit)?;
+            assign_tree(child, child_tree(tree, key), misfit)?;
         }
     }
     Ok(())

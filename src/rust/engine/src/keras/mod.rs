@@ -2,6 +2,7 @@
 
 pub mod activations;
 pub mod cfg;
+mod feature_space;
 pub mod layer;
 pub mod layers;
 pub mod load;
@@ -16,6 +17,7 @@ pub mod spectrum;
 
 pub use cfg::Cfg;
 pub use layer::{
-    Arg, Built, Call, Cx, Hidden, Layer, LayerDef, LayerNode, Nested, OpDef, Out, StateKey, Var, T,
+    Arg, Built, Call, Cx, Hidden, Layer, LayerDef, LayerNode, Nested, OpDef, Out, Stage, Staged,
+    StateKey, Stored, Var, T,
 };
 pub use policy::Policy;

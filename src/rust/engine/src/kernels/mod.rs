@@ -19,6 +19,7 @@ mod elementwise;
 mod fft;
 mod gather;
 mod gemm;
+mod hash;
 mod matmul;
 mod norm;
 mod pad;
@@ -33,6 +34,7 @@ mod sort;
 mod strided;
 #[cfg(test)]
 mod testing;
+mod text;
 pub mod vecmath;
 mod windows;
 
@@ -151,6 +153,8 @@ pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
         Op::Concat(_) => concat::prepare(req),
         Op::Gather { .. } | Op::TakeAlong { .. } | Op::Scatter { .. } => gather::prepare(req),
         Op::Count { .. } => count::prepare(req),
+        Op::Lookup(_) | Op::Tokenize(..) => text::prepare(req),
+        Op::Hash(_) | Op::HashCross { .. } => hash::prepare(req),
         Op::Fft(_) => fft::prepare(req),
         Op::Random { .. } => random::prepare(req),
         Op::Sort { .. } => sort::prepare(req),

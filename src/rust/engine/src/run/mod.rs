@@ -107,14 +107,6 @@ impl Plan {
     }
 
     fn step(&self, step: &Step, state: &mut State, par: Par) -> Result<()> {
-        let strings = step
-            .ins
-            .iter()
-            .chain(&step.outs)
-            .any(|s| matches!(s.place, Place::Strings(_)));
-        if strings {
-            return self.string_step(step, state, par);
-        }
         // The arena's parts that this step touches, in order of address.
         let mut regions: SmallVec<[Region; 12]> = SmallVec::new();
         let all = step
@@ -130,7 +122,8 @@ impl Plan {
         }
         regions.sort_unstable();
         let mut parts: SmallVec<[Part; 12]> = SmallVec::new();
-        let mut rest: &mut [Line] = &mut state.arena;
+        let State { arena, strings } = state;
+        let mut rest: &mut [Line] = arena;
         let mut at = 0;
         for r in &regions {
             if r.start < at {
@@ -149,8 +142,20 @@ impl Plan {
                 .filter(|_| r.len > 0)
         };
 
-        let mut outs: SmallVec<[ViewMut; 3]> = SmallVec::new();
+        // Strings that are written leave the state meanwhile.
+        let mut written: SmallVec<[Vec<Arc<str>>; 3]> = SmallVec::new();
         for slot in &step.outs {
+            written.push(match slot.place {
+                Place::Strings(s) => std::mem::take(&mut strings[s]),
+                _ => vec![],
+            });
+        }
+        let mut outs: SmallVec<[ViewMut; 3]> = SmallVec::new();
+        for (slot, text) in step.outs.iter().zip(&mut written) {
+            if let Place::Strings(_) = slot.place {
+                outs.push(ViewMut::of_strings(&slot.fact.shape, text));
+                continue;
+            }
             let lines = match arena_region(slot).and_then(find) {
                 Some(i) => parts[i].take(),
                 None => &mut [],
@@ -168,6 +173,7 @@ impl Plan {
         for (i, slot) in step.ins.iter().enumerate() {
             ins.push(match slot.place {
                 Place::Const(c) => const_view(self, slot, c),
+                Place::Strings(s) => View::of_strings(&slot.fact.shape, &strings[s]),
                 _ if step.aliased == Some(i) => View::new(slot.fact.dtype, &[0], &[]),
                 _ => match arena_region(slot).and_then(find) {
                     Some(i) => read_view(slot, parts[i].shared()),
@@ -175,51 +181,14 @@ impl Plan {
                 },
             });
         }
-        step.kernel.run(&ins, &mut outs, scratch, step.aliased, par)
-    }
-
-    /// A step with strings: rare and slow, so its tensors are copied out and in.
-    fn string_step(&self, step: &Step, state: &mut State, par: Par) -> Result<()> {
-        let ins: Vec<crate::tensor::Tensor> = step
-            .ins
-            .iter()
-            .map(|slot| match slot.place {
-                Place::Const(c) => const_view(self, slot, c).to_tensor(),
-                Place::Strings(s) => {
-                    View::of_strings(&slot.fact.shape, &state.strings[s]).to_tensor()
-                }
-                Place::Arena(r) => {
-                    read_view(slot, &state.arena[r.start..r.start + r.len]).to_tensor()
-                }
-            })
-            .collect();
-        let mut outs: Vec<_> = step
-            .outs
-            .iter()
-            .map(|s| crate::tensor::Tensor::zeros(s.fact.clone()))
-            .collect();
-        let mut views: Vec<View> = ins.iter().map(|t| t.view()).collect();
-        if let (Some(a), Some(out)) = (step.aliased, outs.first_mut()) {
-            out.bytes_mut().copy_from_slice(ins[a].bytes());
-            views[a] = View::new(ins[a].dtype(), &[0], &[]);
-        }
-        {
-            let mut writes: Vec<ViewMut> = outs.iter_mut().map(|t| t.view_mut()).collect();
-            let mut scratch = crate::tensor::buffer(step.kernel.scratch());
-            step.kernel
-                .run(&views, &mut writes, &mut scratch, step.aliased, par)?;
-        }
-        for (slot, out) in step.outs.iter().zip(&outs) {
-            match slot.place {
-                Place::Strings(s) => state.strings[s].clone_from_slice(out.strings()),
-                Place::Arena(r) => {
-                    let lines = &mut state.arena[r.start..r.start + r.len];
-                    write_view(slot, lines).bytes().copy_from_slice(out.bytes());
-                }
-                Place::Const(_) => {}
+        let done = step.kernel.run(&ins, &mut outs, scratch, step.aliased, par);
+        drop((ins, outs));
+        for (slot, text) in step.outs.iter().zip(written) {
+            if let Place::Strings(s) = slot.place {
+                strings[s] = text;
             }
         }
-        Ok(())
+        done
     }
 }
 

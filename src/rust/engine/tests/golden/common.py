@@ -13,6 +13,7 @@ import zlib
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers as L
 
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
@@ -121,6 +122,43 @@ def literal(values):
     return lambda rng, shape, dtype: np.resize(np.asarray(values), shape).astype(dtype)
 
 
+SYLLABLES = ["ka", "Mi", "tO", "ße", "ü", "n", "ру", "語", "👍", "e\u0301"]
+MARKS = [" ", "  ", "\t", "\n", " - ", ", ", ".", "!", "_", "\u00a0", "'s "]
+
+
+def words(known=(), unknown=0.3, empty=0.05):
+    """Single strings: known ones, others, and empty ones."""
+
+    def make(rng, shape, dtype):
+        def one():
+            if rng.random() < empty:
+                return ""
+            if len(known) == 0 or rng.random() < unknown:
+                return "".join(rng.choice(SYLLABLES, size=rng.integers(1, 5)))
+            return str(rng.choice(known))
+
+        return np.array([one() for _ in range(int(np.prod(shape)))], dtype=object).reshape(shape)
+
+    return make
+
+
+def sentences(known, most=7, empty=True):
+    """Strings of several known and other words between all kinds of marks. The last is empty where asked."""
+    word = words(known, unknown=0.2, empty=0)
+
+    def make(rng, shape, dtype):
+        def one():
+            parts = [word(rng, (1,), dtype)[0] + str(rng.choice(MARKS)) for _ in range(rng.integers(0, most + 1))]
+            return "".join(parts)
+
+        flat = [one() for _ in range(int(np.prod(shape)))]
+        if empty:
+            flat[-1] = ""
+        return np.array(flat, dtype=object).reshape(shape)
+
+    return make
+
+
 # ---- weights --------------------------------------------------------------------------------
 
 
@@ -212,12 +250,14 @@ def make_inputs(case, model, rng):
         dtype = keras.backend.standardize_dtype(tensor.dtype)
         maker = makers[i] if i < len(makers) else None
         if maker is None:
-            maker = {"bool": bools()}.get(dtype) or (ints(7) if "int" in dtype else normal())
+            maker = {"bool": bools(), "string": words()}.get(dtype) or (ints(7) if "int" in dtype else normal())
         arrays.append(np.ascontiguousarray(maker(rng, shape, dtype)))
     return arrays
 
 
 def nested_inputs(model, arrays):
+    # Keras takes strings as tensors only
+    arrays = [tf.constant(a) if a.dtype == object else a for a in arrays]
     return arrays[0] if isinstance(model, keras.Sequential) else keras.tree.pack_sequence_as(model._inputs_struct, arrays)
 
 
@@ -313,6 +353,18 @@ def reproducible(data):
     return out.getvalue()
 
 
+def string_json(array):
+    """A string array as JSON: its shape, and its elements in C order."""
+    text = [s.decode("utf-8") if isinstance(s, bytes) else s for s in np.ravel(array)]
+    return json.dumps({"shape": list(np.shape(array)), "strings": text}, ensure_ascii=False).encode("utf-8")
+
+
+def member_of(array):
+    """Suffix and contents of an array's member."""
+    array = np.asarray(array)
+    return ("json", string_json(array)) if array.dtype == object else ("npy", npy(array))
+
+
 def npy(array):
     out = io.BytesIO()
     np.save(out, array, allow_pickle=False)
@@ -377,9 +429,11 @@ def write_case(pack, group, case, seed):
         pack.write(f"{name}/meta.json", json.dumps(meta, indent=1))
         pack.write(f"{name}/model{suffix}", data)
         for i, a in enumerate(arrays):
-            pack.write(f"{name}/in.{i}.npy", npy(a))
+            suffix, data = member_of(a)
+            pack.write(f"{name}/in.{i}.{suffix}", data)
         for i, a in enumerate(outputs):
-            pack.write(f"{name}/out.{i}.npy", npy(a))
+            suffix, data = member_of(a)
+            pack.write(f"{name}/out.{i}.{suffix}", data)
         written.append(name)
     return written
 

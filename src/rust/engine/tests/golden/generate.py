@@ -40,6 +40,8 @@ GROUPS = [
     "quant",
     "zoo",
     "sweep",
+    "text",
+    "categorical",
 ]
 FULL_ONLY = ["apps"]
 SLOWEST = ["rnn2", "rnn", "conv", "apps", "masks", "graph"]

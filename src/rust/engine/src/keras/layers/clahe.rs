@@ -67,7 +67,7 @@ impl Clahe {
         let t = cx.reshape(pixels, &[n, gh, th, gw, tw, c])?;
         let t = cx.transpose(t, &[0, 1, 3, 5, 2, 4])?;
         let t = cx.reshape(t, &[n, gh, gw, c, count])?;
-        let counts = cx.count(t, LEVELS)?;
+        let counts = cx.count(t, LEVELS, false)?;
         let mut levels = cx.cast(counts, DType::F32)?;
         if self.limit > 0.0 {
             let most = self.limit * count as f64 / LEVELS as f64;

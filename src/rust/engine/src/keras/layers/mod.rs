@@ -4,6 +4,7 @@ mod activation;
 mod attention;
 mod audio;
 mod augmentation;
+mod categories;
 mod clahe;
 mod conv;
 mod core;
@@ -11,6 +12,7 @@ mod dense;
 mod embedding;
 mod grouped_attention;
 mod image;
+mod lookup;
 mod merging;
 mod norm;
 mod pooling;
@@ -82,6 +84,11 @@ pub static LAYERS: &[LayerDef] = &[
     layer("RandomZoom", augmentation::augmentation),
     layer("Solarization", augmentation::augmentation),
     layer("Pipeline", augmentation::pipeline),
+    // categories
+    layer("CategoryEncoding", categories::category_encoding),
+    layer("Discretization", categories::discretization),
+    layer("HashedCrossing", categories::hashed_crossing),
+    layer("Hashing", categories::hashing),
     // conv
     layer("Conv1D", conv::conv::<1>),
     layer("Conv2D", conv::conv::<2>),
@@ -115,6 +122,10 @@ pub static LAYERS: &[LayerDef] = &[
     // embedding
     layer("Embedding", embedding::embedding),
     layer("ReversibleEmbedding", embedding::reversible_embedding),
+    // lookup
+    layer("IntegerLookup", lookup::integer_lookup),
+    layer("StringLookup", lookup::string_lookup),
+    layer("TextVectorization", lookup::text_vectorization),
     // merging
     layer("Add", merging::add),
     layer("Average", merging::average),
@@ -124,6 +135,8 @@ pub static LAYERS: &[LayerDef] = &[
     layer("Minimum", merging::minimum),
     layer("Multiply", merging::multiply),
     layer("Subtract", merging::subtract),
+    // What a FeatureSpace joins its features with.
+    layer("TFDConcat", merging::concatenate),
     // norm
     layer("BatchNormalization", norm::batch_normalization),
     layer("GroupNormalization", norm::group_normalization),
@@ -174,6 +187,8 @@ pub static LAYERS: &[LayerDef] = &[
     layer("GaussianDropout", regularization::gaussian_dropout),
     layer("GaussianNoise", regularization::gaussian_noise),
     layer("Identity", regularization::identity),
+    // What a FeatureSpace takes plain features by.
+    layer("TFDIdentity", regularization::identity),
     layer("SpatialDropout1D", regularization::spatial_dropout::<1>),
     layer("SpatialDropout2D", regularization::spatial_dropout::<2>),
     layer("SpatialDropout3D", regularization::spatial_dropout::<3>),

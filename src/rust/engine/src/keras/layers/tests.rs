@@ -42,6 +42,17 @@ fn call(node: &LayerNode, input: &[usize], training: bool) -> crate::error::Resu
 fn cases() -> Vec<Case> {
     let case = |class, config, weights, input, expected| Case { class, config, weights, input, expected };
     vec![
+        case("TextVectorization", json!({"standardize": {"class_name": "function"}, "split": "whitespace"}), &[], &[2, 1], Err("config key 'standardize' must be lower, strip_punctuation")),
+        case("TextVectorization", json!({"split": {"class_name": "function"}}), &[], &[2, 1], Err("config key 'split' must be whitespace, character or null")),
+        case("TextVectorization", json!({"split": "whitespace", "ragged": true}), &[], &[2, 1], Err("config key 'ragged' = true is not known")),
+        case("StringLookup", json!({"num_oov_indices": 1}), &[], &[2, 1], Err("weight 'vocabulary' must be in the file, not missing")),
+        case("IntegerLookup", json!({"vocabulary": "words.txt"}), &[], &[2, 1], Err("config key 'vocabulary' must be a list")),
+        case("Hashing", json!({"num_bins": 0}), &[], &[2, 1], Err("config key 'num_bins' must be a whole number > 0")),
+        case("Hashing", json!({"num_bins": 3, "mask_value": "x"}), &[], &[2, 1], Err("`mask_value` does not fit float32 input")),
+        case("HashedCrossing", json!({"num_bins": 3}), &[], &[2, 1], Err("expected one integer or string per row")),
+        case("Discretization", json!({"num_bins": 3, "bin_boundaries": null}), &[], &[2, 1], Err("config key 'bin_boundaries' must be a list of numbers")),
+        case("CategoryEncoding", json!({"num_tokens": 5, "output_mode": "int"}), &[], &[2, 3], Err("config key 'output_mode'")),
+        case("CategoryEncoding", json!({"num_tokens": 5, "output_mode": "one_hot"}), &[], &[2, 3], Ok(&[2, 3, 5])),
         case("Conv2D", json!({"filters": 4, "kernel_size": [3, 2], "padding": "same", "strides": 2}), &[&[3, 2, 3, 4], &[4]], &[1, 7, 8, 3], Ok(&[1, 4, 4, 4])),
         case("Conv2D", json!({"filters": 4, "kernel_size": 3, "data_format": "channels_first", "use_bias": false}), &[&[3, 3, 2, 4]], &[1, 2, 7, 8], Ok(&[1, 4, 5, 6])),
         case("Conv2D", json!({"filters": 4, "kernel_size": 3}), &[&[3, 3, 2, 4], &[4]], &[1, 7, 8, 3], Err("weight 'kernel' must be of shape (3, 3, 3, 4), not (3, 3, 2, 4)")),

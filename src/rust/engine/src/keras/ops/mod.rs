@@ -20,6 +20,7 @@ use crate::keras::{Call, Cfg, Cx, Out};
 
 pub use self::numpy::elementwise::sum;
 pub use args::convert;
+pub use numpy::elementwise::bucket;
 
 type Lower = fn(&mut Cx, &Cfg, &Call) -> Result<Out>;
 

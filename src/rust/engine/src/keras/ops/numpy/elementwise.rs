@@ -504,13 +504,27 @@ pub fn full_like(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
 pub fn digitize(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
     let x = tensor(cx, call, 0, "x")?;
     let bins = tensor(cx, call, 1, "bins")?;
-    let bins = cx.cast(bins, DType::F32)?;
+    Ok(bucket(cx, x, bins)?.into())
+}
+
+/// How many of the sorted bounds each element is not below (int32).
+pub fn bucket(cx: &mut Cx, x: ValueId, bounds: ValueId) -> Result<ValueId> {
+    if cx.dtype(x) == DType::Str {
+        return Err(cx.error("expected numbers, not strings"));
+    }
+    let bounds = cx.cast(bounds, DType::F32)?;
     let compute = match cx.dtype(x) {
         DType::F64 => DType::F64,
         _ => DType::F32,
     };
-    let (x, bins) = (cx.cast(x, compute)?, cx.cast(bins, compute)?);
-    count_bounds(cx, x, bins, Binary::Ge)
+    let (x, bounds) = (cx.cast(x, compute)?, cx.cast(bounds, compute)?);
+    let last = cx.rank(x);
+    let x = cx.expand_dims(x, -1)?;
+    let below = cx.binary(Binary::Lt, x, bounds)?;
+    // NaN is below no bound.
+    let reached = cx.unary(Unary::Not, below)?;
+    let reached = cx.cast(reached, DType::I32)?;
+    cx.reduce(crate::graph::Reduce::Sum, reached, &[last], false)
 }
 
 /// Where values would go into a sorted sequence.

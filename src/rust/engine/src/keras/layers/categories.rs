@@ -1,0 +1,325 @@
+//! Categories as numbers: CategoryEncoding, Discretization, Hashing, HashedCrossing.
+
+use serde_json::Value as Json;
+
+use crate::error::Result;
+use crate::graph::{Binary, HashAttrs, Reduce, ValueId};
+use crate::keras::cfg::{as_f64, as_int};
+use crate::keras::ops::bucket;
+use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out};
+use crate::tensor::{DType, Tensor};
+
+/// How categories are shown.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Int,
+    OneHot,
+    MultiHot,
+    Count,
+    TfIdf,
+}
+
+impl Mode {
+    /// The `output_mode` of a config: one of some modes.
+    pub(super) fn of(cfg: &Cfg, default: &'static str, modes: &[Mode]) -> Result<Mode> {
+        let mode = match cfg.str_or("output_mode", default)? {
+            "int" => Mode::Int,
+            "one_hot" => Mode::OneHot,
+            "multi_hot" | "binary" => Mode::MultiHot,
+            "count" => Mode::Count,
+            "tf_idf" | "tf-idf" => Mode::TfIdf,
+            _ => return Err(cfg.bad("output_mode", "an output mode")),
+        };
+        match modes.contains(&mode) {
+            true => Ok(mode),
+            false => Err(cfg.bad("output_mode", "one that the layer has")),
+        }
+    }
+}
+
+/// Whole numbers as int64.
+fn integers(cx: &mut Cx, x: ValueId) -> Result<ValueId> {
+    match cx.dtype(x) {
+        DType::Str => Err(cx.error("expected numbers, not strings")),
+        _ => cx.cast(x, DType::I64),
+    }
+}
+
+/// One entry per category along a new last axis.
+fn one_hot(cx: &mut Cx, x: ValueId, depth: usize, dtype: DType) -> Result<ValueId> {
+    let x = cx.expand_dims(x, -1)?;
+    let all: Vec<i64> = (0..depth as i64).collect();
+    let all = cx.constant(Tensor::from_slice([depth], &all));
+    let hot = cx.binary(Binary::Eq, x, all)?;
+    cx.cast(hot, dtype)
+}
+
+/// Keras' `encode_categorical_inputs`. Sparse results are given dense.
+pub(super) fn encode(
+    cx: &mut Cx,
+    x: ValueId,
+    mode: Mode,
+    depth: usize,
+    dtype: DType,
+    weights: Option<ValueId>,
+) -> Result<ValueId> {
+    if mode == Mode::Int {
+        return cx.cast(x, dtype);
+    }
+    let mut x = integers(cx, x)?;
+    if cx.rank(x) == 0 {
+        x = cx.expand_dims(x, -1)?;
+    }
+    let rank = cx.rank(x);
+    if mode == Mode::OneHot {
+        if rank > 1 && cx.dim(x, -1)? == 1 {
+            x = cx.squeeze(x, -1)?;
+        }
+        return one_hot(cx, x, depth, dtype);
+    }
+    if rank <= 2 && weights.is_none() {
+        let counts = cx.count(x, depth, true)?;
+        let counts = match mode {
+            Mode::MultiHot => cx.clip(counts, None, Some(1.0))?,
+            _ => counts,
+        };
+        return cx.cast(counts, dtype);
+    }
+    // Of higher ranks, Keras takes the second axis as the sample.
+    let over = [usize::from(rank > 1)];
+    let Some(weights) = weights else {
+        let hot = one_hot(cx, x, depth, dtype)?;
+        let kind = match mode {
+            Mode::MultiHot => Reduce::Max,
+            _ => Reduce::Sum,
+        };
+        return cx.reduce(kind, hot, &over, false);
+    };
+    let hot = one_hot(cx, x, depth, cx.dtype(weights))?;
+    let weights = cx.expand_dims(weights, -1)?;
+    let hot = cx.mul(hot, weights)?;
+    let sum = cx.reduce(Reduce::Sum, hot, &over, false)?;
+    match rank <= 2 {
+        true => cx.cast(sum, dtype),
+        false => Ok(sum),
+    }
+}
+
+struct CategoryEncoding {
+    tokens: usize,
+    mode: Mode,
+}
+
+/// Whole numbers below `num_tokens` as vectors.
+pub fn category_encoding(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    let modes = [Mode::OneHot, Mode::MultiHot, Mode::Count];
+    let tokens = match cfg.opt_usize("num_tokens")? {
+        Some(n) => n,
+        None => cfg.usize("max_tokens")?,
+    };
+    cfg.pass_over(&["sparse"]);
+    Ok(Built::new(CategoryEncoding {
+        tokens,
+        mode: Mode::of(cfg, "multi_hot", &modes)?,
+    }))
+}
+
+impl Layer for CategoryEncoding {
+    fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
+        let x = cx.one(call)?.value;
+        let weights = match call.arg(1, "count_weights") {
+            None => None,
+            Some(_) if self.mode != Mode::Count => {
+                return Err(cx.error("`count_weights` needs the output mode 'count'"));
+            }
+            Some(Arg::Tensor(w)) => Some(cx.cast(w.value, me.policy.compute)?),
+            Some(_) => return Err(cx.error("`count_weights` must be a tensor")),
+        };
+        let dtype = me.policy.variable;
+        Ok(encode(cx, x, self.mode, self.tokens, dtype, weights)?.into())
+    }
+
+    fn autocast(&self) -> bool {
+        false
+    }
+}
+
+struct Discretization {
+    bounds: Vec<f32>,
+    mode: Mode,
+}
+
+/// Numbers by the interval that they are in.
+pub fn discretization(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    let modes = [Mode::Int, Mode::OneHot, Mode::MultiHot, Mode::Count];
+    let numbers = |v: &Json| -> Option<Vec<f32>> {
+        let items = v.as_array()?.iter();
+        items.map(|v| as_f64(v).map(|v| v as f32)).collect()
+    };
+    let bounds = cfg.get("bin_boundaries").and_then(numbers);
+    cfg.pass_over(&["num_bins", "epsilon", "sparse"]);
+    Ok(Built::new(Discretization {
+        bounds: bounds.ok_or_else(|| cfg.bad("bin_boundaries", "a list of numbers"))?,
+        mode: Mode::of(cfg, "int", &modes)?,
+    }))
+}
+
+impl Layer for Discretization {
+    fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
+        let x = cx.one(call)?.value;
+        let bounds = cx.f32s([self.bounds.len()], &self.bounds);
+        let bins = bucket(cx, x, bounds)?;
+        let dtype = match self.mode {
+            Mode::Int => DType::I32,
+            _ => me.policy.compute,
+        };
+        let depth = self.bounds.len() + 1;
+        Ok(encode(cx, bins, self.mode, depth, dtype, None)?.into())
+    }
+}
+
+/// The two halves of a salt.
+pub(super) fn salt(cfg: &Cfg) -> Result<Option<(u64, u64)>> {
+    let bad = || cfg.bad("salt", "one or two whole numbers");
+    let Some(salt) = cfg.get("salt") else {
+        return Ok(None);
+    };
+    let whole = |v: &Json| {
+        let signed = as_int(v).map(|v| v as u64);
+        signed.or_else(|| v.as_u64()).ok_or_else(bad)
+    };
+    match salt {
+        Json::Array(parts) => match parts.as_slice() {
+            [a, b] => Ok(Some((whole(a)?, whole(b)?))),
+            _ => Err(bad()),
+        },
+        one => Ok(Some((whole(one)?, whole(one)?))),
+    }
+}
+
+enum MaskValue {
+    Text(String),
+    Number(f64),
+}
+
+struct Hashing {
+    bins: usize,
+    key: Option<(u64, u64)>,
+    mask: Option<MaskValue>,
+    mode: Mode,
+}
+
+/// Text, or the text of numbers, by its hash; bin 0 is the mask value's.
+pub fn hashing(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    let modes = [Mode::Int, Mode::OneHot, Mode::MultiHot, Mode::Count];
+    let mask = match cfg.get("mask_value") {
+        None => None,
+        Some(Json::String(s)) => Some(MaskValue::Text(s.clone())),
+        Some(v) => match as_f64(v) {
+            Some(v) => Some(MaskValue::Number(v)),
+            None => return Err(cfg.bad("mask_value", "a string or a number")),
+        },
+    };
+    let bins = cfg.usize("num_bins")?;
+    if bins == 0 {
+        return Err(cfg.bad("num_bins", "a whole number > 0"));
+    }
+    cfg.pass_over(&["sparse"]);
+    Ok(Built::new(Hashing {
+        bins,
+        key: salt(cfg)?,
+        mask,
+        mode: Mode::of(cfg, "int", &modes)?,
+    }))
+}
+
+impl Hashing {
+    fn bins(&self, cx: &mut Cx, x: ValueId) -> Result<ValueId> {
+        let mut attrs = HashAttrs {
+            bins: self.bins as u64,
+            key: self.key,
+        };
+        let mut masked = None;
+        if let Some(mask) = self.mask.as_ref().filter(|_| self.bins > 1) {
+            attrs.bins -= 1;
+            let dtype = cx.dtype(x);
+            let mask = match (mask, dtype) {
+                (MaskValue::Text(s), DType::Str) => {
+                    Tensor::from_strings([0; 0], vec![s.as_str().into()])
+                }
+                (MaskValue::Number(v), d) if d != DType::Str => Tensor::scalar(d, *v),
+                _ => return Err(cx.error(format!("`mask_value` does not fit {dtype} input"))),
+            };
+            let mask = cx.constant(mask);
+            masked = Some(cx.binary(Binary::Eq, x, mask)?);
+        }
+        let x = match cx.dtype(x).is_float() {
+            true => cx.cast(x, DType::I64)?,
+            false => x,
+        };
+        let bins = cx.hash(x, attrs)?;
+        let Some(masked) = masked else {
+            return Ok(bins);
+        };
+        let bins = cx.add_s(bins, 1.0)?;
+        let zero = cx.scalar(DType::I64, 0.0);
+        cx.select(masked, zero, bins)
+    }
+}
+
+impl Layer for Hashing {
+    fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
+        let mut x = cx.one(call)?.value;
+        if self.mode == Mode::OneHot && cx.rank(x) > 1 && cx.dim(x, -1)? == 1 {
+            x = cx.squeeze(x, -1)?;
+        }
+        let bins = self.bins(cx, x)?;
+        let dtype = me.policy.variable;
+        Ok(encode(cx, bins, self.mode, self.bins, dtype, None)?.into())
+    }
+
+    fn autocast(&self) -> bool {
+        false
+    }
+}
+
+struct HashedCrossing {
+    bins: usize,
+    mode: Mode,
+}
+
+/// Several features together, by the hash of their values.
+pub fn hashed_crossing(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    cfg.pass_over(&["sparse"]);
+    Ok(Built::new(HashedCrossing {
+        bins: cfg.usize("num_bins")?,
+        mode: Mode::of(cfg, "int", &[Mode::Int, Mode::OneHot])?,
+    }))
+}
+
+impl Layer for HashedCrossing {
+    fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
+        let mut xs = vec![];
+        for t in cx.many(call)? {
+            let dtype = cx.dtype(t.value);
+            let fits = cx.rank(t.value) < 2 || cx.rank(t.value) == 2 && cx.dim(t.value, 1)? == 1;
+            if !fits || !(dtype == DType::Str || dtype.is_int()) {
+                let fact = cx.fact(t.value).clone();
+                return Err(cx.error(format!(
+                    "expected one integer or string per row, not {fact}"
+                )));
+            }
+            xs.push(match dtype {
+                DType::Str => t.value,
+                _ => cx.cast(t.value, DType::I64)?,
+            });
+        }
+        let bins = cx.hash_cross(&xs, self.bins as u64)?;
+        let dtype = me.policy.compute;
+        Ok(encode(cx, bins, self.mode, self.bins, dtype, None)?.into())
+    }
+
+    fn autocast(&self) -> bool {
+        false
+    }
+}
