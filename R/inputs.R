@@ -42,6 +42,9 @@
 #' | dates, times and time differences | an error: make numbers of them |
 #' | text where numbers are wanted, or numbers where text is | an error |
 #' | `NA` in integers, logicals and text | an error that counts them |
+#' | text in any encoding | the same text in UTF-8 |
+#' | text that is not valid in its encoding, or marked as bytes | an error that counts it |
+#' | texts whose tokens have no fixed number | as long as the longest of the batch, as in Keras; an error if outputs of different lengths had to be joined |
 #' | `NaN` and `NA` in doubles | `NaN` through the model; an error where the input holds integers |
 #' | doubles in an integer input | truncated |
 #' | doubles in a float32 input | rounded to float32, as in Keras |
@@ -234,6 +237,7 @@ as_input <- function(x, spec, arg) {
   x <- as_plain(x, spec, arg)
   check_type(x, spec, arg)
   check_missing(x, spec, arg)
+  check_encoding(x, arg)
   list(x = x, dims = conform(x, spec, arg), row_names = row_names)
 }
 
@@ -350,6 +354,24 @@ abort_missing_values <- function(n, kind, spec, arg) {
   )
 }
 
+# The engine reads strings as UTF-8, to which R translates what has an encoding.
+check_encoding <- function(x, arg) {
+  if (!is.character(x)) {
+    return(invisible())
+  }
+  n <- sum(Encoding(x) == "bytes" | !validEnc(x))
+  if (n > 0) {
+    abort(
+      "bad_input", paste0(arg, " must be text."),
+      c(
+        x = paste0("There ", if (n == 1) "is 1 string that is" else paste("are", format_count(n), "strings that are"), " not valid in its encoding."),
+        i = "Convert raw bytes with iconv(), or declare what they are with Encoding()."
+      ),
+      arg = arg, invalid = n
+    )
+  }
+}
+
 # The shape the model sees: that of x, with a last axis of 1 added or dropped.
 conform <- function(x, spec, arg) {
   shape <- dim(x)
@@ -402,6 +424,7 @@ data_frame_input <- function(x, spec, arg) {
     row_names <- data_frame_names(x)
     x <- as.matrix(x)
     check_missing(x, spec, arg)
+    check_encoding(x, arg)
     return(list(x = x, dims = shape, row_names = row_names))
   }
   columns <- vector("list", length(x))
