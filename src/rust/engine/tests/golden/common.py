@@ -143,12 +143,12 @@ def words(known=(), unknown=0.3, empty=0.05):
 
 
 def sentences(known, most=7, empty=True):
-    """Strings of several known and other words between all kinds of marks. The last is empty where asked."""
+    """Strings of several known and other words between all kinds of marks: some of none, and the last empty, where asked."""
     word = words(known, unknown=0.2, empty=0)
 
     def make(rng, shape, dtype):
         def one():
-            parts = [word(rng, (1,), dtype)[0] + str(rng.choice(MARKS)) for _ in range(rng.integers(0, most + 1))]
+            parts = [word(rng, (1,), dtype)[0] + str(rng.choice(MARKS)) for _ in range(rng.integers(0 if empty else 1, most + 1))]
             return "".join(parts)
 
         flat = [one() for _ in range(int(np.prod(shape)))]
