@@ -42,6 +42,7 @@ GROUPS = [
     "sweep",
     "text",
     "categorical",
+    "convnext",
 ]
 FULL_ONLY = ["apps"]
 SLOWEST = ["rnn2", "rnn", "conv", "apps", "masks", "graph"]

@@ -141,6 +141,7 @@ pub static LAYERS: &[LayerDef] = &[
     layer("BatchNormalization", norm::batch_normalization),
     layer("GroupNormalization", norm::group_normalization),
     layer("LayerNormalization", norm::layer_normalization),
+    layer("LayerScale", norm::layer_scale),
     layer("RMSNormalization", norm::rms_normalization),
     layer("UnitNormalization", norm::unit_normalization),
     // pooling
@@ -189,6 +190,7 @@ pub static LAYERS: &[LayerDef] = &[
     layer("Identity", regularization::identity),
     // What a FeatureSpace takes plain features by.
     layer("TFDIdentity", regularization::identity),
+    layer("StochasticDepth", regularization::stochastic_depth),
     layer("SpatialDropout1D", regularization::spatial_dropout::<1>),
     layer("SpatialDropout2D", regularization::spatial_dropout::<2>),
     layer("SpatialDropout3D", regularization::spatial_dropout::<3>),

@@ -513,3 +513,22 @@ impl Layer for RmsNormalization {
         Ok(cx.cast(y, given)?.into())
     }
 }
+
+struct LayerScale {
+    size: usize,
+}
+
+/// The scale of ConvNeXt's blocks: `x * gamma` along the last axis. The mask is lost.
+pub fn layer_scale(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    cfg.pass_over(&["init_values"]);
+    let size = cfg.usize("projection_dim")?;
+    Ok(Built::new(LayerScale { size }).var("gamma"))
+}
+
+impl Layer for LayerScale {
+    fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
+        let x = cx.one(call)?.value;
+        let gamma = cx.weight(me, "gamma", &[self.size])?;
+        Ok(cx.mul(x, gamma)?.into())
+    }
+}

@@ -34,6 +34,8 @@ enum NoiseShape {
     All,
     /// Sizes as given; `None` is the tensor's.
     Given(Vec<Option<usize>>),
+    /// Whole rows of the batch.
+    Rows,
     /// The batch and the channels of a tensor of this rank.
     Maps {
         rank: usize,
@@ -53,6 +55,9 @@ impl NoiseShape {
         let shape = cx.shape(x);
         match self {
             NoiseShape::All => Ok(shape),
+            NoiseShape::Rows => Ok((0..shape.len())
+                .map(|i| if i == 0 { shape[i] } else { 1 })
+                .collect()),
             NoiseShape::Given(sizes) if sizes.len() != shape.len() => Err(cx.error(format!(
                 "a noise_shape of {} sizes does not fit a tensor of rank {}",
                 sizes.len(),
@@ -198,6 +203,14 @@ pub fn spatial_dropout<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Buil
             rank: N + 2,
             channels_first: cfg.channels_first()?,
         },
+    })
+}
+
+/// Drops whole rows, as ConvNeXt's blocks do.
+pub fn stochastic_depth(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    built(Noise::Dropout {
+        rate: cfg.f64_or("drop_path_rate", 0.0)?,
+        shape: NoiseShape::Rows,
     })
 }
 
