@@ -75,6 +75,8 @@ entry_points <- function() {
 
 # The result of a call into the engine, or its error as a condition.
 checked <- function(result) {
+  force(result)
+  if (!is.null(the$warnings)) replay_warnings()
   if (inherits(result, "keraspredict_failure")) {
     raise_failure(result)
   }
@@ -85,9 +87,16 @@ checked <- function(result) {
 raise_failure <- function(failure) {
   kind <- failure[["kind"]]
   data <- failure[["data"]]
+  if (kind == "interrupted") interrupt()
   words <- engine_errors[[kind]]
   told <- if (is.null(words)) list(message = sentence(failure[["message"]])) else words(data)
   do.call(abort, c(list(kind = kind), told, data))
+}
+
+# The user's interrupt, which reached a function inside the engine.
+interrupt <- function() {
+  signalCondition(structure(class = c("interrupt", "condition"), list(message = "", call = NULL)))
+  invokeRestart("abort")
 }
 
 engine_errors <- list(
@@ -122,17 +131,40 @@ engine_errors <- list(
     )
   },
   unsupported_layers = function(data) {
-    lines <- function(text) strsplit(text, "\n", fixed = TRUE)[[1]]
+    lines <- function(text) strsplit(paste0(text, "\n"), "\n", fixed = TRUE)[[1]]
     names <- lines(data$layers)
+    functions <- unique(Filter(nzchar, lines(data$functions)))
     list(
       message = paste0(
         "Can't run ", if (length(names) == 1) "a layer" else paste(length(names), "layers"),
         " of this model."
       ),
-      bullets = stats::setNames(
-        paste0("`", names, "` (", lines(data$classes), "): ", lines(data$hints)),
-        rep("x", length(names))
+      bullets = c(
+        stats::setNames(
+          paste0("`", names, "` (", lines(data$classes), "): ", lines(data$hints)),
+          rep("x", length(names))
+        ),
+        if (length(functions)) {
+          c(i = paste0(
+            "Give an R function for each, by name: load_model(..., custom_objects = list(",
+            paste0(vapply(utils::head(functions, 5), show_name, ""), " = ", collapse = ", "),
+            if (length(functions) > 5) ", ...", ")); see ?register_layer."
+          ))
+        }
       )
+    )
+  },
+  custom_function = function(data) {
+    list(
+      message = paste0("The function for layer `", data$layer, "` (", data$class_name, ") failed."),
+      bullets = if (is.null(the$error)) c(x = sentence(data$reason)),
+      parent = take_error()
+    )
+  },
+  custom_output = function(data) {
+    list(
+      message = paste0("The function for layer `", data$layer, "` (", data$class_name, ") must give the same shapes as for zeros."),
+      bullets = c(x = paste0("Expected: ", data$expected, "."), x = paste0("Given: ", data$given, "."))
     )
   },
   index = function(data) {
@@ -145,6 +177,18 @@ engine_errors <- list(
     )
   }
 )
+
+# A name as it is written in a call.
+show_name <- function(name) {
+  if (make.names(name) == name) name else paste0("`", name, "`")
+}
+
+# The error that a function inside the engine met, once.
+take_error <- function() {
+  error <- the$error
+  the$error <- NULL
+  error
+}
 
 # A text as a sentence: capital first letter (but not of a name), full stop.
 sentence <- function(text) {

@@ -1,12 +1,13 @@
 # Written by tools/document.R from the binding crate.
 
-#' Loads a model from a file or folder.
+#' Loads a model from a file or folder; `functions` is a named list of R
+#' functions that may stand in for layers, or NULL.
 #' @noRd
-engine_load <- function(path) .Call(wrap__engine_load, path)
+engine_load <- function(path, functions) .Call(wrap__engine_load, path, functions)
 
 #' Loads a model from the bytes of a file, or from a handle's.
 #' @noRd
-engine_load_raw <- function(bytes, label) .Call(wrap__engine_load_raw, bytes, label)
+engine_load_raw <- function(bytes, label, functions) .Call(wrap__engine_load_raw, bytes, label, functions)
 
 #' Writes a model as a `.keras` archive or folder.
 #' @noRd
@@ -64,3 +65,39 @@ engine_summary <- function(handle) .Call(wrap__engine_summary, handle)
 #' The shapes of a model's outputs, with NA for open sizes.
 #' @noRd
 engine_output_shapes <- function(handle) .Call(wrap__engine_output_shapes, handle)
+
+#' The R functions that a model's handle keeps.
+#' @noRd
+engine_functions <- function(handle) .Call(wrap__engine_functions, handle)
+
+#' The layers of a model with their calls and the tensors of these.
+#' @noRd
+engine_layers <- function(handle) .Call(wrap__engine_layers, handle)
+
+#' The tensors that a model takes and gives, and which graph they are of.
+#' @noRd
+engine_ends <- function(handle) .Call(wrap__engine_ends, handle)
+
+#' A text that is equal for tensors of one graph, in this session.
+#' @noRd
+engine_graph_id <- function(handle) .Call(wrap__engine_graph_id, handle)
+
+#' The model between some tensors of a model.
+#' @noRd
+engine_between <- function(handle, name, inputs, outputs) .Call(wrap__engine_between, handle, name, inputs, outputs)
+
+#' A nested model as a model of its own.
+#' @noRd
+engine_nested <- function(handle, layer) .Call(wrap__engine_nested, handle, layer)
+
+#' The config of a model (where `layer` is NULL) or of one of its layers.
+#' @noRd
+engine_config <- function(handle, layer) .Call(wrap__engine_config, handle, layer)
+
+#' The JSON text of a model.
+#' @noRd
+engine_json <- function(handle) .Call(wrap__engine_json, handle)
+
+#' The weights of a model (where `layer` is NULL) or of one of its layers.
+#' @noRd
+engine_weights <- function(handle, layer) .Call(wrap__engine_weights, handle, layer)

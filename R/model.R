@@ -5,10 +5,11 @@
 #'
 #' @param model The model: the path of a `.keras` file (or of the folder it was
 #'   unzipped to), or of an `.h5` or `.hdf5` file; a raw vector with the bytes of
-#'   such a file; or a live model of the package keras3.
-#' @param custom_objects `NULL`, or a named list as in keras3. Layers are run by
-#'   the engine and not by R or Python code: a model with layers of your own is
-#'   refused, with the names of these layers.
+#'   such a file; or a live model of keras3, Keras or tf_keras in Python.
+#' @param custom_objects `NULL`, or a named list of R functions that stand in for
+#'   layers and activations of your own, whose code is not in the file: see
+#'   [register_layer()]. Without them, such a model is refused, with the names of
+#'   all these layers.
 #' @param compile Accepted as in keras3. Nothing is compiled: the engine
 #'   predicts and doesn't train.
 #' @param safe_mode Accepted as in keras3. No code that a file holds is ever
@@ -38,32 +39,23 @@ load_model <- function(model, custom_objects = NULL, compile = TRUE, safe_mode =
   if (missing(model)) {
     abort("bad_argument", "`model` is missing: it must be the path of a model file.", arg = "model")
   }
-  ok <- is.null(custom_objects) || (is.list(custom_objects) && (
-    length(custom_objects) == 0 || !is.null(names(custom_objects))))
-  if (!ok && !is.function(custom_objects)) {
-    abort(
-      "bad_argument",
-      paste0("`custom_objects` must be NULL or a named list, not ", describe(custom_objects), "."),
-      arg = "custom_objects"
-    )
-  }
+  check_custom_objects(custom_objects, "custom_objects")
   check_flag(compile, "compile")
   check_flag(safe_mode, "safe_mode")
-  new_model(load_handle(model))
+  new_model(load_handle(model, known_functions(custom_objects)))
 }
 
-load_handle <- function(model) {
+load_handle <- function(model, functions) {
   if (is.raw(model)) {
-    return(checked(engine_load_raw(model, "the raw vector")))
+    return(checked(engine_load_raw(model, "the raw vector", functions)))
   }
   if (inherits(model, "keraspredict_model")) {
     return(model_handle(environment(model)))
   }
-  if (is_python(model) && inherits(model, "keras.src.models.model.Model")) {
-    file <- tempfile(fileext = ".keras")
+  if (is_live_model(model)) {
+    file <- save_live_model(model)
     on.exit(unlink(file))
-    model$save(file)
-    return(checked(engine_load(file)))
+    return(checked(engine_load(file, functions)))
   }
   if (!(is.character(model) && length(model) == 1 && !is.na(model) && nzchar(model))) {
     abort(
@@ -72,7 +64,7 @@ load_handle <- function(model) {
       arg = "model"
     )
   }
-  checked(engine_load(enc2utf8(path.expand(model))))
+  checked(engine_load(enc2utf8(path.expand(model)), functions))
 }
 
 # A model is a function whose environment holds:
@@ -108,7 +100,8 @@ model_class <- function(keras_class) {
 # The engine's handle, made anew where R has saved it as plain bytes.
 model_handle <- function(self) {
   if (!engine_is_handle(self$handle)) {
-    self$handle <- checked(engine_load_raw(self$handle, "the saved model"))
+    functions <- checked(engine_functions(self$handle))
+    self$handle <- checked(engine_load_raw(self$handle, "the saved model", functions))
   }
   self$handle
 }
@@ -117,14 +110,18 @@ model_handle <- function(self) {
 #'
 #' `model$name` reads one of:
 #'
-#' * `name`: the model's name.
-#' * `layers`: a list of its layers, each with `name`, `class_name`,
-#'   `output_shape`, `params` and, for nested models, `layers`.
+#' * `name`, `class_name`: the model's name and class.
+#' * `layers`: a list of its layers: see [get_layer()].
+#' * `inputs`, `outputs`: lists of the tensors that it takes and gives, for
+#'   [keras_model()]; `input`, `output`: the same in the model's structure.
 #' * `input_names`, `output_names`: names of inputs and outputs.
 #' * `input_shape`, `output_shape`: their shapes, with `NA` for open sizes (a
 #'   list where there are several).
 #' * `input_dtype`: the type of the inputs.
-#' * `count_params()`: the number of weights.
+#' * `params`, `count_params()`: the number of weights.
+#' * `weights`, `get_weights()`: a list of their arrays.
+#' * `get_layer()`, `get_config()`: as the functions of these names.
+#' * `to_json()`: the model's config as JSON text.
 #' * `summary()`: prints the table of layers.
 #' * `predict()`, `predict_on_batch()`: as the functions of these names.
 #' * `stop_predicting`: can be set to `TRUE` by a callback, which ends the
@@ -179,15 +176,26 @@ one_or_list <- function(x) {
 
 model_parts <- list(
   name = function(self, model) self$info$name,
-  layers = function(self, model) layer_list(model_rows(self)),
+  class_name = function(self, model) self$info$class,
+  layers = function(self, model) model_layers(self),
+  inputs = function(self, model) flatten_tensors(model_ends(self, "inputs")),
+  outputs = function(self, model) flatten_tensors(model_ends(self, "outputs")),
+  input = function(self, model) model_ends(self, "inputs"),
+  output = function(self, model) model_ends(self, "outputs"),
   input_names = function(self, model) vapply(self$info$inputs, `[[`, "", "name"),
   output_names = function(self, model) self$info$output_names,
   input_shape = function(self, model) one_or_list(lapply(self$info$inputs, `[[`, "shape")),
   output_shape = function(self, model) one_or_list(checked(engine_output_shapes(model_handle(self)))),
   input_dtype = function(self, model) one_or_list(lapply(self$info$inputs, `[[`, "dtype")),
+  params = function(self, model) model_counts(self)[["total"]],
   count_params = function(self, model) {
     function() model_counts(self)[["total"]]
   },
+  weights = function(self, model) get_weights(model),
+  get_weights = function(self, model) function() get_weights(model),
+  get_config = function(self, model) function() get_config(model),
+  get_layer = function(self, model) function(name = NULL, index = NULL) get_layer(model, name, index),
+  to_json = function(self, model) function() checked(engine_json(model_handle(self))),
   summary = function(self, model) function(...) summary(model, ...),
   predict = function(self, model) function(x, ...) predict(model, x, ...),
   predict_on_batch = function(self, model) function(x) predict_on_batch(model, x),

@@ -19,6 +19,35 @@ python_helpers <- function() {
   the$python
 }
 
+# Live models of Keras 3, and of Keras 2 as tf_keras and older packages have it.
+is_live_model <- function(x) {
+  is_python(x) && inherits(x, c(
+    "keras.src.models.model.Model", "tf_keras.src.engine.training.Model", "keras.src.engine.training.Model",
+    "keras.engine.training.Model", "tensorflow.python.keras.engine.training.Model"
+  ))
+}
+
+# The file that a live model has been saved to, for a short time.
+save_live_model <- function(model) {
+  saved <- tryCatch(python_helpers()$save(model, tempfile("model")), error = function(e) {
+    abort("live_model", "Can't save the live model, which is how it is read.", arg = "model", parent = e)
+  })
+  if (is.null(saved$problem)) {
+    return(saved$path)
+  }
+  abort(
+    "live_model", "Can't take the live model.",
+    switch(saved$problem,
+      subclassed = c(
+        x = "It is of a class with a `call()` of its own, which only Python can run.",
+        i = "Sequential models and models made of inputs and outputs can be taken."
+      ),
+      unbuilt = c(x = "It has no input yet.", i = "Give it one, with an Input layer or `model$build()`, or call it on data.")
+    ),
+    arg = "model"
+  )
+}
+
 # What the package remembers while it is loaded.
 the <- new.env(parent = emptyenv())
 

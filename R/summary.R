@@ -95,27 +95,6 @@ model_rows <- function(self) model_summary(self)$rows
 
 model_counts <- function(self) model_summary(self)$counts
 
-# The layers as a user reads them: model$layers.
-layer_list <- function(rows) {
-  lapply(rows, function(row) {
-    layer <- list(
-      name = row$name, class_name = row$class, output_shape = row$shape, params = row$params,
-      trainable = row$trainable
-    )
-    if (length(row$layers)) layer$layers <- layer_list(row$layers)
-    structure(layer, class = c("keraspredict_layer", paste0("keras.", row$class)))
-  })
-}
-
-#' @export
-print.keraspredict_layer <- function(x, ...) {
-  cat("<", x$class_name, " layer \"", x$name, "\", output ", x$output_shape, ", ",
-    format_number(x$params), " params>\n",
-    sep = ""
-  )
-  invisible(x)
-}
-
 select_rows <- function(rows, layer_range) {
   if (is.null(layer_range)) {
     return(rows)

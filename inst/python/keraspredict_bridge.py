@@ -100,3 +100,26 @@ class batches:
         if isinstance(batch, (tuple, list)) and 1 <= len(batch) <= 3:
             batch = batch[0]
         return exports(batch)
+
+
+def save(model, stem):
+    """Saves a live model of Keras 3 or of Keras 2 (tf_keras).
+
+    Gives the path of the file, or what stands against it in `problem`.
+    """
+    classes = {c.__name__: c for c in reversed(type(model).__mro__)}
+    functional = classes.get("Functional")
+    if functional is None and "Sequential" not in classes:
+        return {"problem": "subclassed"}
+    if not model.built or not getattr(model, "inputs", None):
+        return {"problem": "unbuilt"}
+    if type(model).__name__ not in ("Functional", "Sequential", "Model"):
+        # A class of its own around a graph: the graph is what predicts.
+        model = functional(model.inputs, model.outputs, name=model.name)
+    if type(model).__module__.startswith("keras.src.models"):
+        path = stem + ".keras"
+        model.save(path)
+    else:
+        path = stem + ".h5"
+        model.save(path, save_format="h5", include_optimizer=False)
+    return {"path": path}

@@ -39,3 +39,11 @@ run_r <- function(code, env = character(), stderr = FALSE) {
     stdout = TRUE, stderr = stderr, env = c("TESTTHAT=", env)
   ))
 }
+
+parts_cases <- local({
+  value <- NULL
+  function() {
+    if (is.null(value)) value <<- source(testthat::test_path("fixtures", "parts.R"))$value
+    value
+  }
+})

@@ -21,6 +21,8 @@ test_that("a model has parts", {
   layers <- loaded("nested")$layers
   expect_identical(vapply(layers, `[[`, "", "class_name"), c("Sequential", "Dense", "Activation"))
   expect_identical(layers[[1]]$layers[[1]]$params, 15)
+  expect_identical(model$class_name, "Functional")
+  expect_identical(layers[[1]]$params, 15)
   expect_snapshot(print(layers[[2]]))
   case <- cases()$mlp
   expect_close(loaded("mlp")$predict(case$x), case$y)

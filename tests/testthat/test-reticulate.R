@@ -214,3 +214,51 @@ test_that("Python's containers, pandas and scipy are input", {
     expect_close(predict(loaded("columns"), frame), case$y)
   }
 })
+
+test_that("live models of all kinds are taken, and others refused", {
+  python()
+  reticulate::py_run_string("
+import keras
+from keras import layers
+
+class Own(keras.Model):
+    def call(self, x):
+        return x
+
+class Around(keras.Model):
+    pass
+
+def around(path):
+    m = keras.models.load_model(path)
+    return Around(m.inputs, m.outputs, name='around')
+
+def compiled(path):
+    m = keras.models.load_model(path)
+    m.compile('adam', 'mse')
+    return m
+")
+  main <- reticulate::import_main(convert = FALSE)
+  path <- normalizePath(fixture("parts"))
+  case <- parts_cases()$parts
+  around <- load_model(main$around(path))
+  expect_identical(around$name, "around")
+  expect_close(predict(around, case$x), case$y)
+  expect_close(predict(load_model(main$compiled(path)), case$x), case$y)
+  expect_error(load_model(main$Own()), "call\\(\\)", class = "keraspredict_error_live_model")
+  unbuilt <- main$keras$Sequential(list(main$layers$Dense(2L)))
+  expect_error(load_model(unbuilt), "no input", class = "keraspredict_error_live_model")
+})
+
+test_that("live models of Keras 2 are taken", {
+  python()
+  skip_if_not(reticulate::py_module_available("tf_keras"), "no tf_keras")
+  reticulate::py_run_string("
+import numpy as np, tf_keras
+tf_keras.utils.set_random_seed(1)
+live = tf_keras.Sequential([tf_keras.layers.Input((3,)), tf_keras.layers.Dense(2, activation='hard_sigmoid')])
+given = np.arange(6, dtype='float32').reshape(2, 3)
+made = live.predict(given, verbose=0)
+")
+  main <- reticulate::import_main(convert = FALSE)
+  expect_close(predict(load_model(main$live), main$given), from_python(main$made))
+})

@@ -2,13 +2,19 @@
 //! holds the model itself and becomes its bytes only when R saves it or sends
 //! it to another process. Read back, it rebuilds the model on first use.
 
+use std::ffi::CStr;
+use std::ops::Deref;
 use std::os::raw::{c_int, c_void};
 use std::panic::catch_unwind;
+use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use extendr_api::prelude::*;
 use extendr_ffi::*;
+use keraspredict_engine::host::{self, Entered};
 use keraspredict_engine::{Error, Model, Result};
+
+use crate::host::Functions;
 
 struct Handle {
     model: OnceLock<Arc<Model>>,
@@ -20,6 +26,10 @@ unsafe impl Send for Class {}
 unsafe impl Sync for Class {}
 
 static CLASS: OnceLock<Class> = OnceLock::new();
+
+/// The attribute in which a handle keeps the R functions of its model, so that
+/// R saves them with it.
+const FUNCTIONS: &CStr = c"functions";
 
 /// Registers the class with R; called by R when it loads the shared object.
 ///
@@ -40,13 +50,53 @@ pub unsafe extern "C" fn keraspredict_register_handle(dll: *mut DllInfo) {
     });
 }
 
-/// The R object of a model.
-pub fn new_handle(model: Model) -> Robj {
+/// The R object of a model. Of the functions given, it keeps those that the
+/// model calls.
+pub fn new_handle(model: Model, functions: &Robj) -> Robj {
+    let used = model.functions();
     let handle = Handle {
         model: OnceLock::from(Arc::new(model)),
     };
     // SAFETY: called by R's main thread; the result is protected by Robj.
-    unsafe { Robj::from_sexp(wrap(handle, R_NilValue)) }
+    let value = unsafe { Robj::from_sexp(wrap(handle, R_NilValue)) };
+    if !used.is_empty() {
+        let all = functions.as_list().unwrap_or_default();
+        let kept = all
+            .iter()
+            .filter(|(name, _)| used.iter().any(|u| u == name));
+        let (names, values): (Vec<&str>, Vec<Robj>) = kept.unzip();
+        let mut kept = List::from_values(values);
+        let _ = kept.set_names(names);
+        let kept: Robj = kept.into();
+        // SAFETY: as above; both are protected.
+        unsafe { Rf_setAttrib(value.get(), Rf_install(FUNCTIONS.as_ptr()), kept.get()) };
+    }
+    value
+}
+
+/// The functions that a handle keeps, as a named list, or NULL.
+pub fn functions_of(x: &Robj) -> Robj {
+    // SAFETY: main thread; attributes of the object are read.
+    unsafe { Robj::from_sexp(Rf_getAttrib(x.get(), Rf_install(FUNCTIONS.as_ptr()))) }
+}
+
+/// Lets the engine call R functions until what is returned is dropped.
+pub fn with_functions(functions: &Robj) -> Option<Entered> {
+    let functions = functions.as_list()?;
+    Some(host::enter(Rc::new(Functions::new(functions))))
+}
+
+/// A model that may call the functions of its handle.
+pub struct Loaded {
+    model: Arc<Model>,
+    _functions: Option<Entered>,
+}
+
+impl Deref for Loaded {
+    type Target = Model;
+    fn deref(&self) -> &Model {
+        &self.model
+    }
 }
 
 /// Whether an R object is a handle that can give its model: one that was saved
@@ -57,7 +107,15 @@ pub fn is_handle(x: &Robj) -> bool {
 }
 
 /// The model of a handle, rebuilt from its bytes where it came from another session.
-pub fn model_of(x: &Robj) -> Result<Arc<Model>> {
+pub fn model_of(x: &Robj) -> Result<Loaded> {
+    let functions = with_functions(&functions_of(x));
+    Ok(Loaded {
+        model: shared_model(x)?,
+        _functions: functions,
+    })
+}
+
+fn shared_model(x: &Robj) -> Result<Arc<Model>> {
     // SAFETY: main thread; `handle_ptr` has checked the object.
     unsafe {
         let sexp = x.get();

@@ -3,7 +3,10 @@
 mod bind;
 mod failure;
 mod handle;
+mod host;
+mod json;
 mod layout;
+mod parts;
 mod sink;
 mod source;
 
@@ -11,7 +14,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use extendr_api::prelude::*;
-use keraspredict_engine::format::{read_weights, write_keras, write_weights};
+use keraspredict_engine::format::{self, read_weights, write_keras, write_weights, ModelFile};
 use keraspredict_engine::nest::Nest;
 use keraspredict_engine::summary::{Dims, LayerRow};
 use keraspredict_engine::tensor::DType;
@@ -22,21 +25,129 @@ use handle::model_of;
 use sink::{allocate, Outputs};
 use source::{Input, Inputs};
 
-/// Loads a model from a file or folder.
+/// Loads a model from a file or folder; `functions` is a named list of R
+/// functions that may stand in for layers, or NULL.
 /// @noRd
 #[extendr]
-fn engine_load(path: &str) -> Robj {
-    guard(|| Ok(handle::new_handle(Model::load(Path::new(path))?)))
+fn engine_load(path: &str, functions: Robj) -> Robj {
+    guard(|| new_model(format::read(Path::new(path))?, &functions))
 }
 
 /// Loads a model from the bytes of a file, or from a handle's.
 /// @noRd
 #[extendr]
-fn engine_load_raw(bytes: Robj, label: &str) -> Robj {
+fn engine_load_raw(bytes: Robj, label: &str, functions: Robj) -> Robj {
     guard(|| {
         let bytes = bytes.as_raw_slice().unwrap_or(&[]).to_vec();
-        let model = Model::from_bytes(bytes, label)?;
-        Ok(handle::new_handle(model))
+        new_model(format::read_bytes(bytes, label)?, &functions)
+    })
+}
+
+fn new_model(file: ModelFile, functions: &Robj) -> Result<Robj> {
+    let _functions = handle::with_functions(functions);
+    let names = functions.names().into_iter().flatten();
+    let names: Vec<String> = names.map(str::to_string).collect();
+    let model = Model::with_functions(file, &names)?;
+    Ok(handle::new_handle(model, functions))
+}
+
+/// The R functions that a model's handle keeps.
+/// @noRd
+#[extendr]
+fn engine_functions(handle: Robj) -> Robj {
+    guard(|| Ok(handle::functions_of(&handle)))
+}
+
+/// The layers of a model with their calls and the tensors of these.
+/// @noRd
+#[extendr]
+fn engine_layers(handle: Robj) -> Robj {
+    guard(|| parts::layers(&*model_of(&handle)?))
+}
+
+/// The tensors that a model takes and gives, and which graph they are of.
+/// @noRd
+#[extendr]
+fn engine_ends(handle: Robj) -> Robj {
+    guard(|| {
+        let model = model_of(&handle)?;
+        Ok(list!(
+            inputs = parts::symbols(&model.input_symbols()?),
+            outputs = parts::symbols(&model.output_symbols()?)
+        )
+        .into())
+    })
+}
+
+/// A text that is equal for tensors of one graph, in this session.
+/// @noRd
+#[extendr]
+fn engine_graph_id(handle: Robj) -> Robj {
+    guard(|| {
+        let model = model_of(&handle)?;
+        Ok(format!("{:p}", std::ptr::from_ref(model.calls())).into_robj())
+    })
+}
+
+/// The model between some tensors of a model.
+/// @noRd
+#[extendr]
+fn engine_between(handle: Robj, name: &str, inputs: Robj, outputs: Robj) -> Robj {
+    guard(|| {
+        let model = model_of(&handle)?;
+        let inputs = parts::read_symbols(&inputs)?;
+        let outputs = parts::read_symbols(&outputs)?;
+        let outputs = outputs.map(&mut |s| Ok::<_, Error>(s.history.clone()))?;
+        let made = model.between(name, &inputs, &outputs)?;
+        Ok(handle::new_handle(made, &handle::functions_of(&handle)))
+    })
+}
+
+/// A nested model as a model of its own.
+/// @noRd
+#[extendr]
+fn engine_nested(handle: Robj, layer: &str) -> Robj {
+    guard(|| {
+        let nested = model_of(&handle)?.nested(layer);
+        let nested = nested.ok_or_else(|| Error::internal("the layer is no model"))?;
+        Ok(handle::new_handle(nested, &handle::functions_of(&handle)))
+    })
+}
+
+/// The config of a model (where `layer` is NULL) or of one of its layers.
+/// @noRd
+#[extendr]
+fn engine_config(handle: Robj, layer: Robj) -> Robj {
+    guard(|| {
+        let model = model_of(&handle)?;
+        let spec = match layer.as_str() {
+            Some(name) => model.layer_config(name).cloned().unwrap_or_default(),
+            None => model.config(),
+        };
+        Ok(json::from_json(&spec["config"]))
+    })
+}
+
+/// The JSON text of a model.
+/// @noRd
+#[extendr]
+fn engine_json(handle: Robj) -> Robj {
+    guard(|| Ok(model_of(&handle)?.config().to_string().into_robj()))
+}
+
+/// The weights of a model (where `layer` is NULL) or of one of its layers.
+/// @noRd
+#[extendr]
+fn engine_weights(handle: Robj, layer: Robj) -> Robj {
+    guard(|| {
+        let model = model_of(&handle)?;
+        match layer.as_str() {
+            Some(name) => match model.layer(name) {
+                Some(node) => parts::weights(node),
+                None => Ok(List::new(0).into()),
+            },
+            None => parts::weights(model.root()),
+        }
     })
 }
 
@@ -67,7 +178,11 @@ fn engine_load_weights(handle: Robj, path: &str, skip_mismatch: bool) -> Robj {
     guard(|| {
         let weights = read_weights(Path::new(path))?;
         let (model, skipped) = model_of(&handle)?.with_weights(weights, skip_mismatch)?;
-        Ok(list!(handle = handle::new_handle(model), skipped = skipped).into())
+        Ok(list!(
+            handle = handle::new_handle(model, &handle::functions_of(&handle)),
+            skipped = skipped
+        )
+        .into())
     })
 }
 
@@ -307,6 +422,12 @@ fn dims_with_na(shape: &[Option<usize>]) -> Robj {
     dims.collect::<Integers>().into()
 }
 
+/// Sizes that R gives with NA for open ones.
+fn sizes_with_na(x: &Robj) -> Vec<Option<usize>> {
+    let values = x.as_integer_slice().unwrap_or(&[]);
+    values.iter().map(|&v| usize::try_from(v).ok()).collect()
+}
+
 fn layer_rows(rows: &[LayerRow]) -> Robj {
     let rows = rows.iter().map(|row| {
         list!(
@@ -381,4 +502,13 @@ extendr_module! {
     fn engine_rows;
     fn engine_summary;
     fn engine_output_shapes;
+    fn engine_functions;
+    fn engine_layers;
+    fn engine_ends;
+    fn engine_graph_id;
+    fn engine_between;
+    fn engine_nested;
+    fn engine_config;
+    fn engine_json;
+    fn engine_weights;
 }

@@ -39,6 +39,19 @@ pub fn allocate(dtype: DType, shape: &[usize]) -> Result<Robj> {
     Ok(array)
 }
 
+/// A tensor as an R array.
+///
+/// # Errors
+/// If it is longer than R's vectors can be.
+pub fn array_of(view: View) -> Result<Robj> {
+    let array = [allocate(view.dtype, view.shape)?];
+    let outputs = Outputs::new(&array)?;
+    outputs.put(0, 0..view.shape.first().copied().unwrap_or(1), view);
+    outputs.finish(&array);
+    let [array] = array;
+    Ok(array)
+}
+
 enum Array {
     Dbl(Columns<f64>),
     Int(Columns<i32>),

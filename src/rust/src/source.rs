@@ -9,7 +9,7 @@ use extendr_ffi::{
     R_NaString, Rf_xlength, INTEGER, LOGICAL, RAW, REAL, SEXP, SEXPTYPE, STRING_ELT, TYPEOF,
 };
 use half::{bf16, f16};
-use keraspredict_engine::tensor::{numel, DType, Fact, ViewMut};
+use keraspredict_engine::tensor::{numel, DType, Fact, Tensor, ViewMut};
 use keraspredict_engine::{Error, Result, Source};
 
 use crate::layout::gather;
@@ -136,6 +136,18 @@ impl Input {
             return Err(bad("a vector of another type"));
         }
         Ok(Input { fact, data })
+    }
+
+    /// All rows as a tensor.
+    ///
+    /// # Errors
+    /// If it has no axis of rows.
+    pub fn to_tensor(&self) -> Result<Tensor> {
+        let rows = self.fact.shape.first().copied();
+        let rows = rows.ok_or_else(|| Error::internal("an array without axes"))?;
+        let mut tensor = Tensor::zeros(self.fact.clone());
+        self.fill(0..rows, tensor.view_mut());
+        Ok(tensor)
     }
 
     fn fill(&self, rows: Range<usize>, mut dst: ViewMut) {

@@ -8,12 +8,14 @@ use std::fmt;
 /// A layer (or operation) that this engine can't run, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsupported {
-    /// The layer's name in the model.
+    /// The layer's path in the model.
     pub name: String,
     /// Its Keras class, such as `Conv2D`.
     pub class: String,
     /// What can be done about it, in one sentence.
     pub hint: String,
+    /// The name of a function of the caller that could stand in for it.
+    pub key: Option<String>,
 }
 
 /// Everything that can go wrong between a file and its predictions.
@@ -55,6 +57,21 @@ pub enum Error {
     },
     /// The model has an architecture only.
     NoWeights,
+    /// A function of the caller that stands for a layer failed.
+    Custom {
+        layer: String,
+        class: String,
+        reason: String,
+    },
+    /// A function of the caller gave something else than it did for zeros.
+    CustomOutput {
+        layer: String,
+        class: String,
+        expected: String,
+        given: String,
+    },
+    /// Tensors that no model can be made of.
+    BadGraph { message: String },
     /// Shapes or dtypes that a layer can't take, found while lowering.
     Lowering { layer: String, message: String },
     /// Model inputs of the wrong number, shape or dtype.
@@ -103,6 +120,9 @@ impl Error {
             Error::BadConfig { .. } => "bad_config",
             Error::BadWeight { .. } => "bad_weight",
             Error::NoWeights => "no_weights",
+            Error::Custom { .. } => "custom_function",
+            Error::CustomOutput { .. } => "custom_output",
+            Error::BadGraph { .. } => "bad_graph",
             Error::Lowering { .. } => "shape",
             Error::BadInput { .. } => "bad_input",
             Error::Index { .. } => "index",
@@ -123,17 +143,15 @@ impl Error {
                 vec![("path", path.clone()), ("reason", reason.clone())]
             }
             Error::UnsupportedLayers { layers } => {
-                let join = |f: fn(&Unsupported) -> &String| {
-                    layers
-                        .iter()
-                        .map(|l| f(l).as_str())
-                        .collect::<Vec<_>>()
-                        .join("\n")
+                let join = |f: fn(&Unsupported) -> &str| {
+                    let parts: Vec<&str> = layers.iter().map(f).collect();
+                    parts.join("\n")
                 };
                 vec![
                     ("layers", join(|l| &l.name)),
                     ("classes", join(|l| &l.class)),
                     ("hints", join(|l| &l.hint)),
+                    ("functions", join(|l| l.key.as_deref().unwrap_or_default())),
                 ]
             }
             Error::UnknownKey {
@@ -171,6 +189,26 @@ impl Error {
                 ("expected", expected.clone()),
                 ("given", given.clone()),
             ],
+            Error::Custom {
+                layer,
+                class,
+                reason,
+            } => vec![
+                ("layer", layer.clone()),
+                ("class_name", class.clone()),
+                ("reason", reason.clone()),
+            ],
+            Error::CustomOutput {
+                layer,
+                class,
+                expected,
+                given,
+            } => vec![
+                ("layer", layer.clone()),
+                ("class_name", class.clone()),
+                ("expected", expected.clone()),
+                ("given", given.clone()),
+            ],
             Error::Lowering { layer, message } => {
                 vec![("layer", layer.clone()), ("reason", message.clone())]
             }
@@ -191,7 +229,10 @@ impl Error {
             Error::OutOfVocabulary { layer, value } => {
                 vec![("layer", layer.clone()), ("value", value.clone())]
             }
-            Error::NoWeights | Error::Interrupted | Error::Internal { .. } => vec![],
+            Error::NoWeights
+            | Error::BadGraph { .. }
+            | Error::Interrupted
+            | Error::Internal { .. } => vec![],
         }
     }
 }
@@ -244,6 +285,24 @@ impl fmt::Display for Error {
                 "layer '{layer}': weight '{weight}' must be {expected}, not {given}"
             ),
             Error::NoWeights => write!(f, "the model has no weights; load them first"),
+            Error::Custom {
+                layer,
+                class,
+                reason,
+            } => write!(
+                f,
+                "layer '{layer}' ({class}): its function failed: {reason}"
+            ),
+            Error::CustomOutput {
+                layer,
+                class,
+                expected,
+                given,
+            } => write!(
+                f,
+                "layer '{layer}' ({class}): its function must give {expected}, not {given}"
+            ),
+            Error::BadGraph { message } => write!(f, "{message}"),
             Error::Lowering { layer, message } => write!(f, "layer '{layer}': {message}"),
             Error::BadInput {
                 input,

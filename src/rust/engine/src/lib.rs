@@ -8,6 +8,7 @@
 pub mod error;
 pub mod format;
 pub mod graph;
+pub mod host;
 pub mod keras;
 pub mod kernels;
 pub mod model;

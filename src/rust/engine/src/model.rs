@@ -4,20 +4,24 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rayon::prelude::*;
+use serde_json::Value as Json;
 
 use crate::error::{Error, Result};
 use crate::format::{self, ModelFile, Weights};
 use crate::graph::{rows_are_independent, Graph, Tokenizer};
-use crate::keras::model::{Graph as Calls, InputSpec};
+use crate::host::Functions;
+use crate::keras::model::{identity, Graph as Calls, InputSpec, ModelLayer};
+use crate::keras::submodel::{self, History, Symbol};
 use crate::keras::{load, save, Cx, Hidden, LayerNode, Staged, StateKey, T};
 use crate::kernels::{PackCache, Par};
 use crate::nest::Nest;
 use crate::optimize::{optimize, Folds, Passes};
 use crate::plan::{plan, Plan};
 use crate::run::{pool, State};
+use crate::summary::LayerCalls;
 use crate::tensor::{show_shape, Fact, Tensor, View, ViewMut};
 
 /// Where inputs come from. Called from several threads at once.
@@ -172,12 +176,13 @@ pub struct Model {
     file: ModelFile,
     root: Arc<LayerNode>,
     calls: Arc<Calls>,
-    packs: PackCache,
-    folds: Folds,
+    packs: Arc<PackCache>,
+    folds: Arc<Folds>,
     plans: Mutex<PlanCache>,
     /// Whether rows are independent, by input signature without the batch size.
     independent: Mutex<HashMap<Signature, bool>>,
     memory: Memory,
+    pub(crate) layer_calls: OnceLock<Vec<LayerCalls>>,
 }
 
 /// What stateful layers keep from batch to batch.
@@ -190,6 +195,9 @@ struct Memory {
 
 /// States that are not there are zero.
 type States = HashMap<StateKey, Tensor>;
+
+/// Where the config of a model notes the caller's functions that stand in for layers.
+pub(crate) const FUNCTIONS: &str = "host_functions";
 
 /// A batch size that no other axis is likely to have.
 const ODD_BATCH: usize = 23;
@@ -215,23 +223,33 @@ impl Model {
     }
 
     /// Makes a model of what a file holds.
-    pub fn new(mut file: ModelFile) -> Result<Model> {
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn new(file: ModelFile) -> Result<Model> {
+        Model::with_functions(file, &[])
+    }
+
+    /// As [`Model::new`]; functions of the caller, by name, may stand in for layers:
+    /// see [`crate::host`].
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn with_functions(mut file: ModelFile, functions: &[String]) -> Result<Model> {
         format::legacy::modernize(&mut file)?;
-        let (root, calls) = load::Loader::root(&file.config)?;
+        let kept = file.config[FUNCTIONS].as_array().into_iter().flatten();
+        let kept = kept.filter_map(Json::as_str).map(str::to_string);
+        let functions = Functions::new(functions.iter().cloned().chain(kept));
+        let (root, calls) = load::Loader::root(&file.config, &functions)?;
+        let used = functions.used();
+        if !used.is_empty() {
+            file.config[FUNCTIONS] = used.into();
+        }
         if let Some(weights) = &file.weights {
             load::assign(&root, weights)?;
         }
         load::restore(&root, file.weights.as_ref(), &file.assets)?;
-        let model = Model {
-            file,
-            root,
-            calls,
-            packs: PackCache::default(),
-            folds: Folds::default(),
-            plans: Mutex::default(),
-            independent: Mutex::default(),
-            memory: Memory::default(),
-        };
+        let model = Model::of_parts(file, root, calls);
         if model.file.weights.is_some() {
             model.check()?;
         }
@@ -258,21 +276,135 @@ impl Model {
             ..self.file.clone()
         };
         if !skip_mismatch {
-            return Ok((Model::new(file)?, vec![]));
+            return Ok((Model::with_functions(file, &self.functions())?, vec![]));
         }
         format::legacy::modernize(&mut file)?;
-        let (root, _) = load::Loader::root(&file.config)?;
-        let (read, _) = load::Loader::root(&file.config)?;
+        let functions = Functions::new(self.functions());
+        let (root, _) = load::Loader::root(&file.config, &functions)?;
+        let (read, _) = load::Loader::root(&file.config, &functions)?;
         let weights = file.weights.take();
         let weights = weights.ok_or_else(|| Error::internal("the weights are gone"))?;
         let skipped = load::assign_over(&root, &self.root, &read, &weights)?;
         file.weights = Some(Weights::Tree(save::tree(&root)));
-        Ok((Model::new(file)?, skipped))
+        Ok((Model::with_functions(file, &self.functions())?, skipped))
     }
 
     /// The model as Keras 3 saves it.
     pub fn modern(&self) -> ModelFile {
         save::modern(&self.file, &self.root)
+    }
+
+    fn of_parts(file: ModelFile, root: Arc<LayerNode>, calls: Arc<Calls>) -> Model {
+        Model {
+            file,
+            root,
+            calls,
+            packs: Arc::default(),
+            folds: Arc::default(),
+            plans: Mutex::default(),
+            independent: Mutex::default(),
+            memory: Memory::default(),
+            layer_calls: OnceLock::new(),
+        }
+    }
+
+    /// A part of this model as a model of its own, which shares the weights and
+    /// what is made of them.
+    fn part(&self, config: Json, root: Arc<LayerNode>, calls: Arc<Calls>) -> Model {
+        let mut config = config;
+        let functions = self.functions();
+        if !functions.is_empty() {
+            config[FUNCTIONS] = functions.into();
+        }
+        // It is a part of a config that has been rewritten.
+        format::legacy::mark_as_modern(&mut config);
+        let weights = self.file.weights.as_ref();
+        let file = ModelFile {
+            config,
+            keras_version: self.file.keras_version.clone(),
+            backend: self.file.backend.clone(),
+            weights: weights.map(|_| Weights::Tree(save::tree(&root))),
+            assets: self.assets_of(&root),
+        };
+        Model {
+            packs: self.packs.clone(),
+            folds: self.folds.clone(),
+            ..Model::of_parts(file, root, calls)
+        }
+    }
+
+    /// The model's files that belong to layers of a part of it, under the part's paths.
+    fn assets_of(&self, part: &LayerNode) -> format::Assets {
+        let mut from = vec![];
+        load::places(&self.root, "", &mut from);
+        let mut to = vec![];
+        load::places(part, "", &mut to);
+        let assets = self.file.assets.iter();
+        let moved = assets.filter_map(|(path, bytes)| {
+            // The innermost place that a path begins with is the layer's.
+            let inside = |p: &&load::Place| path.starts_with(&format!("{}/", p.path));
+            let old = from.iter().filter(inside).max_by_key(|p| p.path.len())?;
+            let new = to.iter().find(|p| p.same_layer(old))?;
+            Some((path.replacen(&old.path, &new.path, 1), bytes.clone()))
+        });
+        moved.collect()
+    }
+
+    /// The model between tensors of this one.
+    ///
+    /// # Errors
+    /// `BadGraph` where the outputs need an input that is not among `inputs`.
+    pub fn between(
+        &self,
+        name: &str,
+        inputs: &Nest<Symbol>,
+        outputs: &Nest<History>,
+    ) -> Result<Model> {
+        let config =
+            submodel::config_between(&self.file.config, &self.calls, name, inputs, outputs)?;
+        let functions = Functions::new(self.functions());
+        let (root, calls) = load::Loader::root(&config, &functions)?;
+        load::share_weights(&root, &self.root);
+        let model = self.part(config, root, calls);
+        load::restore(&model.root, model.file.weights.as_ref(), &model.file.assets)?;
+        model.check()?;
+        Ok(model)
+    }
+
+    /// A nested model as a model of its own; `None` where the layer is none.
+    pub fn nested(&self, layer: &str) -> Option<Model> {
+        let (_, node) = self.root.children.iter().find(|(_, n)| n.name == layer)?;
+        let nested = node.layer.as_any()?.downcast_ref::<ModelLayer>()?;
+        let config = self.layer_config(layer)?;
+        Some(self.part(config.clone(), node.clone(), nested.graph.clone()))
+    }
+
+    /// Names of the caller's functions that the model may call.
+    pub fn functions(&self) -> Vec<String> {
+        let names = self.file.config[FUNCTIONS].as_array().into_iter().flatten();
+        names.filter_map(Json::as_str).map(str::to_string).collect()
+    }
+
+    /// The model as Keras serializes it, without what the engine has noted in it.
+    pub fn config(&self) -> Json {
+        let mut config = self.file.config.clone();
+        if let Some(o) = config.as_object_mut() {
+            o.remove(FUNCTIONS);
+            o.remove(format::legacy::MODERN);
+        }
+        config
+    }
+
+    /// A layer of the model.
+    pub fn layer(&self, name: &str) -> Option<&Arc<LayerNode>> {
+        let found = self.root.children.iter().find(|(_, n)| n.name == name);
+        found.map(|(_, node)| node)
+    }
+
+    /// A layer, operation or input as Keras serialized it.
+    pub fn layer_config(&self, name: &str) -> Option<&Json> {
+        let layers = self.file.config["config"]["layers"].as_array()?;
+        layers.iter().find(|spec| identity(spec).0 == name)
     }
 
     /// What the file held: config, weights, version.
@@ -566,6 +698,16 @@ impl Model {
         }
         // Work with text does not show in the operations.
         let small = small && !staged;
+        if full.plan.on_caller {
+            return rows.clone().step_by(batch_size).try_for_each(|start| {
+                if options.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
+                    return Err(Error::Interrupted);
+                }
+                let range = start..(start + batch_size).min(rows.end);
+                let par = if small { Par::Serial } else { Par::Pool };
+                run.batch(&feed.batch(range.clone())?, range, par)
+            });
+        }
         let workers = if small { None } else { pool::pool() };
         let threads = workers.map_or(1, |p| p.current_num_threads());
         run.independent =

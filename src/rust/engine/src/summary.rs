@@ -1,12 +1,12 @@
 //! What a model looks like: its layers, shapes and parameters.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::graph::Graph as Lowered;
 use crate::keras::model::{join_path, Graph as Calls, ModelLayer, Target};
-use crate::keras::{Cx, LayerNode, Staged, T};
+use crate::keras::submodel::{History, Symbol};
+use crate::keras::{Cx, LayerNode, Staged, Traced, T};
 use crate::model::Model;
 use crate::nest::Nest;
 use crate::tensor::{DType, Fact};
@@ -29,6 +29,16 @@ pub struct LayerRow {
     pub children: Vec<LayerRow>,
     /// Dtype of the computation.
     pub dtype: &'static str,
+}
+
+/// A layer (or operation, or input) with its calls.
+#[derive(Clone, Debug)]
+pub struct LayerCalls {
+    pub name: String,
+    pub class: String,
+    pub is_op: bool,
+    /// The tensors that each call takes, and what it gives.
+    pub calls: Vec<(Vec<Symbol>, Nest<Symbol>)>,
 }
 
 /// Counts of a layer's or model's weights, each shared weight once.
@@ -56,17 +66,14 @@ pub fn params(node: &LayerNode) -> Params {
 
 fn count(node: &LayerNode, trainable: bool, seen: &mut Vec<u64>, sum: &mut Params) {
     let trainable = trainable && node.trainable;
-    for (var, weight) in node
-        .vars
-        .iter()
-        .zip(node.weights.get().into_iter().flatten())
-    {
+    for (i, weight) in node.weights.get().into_iter().flatten().enumerate() {
         if seen.contains(&weight.id) {
             continue;
         }
         seen.push(weight.id);
         let fact = weight.tensor.fact();
-        if trainable && var.trainable {
+        // The weights of a custom layer are taken for trainable ones.
+        if trainable && node.vars.get(i).is_none_or(|v| v.trainable) {
             sum.trainable += fact.numel();
             sum.trainable_bytes += fact.bytes();
         } else {
@@ -84,7 +91,10 @@ fn count(node: &LayerNode, trainable: bool, seen: &mut Vec<u64>, sum: &mut Param
 const PROBES: [(usize, usize); 4] = [(64, 96), (16, 24), (224, 256), (1, 2)];
 const BATCHES: (usize, usize) = (23, 29);
 
-type Trace = Vec<(Arc<str>, Nest<Vec<usize>>)>;
+type Trace = Vec<Traced<Fact>>;
+
+/// A tensor whose sizes may vary.
+type Open = (Dims, DType);
 
 impl Model {
     /// A row for each layer, in the order of the model.
@@ -168,22 +178,137 @@ impl Model {
         Err(failed.unwrap_or_else(|| Error::internal("no probe")))
     }
 
-    fn traced_shapes(&self) -> Result<HashMap<String, Nest<Dims>>> {
+    /// Outputs of every call of a model's layers.
+    fn traced(&self) -> Result<Vec<Traced<Open>>> {
         let (a, b) = self.probe(|m, facts, size| m.trace(facts, size))?;
-        let mut found = HashMap::new();
-        for ((name, x), (_, y)) in a.into_iter().zip(b) {
-            let others: Vec<Vec<usize>> = y.flatten().into_iter().cloned().collect();
-            let mut at = 0;
-            let merged = x.map(&mut |shape: &Vec<usize>| {
-                at += 1;
-                Ok::<Dims, Error>(merge(shape, &others[at - 1]))
-            })?;
-            found.insert(name.to_string(), merged);
-        }
-        Ok(found)
+        a.into_iter()
+            .zip(b)
+            .map(|((path, slot, x), (_, _, y))| {
+                let others: Vec<&Fact> = y.flatten();
+                let mut at = 0;
+                let merged = x.map(&mut |fact: &Fact| {
+                    at += 1;
+                    let other = others.get(at - 1).map_or(&[][..], |f| &f.shape);
+                    Ok::<Open, Error>((merge(&fact.shape, other), fact.dtype))
+                })?;
+                Ok((path, slot, merged))
+            })
+            .collect()
     }
 
-    /// Output shapes of every call, by the path of the layer.
+    fn traced_shapes(&self) -> Result<HashMap<String, Nest<Dims>>> {
+        let shape = |t: &Open| Ok::<Dims, Error>(t.0.clone());
+        self.traced()?
+            .into_iter()
+            .map(|(path, _, out)| Ok((path.to_string(), out.map(&mut { shape })?)))
+            .collect()
+    }
+
+    /// The model's layers with their calls, and the tensors of these. It is found
+    /// out once.
+    ///
+    /// # Errors
+    /// What a layer can't take, when no probed size fits.
+    pub fn layers(&self) -> Result<&[LayerCalls]> {
+        if let Some(found) = self.layer_calls.get() {
+            return Ok(found);
+        }
+        let found = self.find_layers()?;
+        Ok(self.layer_calls.get_or_init(|| found))
+    }
+
+    fn find_layers(&self) -> Result<Vec<LayerCalls>> {
+        let graph = self.calls();
+        let mut tensors: HashMap<usize, Nest<Open>> = HashMap::new();
+        for (spec, &slot) in graph.inputs.iter().zip(graph.input_slots()) {
+            tensors.insert(slot, Nest::Leaf((spec.shape.clone(), spec.dtype)));
+        }
+        for (_, slot, out) in self.traced()? {
+            tensors.extend(slot.map(|slot| (slot, out)));
+        }
+        let symbol = |slot: usize, tensor: usize| -> Option<Symbol> {
+            let (at, node) = graph.slot_source(slot)?;
+            let (shape, dtype) = (*tensors.get(&slot)?.flatten().get(tensor)?).clone();
+            let layer = graph.order[at].0.clone();
+            Some(Symbol {
+                history: History {
+                    layer,
+                    node,
+                    tensor,
+                },
+                shape,
+                dtype,
+            })
+        };
+        let calls = |at: usize| {
+            let calls = graph.calls_of(at).into_iter().map(|(slot, taken)| {
+                let inputs = taken.iter().filter_map(|&(s, i)| symbol(s, i)).collect();
+                let mut at = 0;
+                let outputs = tensors.get(&slot).map_or(Nest::Null, |nest| {
+                    let made = nest.map(&mut |_| {
+                        at += 1;
+                        symbol(slot, at - 1).ok_or(())
+                    });
+                    made.unwrap_or(Nest::Null)
+                });
+                (inputs, outputs)
+            });
+            calls.collect()
+        };
+        let layers = graph.order.iter().enumerate().map(|(at, (name, target))| {
+            let target = target.map(|t| &graph.targets[t]);
+            LayerCalls {
+                name: name.clone(),
+                class: target.map_or("InputLayer", |t| t.class()).to_string(),
+                is_op: matches!(target, Some(Target::Op { .. })),
+                calls: calls(at),
+            }
+        });
+        Ok(layers.collect())
+    }
+
+    /// The tensors that the model gives, in their structure.
+    ///
+    /// # Errors
+    /// As [`Model::layers`].
+    pub fn output_symbols(&self) -> Result<Nest<Symbol>> {
+        let graph = self.calls();
+        let find = |slot: usize| {
+            let (at, node) = graph.slot_source(slot)?;
+            Some(&self.layers().ok()?.get(at)?.calls.get(node)?.1)
+        };
+        let lost = || Error::internal("an output of no layer");
+        self.layers()?;
+        match graph.whole_slot() {
+            Some(slot) => find(slot).cloned().ok_or_else(lost),
+            None => graph.output_slots().ok_or_else(lost)?.map(&mut |&(s, i)| {
+                let found = find(s).and_then(|n| n.flatten().get(i).map(|s| (*s).clone()));
+                found.ok_or_else(lost)
+            }),
+        }
+    }
+
+    /// The tensors that the model takes, in their structure.
+    ///
+    /// # Errors
+    /// If an index has no input, which is a defect.
+    pub fn input_symbols(&self) -> Result<Nest<Symbol>> {
+        self.input_nest().map(&mut |&i| {
+            let spec = self.inputs().get(i);
+            let spec = spec.ok_or_else(|| Error::internal("no such input"))?;
+            Ok(Symbol {
+                history: History {
+                    layer: spec.name.clone(),
+                    node: 0,
+                    tensor: 0,
+                },
+                shape: spec.shape.clone(),
+                dtype: spec.dtype,
+            })
+        })
+    }
+
+    /// Outputs of every call, by the path of the layer.
     fn trace(&self, facts: &[Option<Fact>], size: usize) -> Result<Trace> {
         let mut cx = Cx::new(false).with_staged(Staged::Assumed(size));
         cx.trace = Some(vec![]);
@@ -191,11 +316,9 @@ impl Model {
         let trace = cx.trace.take().unwrap_or_default();
         trace
             .into_iter()
-            .map(|(name, out)| {
-                Ok((
-                    name,
-                    out.map(&mut |t: &T| Ok::<_, Error>(cx.shape(t.value)))?,
-                ))
+            .map(|(path, slot, out)| {
+                let facts = out.map(&mut |t: &T| Ok::<_, Error>(cx.fact(t.value).clone()));
+                Ok((path, slot, facts?))
             })
             .collect()
     }

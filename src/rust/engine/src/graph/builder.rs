@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::error::{Error, Result};
+use crate::host::Foreign;
 use crate::tensor::{numel, show_shape, DType, Fact, Shape, Tensor};
 
 /// A graph under construction. Every method that adds a primitive infers its
@@ -1132,6 +1133,22 @@ impl Builder {
         let path = self.path.clone();
         let first = self.graph.push(Op::Scan(attrs), ins, outs, path);
         Ok((0..count).map(|i| ValueId(first.0 + i)).collect())
+    }
+}
+
+impl Builder {
+    /// A call of a function of the caller that gives tensors of these facts.
+    pub fn foreign(
+        &mut self,
+        what: Arc<Foreign>,
+        inputs: &[ValueId],
+        facts: Vec<Fact>,
+    ) -> Vec<ValueId> {
+        let count = facts.len() as u32;
+        let path = self.path.clone();
+        let op = Op::Foreign(what);
+        let first = self.graph.push(op, inputs.to_vec(), facts, path);
+        (0..count).map(|i| ValueId(first.0 + i)).collect()
     }
 }
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::graph::{Graph, HashAttrs, Table, TokenOutput, Tokenizer};
+use crate::host::Foreign;
 use crate::tensor::{DType, Shape, Tensor};
 
 /// A tensor known before the run. `id` is equal only for equal contents and is
@@ -444,4 +445,7 @@ pub enum Op {
     /// Gives the output and the last states.
     Rnn(RnnAttrs),
     Scan(ScanAttrs),
+
+    /// any number of tensors; gives what a function of the caller gives for them
+    Foreign(Arc<Foreign>),
 }

@@ -7,9 +7,10 @@ use serde_json::Value as Json;
 
 use super::cfg::{as_f64, short, Cfg};
 use super::layer::{Built, Cx, LayerNode, Nested};
+use super::layers::custom_activation;
 use super::policy::Policy;
 use super::save::is_old_hard_sigmoid;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Unsupported};
 use crate::graph::{Binary, RnnActivation, Unary, ValueId, F};
 use crate::tensor::DType;
 
@@ -52,6 +53,8 @@ pub enum Activation {
     Sparsemax(isize),
     /// Any layer.
     Layer(LayerAsFunction),
+    /// A function of the caller.
+    Custom(Arc<str>),
 }
 
 /// A layer that another one calls as its activation.
@@ -128,19 +131,44 @@ impl Activation {
     pub fn from_cfg(cfg: &Cfg, key: &str) -> Result<Activation> {
         match cfg.get(key) {
             None => Ok(Activation::Linear),
-            Some(v) => Activation::from_json(v).ok_or_else(|| Error::BadConfig {
+            Some(v) => match Activation::from_json(v) {
+                Some(known) => Ok(known),
+                None => Activation::custom(cfg, key, v),
+            },
+        }
+    }
+
+    /// An activation that is a function of the caller.
+    fn custom(cfg: &Cfg, key: &str, v: &Json) -> Result<Activation> {
+        let Some(name) = custom_name(v) else {
+            return Err(Error::BadConfig {
                 layer: cfg.layer.clone(),
                 class: cfg.class.clone(),
                 key: key.to_string(),
                 expected: "an activation of keras.activations".to_string(),
                 given: short(v),
+            });
+        };
+        let short_name = name.rsplit('>').next().filter(|_| name != LAMBDA);
+        // Lambdas are told apart by the layer that has them.
+        let of_layer = (name == LAMBDA).then_some(cfg.layer.as_str());
+        let names = of_layer.into_iter().chain([name]).chain(short_name);
+        match cfg.functions().take(names) {
+            Some(found) => Ok(Activation::Custom(found.into())),
+            None => Err(Error::UnsupportedLayers {
+                layers: vec![Unsupported {
+                    name: cfg.layer.clone(),
+                    class: cfg.class.clone(),
+                    hint: format!("has an activation of your own, {name}"),
+                    key: Some(name.to_string()),
+                }],
             }),
         }
     }
 
     /// As [`Activation::from_cfg`], of any layer with any dtype policy.
     pub fn with_layers(cfg: &Cfg, key: &str, nested: &dyn Nested) -> Result<Activation> {
-        let Some(spec) = cfg.get(key).filter(|v| v["config"].is_object()) else {
+        let Some(spec) = cfg.get(key).filter(|v| is_layer(v)) else {
             return Activation::from_cfg(cfg, key);
         };
         let own = Policy::parse(&spec["config"]["dtype"], "");
@@ -215,7 +243,7 @@ impl Activation {
         use Activation as A;
         !matches!(
             self,
-            A::Softmax { .. } | A::Glu(_) | A::Sparsemax(_) | A::Layer(_)
+            A::Softmax { .. } | A::Glu(_) | A::Sparsemax(_) | A::Layer(_) | A::Custom(_)
         )
     }
 
@@ -359,7 +387,37 @@ impl Activation {
                 cx.clip(y, Some(0.0), Some(1.0))
             }
             A::Sparsemax(axis) => sparsemax(cx, x, axis),
+            A::Custom(ref key) => custom_activation(cx, key, x),
         }
+    }
+}
+
+/// Whether an activation is a serialized layer, not a function.
+fn is_layer(v: &Json) -> bool {
+    v["config"].is_object() && v["class_name"] != "__lambda__"
+}
+
+/// What a function without a name is called.
+const LAMBDA: &str = "<lambda>";
+
+/// The name of a serialized function (or activation layer) that is not Keras' own.
+fn custom_name(v: &Json) -> Option<&str> {
+    let object = match v {
+        Json::String(name) => return Some(name),
+        other => other.as_object()?,
+    };
+    let text = |key: &str| object.get(key).and_then(Json::as_str);
+    // Within a layer, a lambda is its code, its defaults and its closure.
+    if object.get("value").is_some_and(Json::is_array) {
+        return Some(LAMBDA);
+    }
+    match text("class_name")? {
+        "__lambda__" => Some(LAMBDA),
+        "function" => match (text("config"), text("registered_name")) {
+            (Some(name), Some("function") | None) => Some(name),
+            (_, registered) => registered,
+        },
+        class => text("registered_name").or(Some(class)),
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value as Json};
 
 use crate::error::{Error, Result};
+use crate::host::Functions;
 
 /// Keys that matter in training only, or are read for every layer by the model.
 const PASSED_OVER: &[&str] = &[
@@ -60,6 +61,7 @@ pub struct Cfg<'a> {
     pub class: String,
     map: &'a Map<String, Json>,
     read: RefCell<HashSet<&'a str>>,
+    functions: Functions,
 }
 
 impl<'a> Cfg<'a> {
@@ -69,7 +71,21 @@ impl<'a> Cfg<'a> {
             class: class.to_string(),
             map,
             read: RefCell::default(),
+            functions: Functions::default(),
         }
+    }
+
+    /// The same config, in which functions of the caller may stand in.
+    pub fn with_functions(self, functions: &Functions) -> Self {
+        Cfg {
+            functions: functions.clone(),
+            ..self
+        }
+    }
+
+    /// The functions of the caller that may stand in.
+    pub fn functions(&self) -> &Functions {
+        &self.functions
     }
 
     /// The raw value of a key, recorded as read; `None` where absent or null.

@@ -245,6 +245,11 @@ pub trait Layer: Send + Sync {
         Ok(())
     }
 
+    /// Whether the layer has whatever weights are stored for it and its sublayers.
+    fn takes_any_weights(&self) -> bool {
+        false
+    }
+
     /// How many variables the layer's store begins with that are a sublayer's.
     fn borrowed(&self) -> usize {
         0
@@ -311,6 +316,8 @@ pub struct LayerNode {
     pub children: Vec<(String, Arc<LayerNode>)>,
     /// One per entry of `vars`, set once when the weights are loaded.
     pub weights: OnceLock<Vec<Arc<Const>>>,
+    /// The weights' names in the store, of a layer that takes any.
+    pub names: OnceLock<Vec<String>>,
 }
 
 impl LayerNode {
@@ -331,6 +338,7 @@ impl LayerNode {
             vars: built.vars,
             children: built.children,
             weights: OnceLock::new(),
+            names: OnceLock::new(),
         }
     }
 
@@ -392,6 +400,10 @@ pub enum Staged {
     Assumed(usize),
 }
 
+/// The outputs of one call: the layer's path, the slot of the outermost graph,
+/// what is known of the tensors.
+pub type Traced<K> = (Arc<str>, Option<usize>, Nest<K>);
+
 /// Where a layer writes: the builder, and what holds for the whole lowering.
 pub struct Cx {
     b: Builder,
@@ -400,8 +412,8 @@ pub struct Cx {
     /// Whether an outer call said so, be it true or false: it goes before what
     /// the calls of a graph were recorded with.
     training_given: bool,
-    /// Output facts of every call at the top level, when asked for (summary).
-    pub trace: Option<Vec<(Arc<str>, Out)>>,
+    /// Outputs of every call of a model's layers, when asked for.
+    pub trace: Option<Vec<Traced<T>>>,
     /// Inputs of the graph after those of the model, in order.
     pub hidden: Vec<Hidden>,
     staged: Staged,

@@ -14,6 +14,7 @@ use super::{feature_space, layers, ops, Cfg};
 use crate::error::{Error, Result, Unsupported};
 use crate::format::{Assets, LegacyWeights, StoredWeight, WeightTree, Weights};
 use crate::graph::Const;
+use crate::host::Functions;
 
 /// Builds layers from configs, remembering what is shared and what is missing.
 #[derive(Default)]
@@ -21,6 +22,9 @@ pub struct Loader {
     shared: RefCell<HashMap<i64, Arc<LayerNode>>>,
     unsupported: RefCell<Vec<Unsupported>>,
     graphs: RefCell<Vec<Arc<Graph>>>,
+    functions: Functions,
+    /// Names of the layers that are being built, from the root on.
+    path: RefCell<Vec<String>>,
 }
 
 /// Stands for a layer that can't be run, so that all of them are found.
@@ -55,14 +59,32 @@ fn is_custom(spec: &Json) -> bool {
     }
 }
 
+/// Names under which the caller may give a function for a layer.
+fn function_names<'s>(spec: &'s Json, name: &'s str, class: &'s str) -> Vec<&'s str> {
+    let short = |s: &'s str| s.rsplit('>').next().unwrap_or(s);
+    if class == "Lambda" {
+        return vec![name, class];
+    }
+    let registered = text(spec, "registered_name");
+    let registered = registered.into_iter().flat_map(|r| [r, short(r)]);
+    registered.chain([class, short(class)]).collect()
+}
+
 impl Loader {
-    /// The root model and its graph of calls.
+    /// The root model and its graph of calls. Functions of the caller may stand in
+    /// for layers.
     ///
     /// # Errors
     /// All layers that can't be run in one error, or what is wrong in a config.
-    pub fn root(config: &Json) -> Result<(Arc<LayerNode>, Arc<Graph>)> {
-        let loader = Loader::default();
+    pub fn root(config: &Json, functions: &Functions) -> Result<(Arc<LayerNode>, Arc<Graph>)> {
+        let loader = Loader {
+            functions: functions.clone(),
+            ..Loader::default()
+        };
         let root = loader.layer_node(config)?;
+        if root.layer.takes_any_weights() {
+            loader.report(config, &root.name, &root.class);
+        }
         let layers = loader.unsupported.take();
         if !layers.is_empty() {
             return Err(Error::UnsupportedLayers { layers });
@@ -106,25 +128,70 @@ impl Loader {
             .or_else(|| config.get("name").and_then(Json::as_str))
             .unwrap_or(&class)
             .to_string();
-        let cfg = Cfg::new(&name, &class, config);
+        let cfg = Cfg::new(&name, &class, config).with_functions(&self.functions);
         let policy = Policy::of(&cfg)?;
-        let built = match class.as_str() {
-            "Sequential" if !is_custom(spec) => model::sequential(&cfg, self)?,
-            c if model::is_functional(c) && config.contains_key("layers") => {
-                model::functional(&cfg, self)?
+        self.path.borrow_mut().push(name.clone());
+        let built = self.built(spec, &cfg);
+        self.path.borrow_mut().pop();
+        let built = match built {
+            Ok(Some(built)) => built,
+            Ok(None) => return Ok(self.missing(spec, name, class)),
+            // What is missing within the layer joins what is missing elsewhere.
+            Err(Error::UnsupportedLayers { layers }) => {
+                for mut entry in layers {
+                    entry.name = self.path_of(&entry.name);
+                    self.list(entry);
+                }
+                return Ok(LayerNode::new(
+                    &name,
+                    &class,
+                    policy,
+                    true,
+                    Built::new(Missing),
+                ));
             }
-            "FeatureSpace" if !is_custom(spec) => feature_space::feature_space(&cfg, self)?,
-            _ => match layers::find(&class) {
-                Some(def) if !is_custom(spec) => (def.build)(&cfg, self)?,
-                _ => return Ok(self.missing(spec, name, class)),
-            },
+            Err(other) => return Err(other),
         };
-        cfg.finish()?;
+        if !built.layer.takes_any_weights() {
+            cfg.finish()?;
+        }
         let trainable = config
             .get("trainable")
             .and_then(Json::as_bool)
             .unwrap_or(true);
         Ok(LayerNode::new(&name, &class, policy, trainable, built))
+    }
+
+    /// What a class makes of its config; `None` for a class that is not known.
+    fn built(&self, spec: &Json, cfg: &Cfg) -> Result<Option<Built>> {
+        let class = cfg.class.as_str();
+        if class == "Sequential" && !is_custom(spec) {
+            return model::sequential(cfg, self).map(Some);
+        }
+        if class == "FeatureSpace" && !is_custom(spec) {
+            return feature_space::feature_space(cfg, self).map(Some);
+        }
+        let custom = || {
+            let key = self
+                .functions
+                .take(function_names(spec, &cfg.layer, class))?;
+            let config = spec.get("config").cloned().unwrap_or_default();
+            Some(layers::custom(key, config))
+        };
+        if model::is_functional(class) && cfg.has("layers") {
+            return model::functional(cfg, self).map(Some);
+        }
+        match layers::find(class) {
+            Some(def) if !is_custom(spec) => (def.build)(cfg, self).map(Some),
+            _ => Ok(custom()),
+        }
+    }
+
+    /// The path of a layer within the one that is being built.
+    fn path_of(&self, name: &str) -> String {
+        let path = self.path.borrow();
+        let outer = path.iter().skip(1).map(String::as_str);
+        outer.chain([name]).collect::<Vec<_>>().join("/")
     }
 
     fn missing(&self, spec: &Json, name: String, class: String) -> LayerNode {
@@ -134,7 +201,7 @@ impl Loader {
 
     fn report(&self, spec: &Json, name: &str, class: &str) {
         let hint = match class {
-            "Lambda" => "holds Python code, which is never run; replace it by layers or keras.ops",
+            "Lambda" => "holds Python code, which is never run",
             "JaxLayer" | "FlaxLayer" | "TorchModuleWrapper" | "TFSMLayer" => {
                 "wraps code of another framework, which is not in the file"
             }
@@ -142,10 +209,18 @@ impl Loader {
             _ => "is not supported by this version",
         };
         let entry = Unsupported {
-            name: name.to_string(),
+            name: self.path_of(name),
             class: class.to_string(),
             hint: hint.to_string(),
+            key: (!self.is_op(spec)).then(|| match class {
+                "Lambda" => name.to_string(),
+                _ => class.rsplit('>').next().unwrap_or(class).to_string(),
+            }),
         };
+        self.list(entry);
+    }
+
+    fn list(&self, entry: Unsupported) {
         let mut list = self.unsupported.borrow_mut();
         if !list.contains(&entry) {
             list.push(entry);
@@ -352,6 +427,7 @@ fn child_tree<'a>(tree: &'a WeightTree, key: &str) -> Option<&'a WeightTree> {
 fn complete(node: &LayerNode, path: &str) -> Result<()> {
     if node.vars.is_empty() {
         let _ = node.weights.set(vec![]);
+        let _ = node.names.set(vec![]);
     }
     if node.weights.get().is_none() {
         return Err(missing_weight(
@@ -378,10 +454,36 @@ fn descend<'a>(tree: &'a WeightTree, key: &str) -> Option<&'a WeightTree> {
         .try_fold(tree, |t, part| t.children.get(part))
 }
 
+/// All weights of a part of the store, by their paths in it: a group's own before
+/// those of the groups in it.
+fn every_weight<'a>(tree: &'a WeightTree, path: &str, out: &mut Vec<(String, &'a StoredWeight)>) {
+    out.extend(tree.vars.iter().map(|w| (join(path, &w.name), w)));
+    for (key, child) in &tree.children {
+        every_weight(child, &join(path, key), out);
+    }
+}
+
+/// Gives a layer that takes any weights those there are.
+fn assign_any(node: &LayerNode, weights: Vec<(String, &StoredWeight)>) {
+    if node.weights.get().is_none() {
+        let (names, weights): (Vec<_>, Vec<_>) = weights.into_iter().unzip();
+        let _ = node.names.set(names);
+        let _ = node
+            .weights
+            .set(weights.into_iter().map(constant).collect());
+    }
+}
+
 /// Weights by the path of the store. A layer met twice is stored where it was
 /// met first.
 fn assign_tree(node: &LayerNode, tree: Option<&WeightTree>, misfit: &Misfit) -> Result<()> {
     if let Some(tree) = tree {
+        if node.layer.takes_any_weights() {
+            let mut all = vec![];
+            every_weight(tree, "", &mut all);
+            assign_any(node, all);
+            return Ok(());
+        }
         if node.weights.get().is_none() && !node.vars.is_empty() && !tree.vars.is_empty() {
             let stored = tree.vars.get(node.layer.borrowed()..).unwrap_or_default();
             if stored.len() == node.vars.len() {
@@ -399,6 +501,53 @@ fn assign_tree(node: &LayerNode, tree: Option<&WeightTree>, misfit: &Misfit) -> 
         }
     }
     Ok(())
+}
+
+/// Gives a part of a model the weights of the whole, which has layers of the
+/// same names.
+pub fn share_weights(part: &LayerNode, whole: &LayerNode) {
+    if let Some(weights) = whole.weights.get() {
+        let _ = part.weights.set(weights.clone());
+    }
+    if let Some(names) = whole.names.get() {
+        let _ = part.names.set(names.clone());
+    }
+    for (_, child) in &part.children {
+        let own = whole.children.iter().find(|(_, n)| n.name == child.name);
+        if let Some((_, own)) = own {
+            share_weights(child, own);
+        }
+    }
+}
+
+/// Where a layer is in the store.
+pub struct Place {
+    pub path: String,
+    node: *const LayerNode,
+    weights: Option<u64>,
+    name: String,
+}
+
+impl Place {
+    /// Whether two places, of a model and of a part of it, hold one layer.
+    pub fn same_layer(&self, other: &Place) -> bool {
+        self.node == other.node || (self.name == other.name && self.weights == other.weights)
+    }
+}
+
+/// The places of all sublayers.
+pub fn places(node: &LayerNode, path: &str, out: &mut Vec<Place>) {
+    for (key, child) in &node.children {
+        let path = join(path, key);
+        places(child, &path, out);
+        let first = child.weights.get().and_then(|w| w.first());
+        out.push(Place {
+            path,
+            node: Arc::as_ptr(child),
+            weights: first.map(|w| w.id),
+            name: child.name.clone(),
+        });
+    }
 }
 
 /// The variables of a layer in the order of a legacy file: trainable ones, then the rest.
@@ -421,19 +570,45 @@ fn legacy_order<'a>(
     }
 }
 
+/// The layer that takes any weights, or the first one in it that does.
+fn any_weights(node: &LayerNode) -> Option<&LayerNode> {
+    if node.layer.takes_any_weights() {
+        return Some(node);
+    }
+    node.children
+        .iter()
+        .find_map(|(_, child)| any_weights(child))
+}
+
+/// `kernel` of `my_layer/kernel:0`.
+fn legacy_name(name: &str, layer: &str) -> String {
+    let name = name.strip_suffix(":0").unwrap_or(name);
+    let inner = name.strip_prefix(layer).and_then(|n| n.strip_prefix('/'));
+    inner.unwrap_or(name).to_string()
+}
+
 fn assign_legacy(root: &LayerNode, layers: &LegacyWeights, misfit: &Misfit) -> Result<()> {
     for (_, child) in &root.children {
         let mut order = vec![];
         legacy_order(child, true, false, &mut order);
         legacy_order(child, false, false, &mut order);
-        if order.is_empty() {
-            continue;
-        }
         let stored = layers
             .iter()
             .find(|(name, _)| *name == child.name)
             .map(|(_, w)| w.as_slice())
             .unwrap_or_default();
+        // How many weights are whose is not known where a custom layer has others
+        // beside it: then the count does not fit.
+        if let (Some(any), true) = (any_weights(child), order.is_empty()) {
+            let named = stored
+                .iter()
+                .map(|w| (legacy_name(&w.name, &child.name), w));
+            assign_any(any, named.collect());
+            continue;
+        }
+        if order.is_empty() {
+            continue;
+        }
         if stored.len() != order.len() {
             misfit.handle(missing_weight(
                 &child.name,

@@ -14,10 +14,11 @@ pub mod quant;
 pub mod resize;
 pub mod save;
 pub mod spectrum;
+pub mod submodel;
 
 pub use cfg::Cfg;
 pub use layer::{
     Arg, Built, Call, Cx, Hidden, Layer, LayerDef, LayerNode, Nested, OpDef, Out, Stage, Staged,
-    StateKey, Stored, Var, T,
+    StateKey, Stored, Traced, Var, T,
 };
 pub use policy::Policy;

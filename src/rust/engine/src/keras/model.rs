@@ -132,8 +132,9 @@ impl Graph {
             };
             if cx.trace.is_some() {
                 let path = join_path(cx.path(), self.targets[step.target].name());
+                let slot = cx.path().is_empty().then_some(step.slot);
                 if let Some(trace) = &mut cx.trace {
-                    trace.push((path.into(), out.clone()));
+                    trace.push((path.into(), slot, out.clone()));
                 }
             }
             slots[step.slot] = Some(out);
@@ -154,6 +155,45 @@ impl Graph {
             args.for_each(|a| refs(a, &mut out));
         }
         out
+    }
+
+    /// The calls of a layer (position in `order`) in turn: the slot each fills
+    /// and the tensors it takes, as slots and positions. An input has one call.
+    pub fn calls_of(&self, layer: usize) -> Vec<(usize, Vec<(usize, usize)>)> {
+        let (name, target) = &self.order[layer];
+        let Some(target) = target else {
+            let inputs = self.inputs.iter().zip(&self.input_slots);
+            let own = inputs.filter(|(spec, _)| spec.name == *name);
+            return own.map(|(_, &slot)| (slot, vec![])).collect();
+        };
+        let steps = self.steps.iter().filter(|s| s.target == *target);
+        let mut calls: Vec<_> = steps
+            .map(|step| {
+                let mut taken = vec![];
+                let args = step.args.iter().chain(step.kwargs.iter().map(|(_, a)| a));
+                args.for_each(|a| refs(a, &mut taken));
+                (step.slot, taken)
+            })
+            .collect();
+        calls.sort();
+        calls
+    }
+
+    /// The structure of the outputs, as slots and positions; `None` where the
+    /// model gives whatever its last layer gives.
+    pub fn output_slots(&self) -> Option<&Nest<(usize, usize)>> {
+        self.whole.is_none().then_some(&self.outputs)
+    }
+
+    /// The slot of each input.
+    pub fn input_slots(&self) -> &[usize] {
+        &self.input_slots
+    }
+
+    /// The slot that all outputs come from, where the model gives whatever its
+    /// last layer gives.
+    pub fn whole_slot(&self) -> Option<usize> {
+        self.whole
     }
 
     /// The layer (position in `order`) and call number that fill a slot.
@@ -427,7 +467,7 @@ impl StoreNames {
 }
 
 /// Name and class of a serialized layer.
-fn identity(spec: &Json) -> (String, String) {
+pub fn identity(spec: &Json) -> (String, String) {
     let class = spec.get("class_name").and_then(Json::as_str).unwrap_or("?");
     let name = spec
         .get("name")
@@ -602,7 +642,7 @@ impl Resolver<'_, '_> {
 }
 
 /// The history of a serialized tensor: layer, call, position.
-fn history(v: &Json) -> Option<(&str, usize, usize)> {
+pub fn history(v: &Json) -> Option<(&str, usize, usize)> {
     let o = v.as_object()?;
     if o.get("class_name")?.as_str()? != "__keras_tensor__" {
         return None;

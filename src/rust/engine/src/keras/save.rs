@@ -39,6 +39,7 @@ fn modern_config(value: &mut Json) {
     match value {
         Json::Object(o) => {
             o.remove(crate::format::legacy::MODERN);
+            o.remove(crate::model::FUNCTIONS);
             for (key, value) in o.iter_mut() {
                 let is_activation = key == "activation" || key.ends_with("_activation");
                 match value.as_str() {
@@ -93,6 +94,22 @@ fn add<'a>(node: &'a LayerNode, at: &mut WeightTree, met: &mut Vec<&'a LayerNode
     met.push(node);
     let weights = |node: &LayerNode| node.weights.get().cloned().unwrap_or_default();
     let own = weights(node);
+    if node.layer.takes_any_weights() {
+        let names = node.names.get().into_iter().flatten();
+        for (name, constant) in names.zip(&own) {
+            // The names are paths in the layer's part of the store.
+            let (path, name) = name.rsplit_once('/').unwrap_or(("", name));
+            let parts = path.split('/').filter(|part| !part.is_empty());
+            let group = parts.fold(&mut *at, |group, part| {
+                group.children.entry(part.to_string()).or_default()
+            });
+            group.vars.push(StoredWeight {
+                name: name.to_string(),
+                tensor: constant.tensor.clone(),
+            });
+        }
+        return;
+    }
     let borrowed = node.children.first().map(|(_, child)| weights(child));
     let borrowed = borrowed.unwrap_or_default();
     let borrowed = borrowed.iter().take(node.layer.borrowed());

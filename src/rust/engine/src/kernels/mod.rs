@@ -17,6 +17,7 @@ mod cumulate;
 mod depthwise;
 mod elementwise;
 mod fft;
+mod foreign;
 mod gather;
 mod gemm;
 mod hash;
@@ -61,6 +62,11 @@ pub trait Kernel: Send + Sync {
     /// at the same element only, same size).
     fn in_place(&self) -> &[usize] {
         &[]
+    }
+
+    /// Whether it must run on the thread that called the engine.
+    fn on_caller(&self) -> bool {
+        false
     }
 
     /// Computes the outputs. When the first output took over an input's buffer,
@@ -161,6 +167,7 @@ pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
         Op::Reduce { .. } => reduce::prepare(req),
         Op::Cumulate { .. } => cumulate::prepare(req),
         Op::MatMul { .. } => matmul::prepare(req),
+        Op::Foreign(_) => foreign::prepare(req),
         op => Err(Error::internal(format!("no kernel for {op:?}"))),
     }
 }

@@ -36,7 +36,11 @@ pub fn fold(graph: &Graph, folds: &Folds) -> Result<Graph> {
             out > LARGEST && out > into
         };
         match consts {
-            Some(ins) if !ins.is_empty() && !matches!(node.op, Op::Scan(_)) && !grows(&ins) => {
+            Some(ins)
+                if !ins.is_empty()
+                    && !matches!(node.op, Op::Scan(_) | Op::Foreign(_))
+                    && !grows(&ins) =>
+            {
                 let results = evaluate(&node.op, &ins, &facts, &node.path, folds)?;
                 for (v, c) in node.output_ids().zip(results) {
                     let new = r.constant(c, &node.path);

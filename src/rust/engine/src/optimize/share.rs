@@ -14,7 +14,7 @@ pub fn share(graph: &Graph) -> Graph {
         }
         let inputs: Vec<ValueId> = node.inputs.iter().map(|&v| r.value(v)).collect();
         let key = match &node.op {
-            Op::Input(_) | Op::Scan(_) => None,
+            Op::Input(_) | Op::Scan(_) | Op::Foreign(_) => None,
             Op::Const(c) => Some((format!("const {} {:?}", c.id, c.tensor.shape()), inputs)),
             op => Some((format!("{op:?}"), inputs)),
         };

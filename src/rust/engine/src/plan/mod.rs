@@ -55,6 +55,8 @@ pub struct Plan {
     pub strings: Vec<usize>,
     /// Floating point operations of a run, roughly.
     pub flops: f64,
+    /// Whether some step must run on the thread that called the engine.
+    pub on_caller: bool,
 }
 
 /// Makes a plan of a graph.
@@ -293,7 +295,7 @@ impl<'a> Planner<'a> {
             };
             Ok(Slot { place, fact })
         };
-        let mut steps = vec![];
+        let mut steps: Vec<Step> = vec![];
         for d in drafts {
             let node = &self.graph.nodes[d.node];
             steps.push(Step {
@@ -310,6 +312,7 @@ impl<'a> Planner<'a> {
                 kernel: d.kernel,
             });
         }
+        let on_caller = steps.iter().any(|s| s.kernel.on_caller());
         Ok(Plan {
             steps,
             inputs: self
@@ -328,6 +331,7 @@ impl<'a> Planner<'a> {
             arena,
             strings: self.strings,
             flops,
+            on_caller,
         })
     }
 }

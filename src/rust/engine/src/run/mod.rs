@@ -89,8 +89,29 @@ fn const_view<'a>(plan: &'a Plan, slot: &'a Slot, c: usize) -> View<'a> {
 impl Plan {
     /// Runs every step. Inputs must have been written to the state.
     pub fn run(&self, state: &mut State, par: Par) -> Result<()> {
+        if self.on_caller && par == Par::Pool {
+            return self.run_here(state);
+        }
         for step in &self.steps {
             self.step(step, state, par)?;
+        }
+        Ok(())
+    }
+
+    /// Runs the steps that must on this thread, which is none of the pool's, and
+    /// the others in the pool.
+    fn run_here(&self, state: &mut State) -> Result<()> {
+        let here = |s: &Step| s.kernel.on_caller();
+        for steps in self.steps.chunk_by(|a, b| here(a) == here(b)) {
+            match pool::pool().filter(|_| !here(&steps[0])) {
+                Some(pool) => pool.install(|| {
+                    let mut steps = steps.iter();
+                    steps.try_for_each(|s| self.step(s, state, Par::Pool))
+                })?,
+                None => steps
+                    .iter()
+                    .try_for_each(|s| self.step(s, state, Par::Serial))?,
+            }
         }
         Ok(())
     }

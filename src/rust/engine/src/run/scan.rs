@@ -34,6 +34,10 @@ impl ScanKernel {
 }
 
 impl Kernel for ScanKernel {
+    fn on_caller(&self) -> bool {
+        self.body.on_caller
+    }
+
     fn run(
         &self,
         ins: &[View],

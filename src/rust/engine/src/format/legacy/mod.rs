@@ -65,6 +65,11 @@ pub fn original(config: &Json) -> &Json {
         .unwrap_or(config)
 }
 
+/// Marks a config as one that needs no rewriting.
+pub fn mark_as_modern(config: &mut Json) {
+    config[MODERN] = true.into();
+}
+
 /// Which Keras wrote a config.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Era {

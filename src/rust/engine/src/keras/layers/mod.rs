@@ -8,6 +8,7 @@ mod categories;
 mod clahe;
 mod conv;
 mod core;
+mod custom;
 mod dense;
 mod embedding;
 mod grouped_attention;
@@ -228,6 +229,7 @@ pub static LAYERS: &[LayerDef] = &[
 
 pub use attention::dot_product_attention;
 pub use conv::{same_pads, ConvTranspose, Window};
+pub use custom::{custom, custom_activation};
 pub use image::batched;
 pub use pooling::{AdaptivePooling, Pooling};
 pub use reshaping::{to_channels_first, to_channels_last};
