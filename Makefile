@@ -3,7 +3,7 @@
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: test demo conformance document
+.PHONY: test demo conformance check document
 
 # Formatting, lints, the engine's tests, R CMD INSTALL, the R tests.
 test:
@@ -18,6 +18,10 @@ conformance:
 	@bash tools/setup.sh
 	@bash tools/conformance.sh
 	@bash tools/test.sh reticulate
+
+# R CMD check --as-cran of a tarball with vendored crates, without a network.
+check:
+	@bash tools/check.sh
 
 # Writes the generated files: wrappers, NAMESPACE, man.
 document:
