@@ -101,3 +101,11 @@ engine_json <- function(handle) .Call(wrap__engine_json, handle)
 #' The weights of a model (where `layer` is NULL) or of one of its layers.
 #' @noRd
 engine_weights <- function(handle, layer) .Call(wrap__engine_weights, handle, layer)
+
+#' The engine's table of layers.
+#' @noRd
+engine_supported_layers <- function() .Call(wrap__engine_supported_layers)
+
+#' The engine's table of operations.
+#' @noRd
+engine_supported_ops <- function() .Call(wrap__engine_supported_ops)

@@ -15,6 +15,9 @@ use std::path::Path;
 
 use extendr_api::prelude::*;
 use keraspredict_engine::format::{self, read_weights, write_keras, write_weights, ModelFile};
+use keraspredict_engine::keras::layer::Support;
+use keraspredict_engine::keras::layers::LAYERS;
+use keraspredict_engine::keras::ops::OPS;
 use keraspredict_engine::nest::Nest;
 use keraspredict_engine::summary::{Dims, LayerRow};
 use keraspredict_engine::tensor::DType;
@@ -484,6 +487,43 @@ fn nest(nest: &Nest<usize>) -> Robj {
     }
 }
 
+/// The columns of a table of classes: class, group, whether it runs, note.
+fn support(rows: impl Iterator<Item = (&'static str, &'static str, bool, &'static str)>) -> Robj {
+    let rows: Vec<_> = rows.collect();
+    list!(
+        class = rows.iter().map(|r| r.0).collect::<Vec<_>>(),
+        group = rows.iter().map(|r| r.1).collect::<Vec<_>>(),
+        runs = rows.iter().map(|r| r.2).collect::<Vec<_>>(),
+        note = rows.iter().map(|r| r.3).collect::<Vec<_>>()
+    )
+    .into()
+}
+
+/// The engine's table of layers.
+/// @noRd
+#[extendr]
+fn engine_supported_layers() -> Robj {
+    guard(|| {
+        let rows = LAYERS.iter();
+        Ok(support(rows.map(|d| {
+            let runs = !matches!(d.support, Support::Refused);
+            (d.class, d.concept, runs, d.note)
+        })))
+    })
+}
+
+/// The engine's table of operations.
+/// @noRd
+#[extendr]
+fn engine_supported_ops() -> Robj {
+    guard(|| {
+        let rows = OPS.iter();
+        Ok(support(
+            rows.map(|d| (d.class, d.module, d.lower.is_some(), d.note)),
+        ))
+    })
+}
+
 extendr_module! {
     mod keraspredict;
     fn engine_load;
@@ -511,4 +551,6 @@ extendr_module! {
     fn engine_config;
     fn engine_json;
     fn engine_weights;
+    fn engine_supported_layers;
+    fn engine_supported_ops;
 }

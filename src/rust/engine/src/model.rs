@@ -597,20 +597,21 @@ impl Model {
     }
 
     /// Whether a row's predictions depend on that row alone.
-    pub fn rows_independent(&self, inputs: &[Option<Fact>], options: &RunOptions) -> Result<bool> {
+    pub fn rows_independent(&self, inputs: &[Option<Fact>], options: &RunOptions) -> bool {
         let facts = with_rows(inputs, ODD_BATCH);
         let key = (facts, vec![], options.training, options.without);
         let lock = || self.independent.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(&known) = lock().get(&key) {
-            return Ok(known);
+            return known;
         }
-        let answer = match self.lower(&key)? {
-            Part::Whole(lowered) => rows_are_independent(&lowered.graph, ODD_BATCH),
-            // Texts are as long as the longest of the batch.
-            Part::Stage(..) => false,
+        // A model that can't take this many rows looks at how many there are; texts
+        // are as long as the longest of the batch.
+        let answer = match self.lower(&key) {
+            Ok(Part::Whole(lowered)) => rows_are_independent(&lowered.graph, ODD_BATCH),
+            Ok(Part::Stage(..)) | Err(_) => false,
         };
         lock().insert(key, answer);
-        Ok(answer)
+        answer
     }
 
     /// Facts of the predictions of the first `rows` rows in batches, as Keras joins
@@ -711,7 +712,7 @@ impl Model {
         let workers = if small { None } else { pool::pool() };
         let threads = workers.map_or(1, |p| p.current_num_threads());
         run.independent =
-            !staged && full.hidden.is_empty() && self.rows_independent(inputs, options)?;
+            !staged && full.hidden.is_empty() && self.rows_independent(inputs, options);
         let size = match run.independent {
             true => tile_rows(&full, batch_size.min(n), n, threads),
             false => batch_size,
@@ -742,6 +743,7 @@ impl Model {
 
 /// The graph of a context whose lowering gave `out`.
 fn finish(mut cx: Cx, out: crate::keras::Out) -> Result<Lowered> {
+    cx.check_real(out.flatten().into_iter().copied())?;
     let mut values = vec![];
     let nest = out.map(&mut |t: &T| {
         values.push(t.value);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::error::{Error, Result};
 use crate::graph::Graph as Lowered;
-use crate::keras::model::{join_path, Graph as Calls, ModelLayer, Target};
+use crate::keras::model::{join_path, Graph as Calls, InputSpec, ModelLayer, Target};
 use crate::keras::submodel::{History, Symbol};
 use crate::keras::{Cx, LayerNode, Staged, Traced, T};
 use crate::model::Model;
@@ -137,9 +137,31 @@ impl Model {
     pub fn check(&self) -> Result<()> {
         let fixed = self.has_fixed_sizes();
         match self.output_shapes() {
-            Err(e) if fixed || !matches!(e, Error::Lowering { .. }) => Err(e),
+            Err(e) if !matches!(e, Error::Lowering { .. }) => Err(e),
+            Err(e) if fixed && !self.takes_some_batch() => Err(e),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the model takes some number of rows: literals and splits along the
+    /// batch's axis allow few.
+    fn takes_some_batch(&self) -> bool {
+        let sizes = (1..=8).chain([12, 16, 32, 64]);
+        sizes
+            .into_iter()
+            .any(|n| self.lower_assuming(&self.probe_facts(n, 1), 1).is_ok())
+    }
+
+    /// Facts of inputs of `batch` rows, where sizes that vary are `size`.
+    fn probe_facts(&self, batch: usize, size: usize) -> Vec<Option<Fact>> {
+        let fact = |i: &InputSpec| {
+            let mut shape: Vec<usize> = i.shape.iter().map(|d| d.unwrap_or(size)).collect();
+            if let Some(d) = shape.first_mut() {
+                *d = i.shape[0].unwrap_or(batch);
+            }
+            Some(Fact::new(i.dtype, shape))
+        };
+        self.inputs().iter().map(fact).collect()
     }
 
     /// Whether all sizes but the number of rows are known; the number of a text's
@@ -156,21 +178,9 @@ impl Model {
         let probes = if fixed { &PROBES[..1] } else { &PROBES[..] };
         let mut failed = None;
         for &(small, large) in probes {
-            let facts = |batch: usize, size: usize| -> Vec<Option<Fact>> {
-                self.inputs()
-                    .iter()
-                    .map(|i| {
-                        let mut shape: Vec<usize> =
-                            i.shape.iter().map(|d| d.unwrap_or(size)).collect();
-                        if let Some(d) = shape.first_mut() {
-                            *d = i.shape[0].unwrap_or(batch);
-                        }
-                        Some(Fact::new(i.dtype, shape))
-                    })
-                    .collect()
-            };
-            let one = f(self, &facts(BATCHES.0, small), small);
-            match one.and_then(|a| Ok((a, f(self, &facts(BATCHES.1, large), large)?))) {
+            let one = f(self, &self.probe_facts(BATCHES.0, small), small);
+            let two = |a| Ok((a, f(self, &self.probe_facts(BATCHES.1, large), large)?));
+            match one.and_then(two) {
                 Ok(found) => return Ok(found),
                 Err(e) => failed = failed.or(Some(e)),
             }

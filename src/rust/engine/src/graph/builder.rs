@@ -662,6 +662,74 @@ impl Builder {
         Ok(self.push(op, vec![x], fact))
     }
 
+    /// The same bytes as numbers of another dtype; the last axis grows or shrinks
+    /// with the sizes of the dtypes.
+    pub fn bitcast(&mut self, x: ValueId, dtype: DType) -> Result<ValueId> {
+        let mut fact = self.fact(x).clone();
+        let (from, to) = (fact.dtype.size(), dtype.size());
+        if from != to {
+            match fact.shape.last_mut() {
+                Some(last) if (*last * from).is_multiple_of(to) => *last = *last * from / to,
+                _ => return Err(self.error(format!("can't view {fact} as {dtype}"))),
+            }
+        }
+        if fact.dtype == DType::Str || dtype == DType::Str {
+            return Err(self.error(format!("can't view {fact} as {dtype}")));
+        }
+        fact.dtype = dtype;
+        Ok(self.push(Op::Bitcast(dtype), vec![x], fact))
+    }
+
+    /// Linear algebra on matrices; see [`Linalg`] for the operands and results.
+    pub fn linalg(&mut self, kind: Linalg, xs: &[ValueId]) -> Result<Vec<ValueId>> {
+        let facts: Vec<Fact> = xs.iter().map(|&x| self.fact(x).clone()).collect();
+        let bad = |s: &Self| {
+            let facts: Vec<String> = facts.iter().map(Fact::to_string).collect();
+            s.error(format!("{kind:?} of {}", facts.join(" and ")))
+        };
+        let first = facts.first().ok_or_else(|| bad(self))?;
+        let [lead @ .., m, n] = first.shape.as_slice() else {
+            return Err(bad(self));
+        };
+        let (m, n, dtype) = (*m, *n, first.dtype);
+        let fits = matches!(dtype, DType::F32 | DType::F64)
+            && match kind {
+                Linalg::Qr { .. } | Linalg::Svd { .. } => xs.len() == 1,
+                Linalg::Solve | Linalg::SolveTriangular { .. } => {
+                    m == n
+                        && matches!(&facts[1..], [b] if b.dtype == dtype
+                            && b.rank() == first.rank()
+                            && b.shape[..=lead.len()] == first.shape[..=lead.len()])
+                }
+                _ => m == n && xs.len() == 1,
+            };
+        if !fits {
+            return Err(bad(self));
+        }
+        let k = m.min(n);
+        let of = |tail: &[usize]| Fact::new(dtype, [lead, tail].concat());
+        let wide = |full: bool, size: usize| if full { size } else { k };
+        let outs = match kind {
+            Linalg::Cholesky => vec![of(&[n, n])],
+            Linalg::Lu => {
+                let places = Fact::new(DType::I32, [lead, &[n]].concat());
+                vec![of(&[n, n]), places]
+            }
+            Linalg::Det => vec![of(&[])],
+            Linalg::LogDet => vec![of(&[]); 2],
+            Linalg::Solve | Linalg::SolveTriangular { .. } => vec![facts[1].clone()],
+            Linalg::Qr { full } => vec![of(&[m, wide(full, m)]), of(&[wide(full, m), n])],
+            Linalg::Eigh => vec![of(&[n]), of(&[n, n])],
+            Linalg::Svd { full } => {
+                vec![of(&[m, wide(full, m)]), of(&[k]), of(&[n, wide(full, n)])]
+            }
+        };
+        let count = outs.len() as u32;
+        let path = self.path.clone();
+        let first = self.graph.push(Op::Linalg(kind), xs.to_vec(), outs, path);
+        Ok((0..count).map(|i| ValueId(first.0 + i)).collect())
+    }
+
     /// The first `keep` coefficients of the discrete Fourier transform along
     /// the last axis, as real and imaginary parts; see [`Op::Fft`].
     pub fn fft(

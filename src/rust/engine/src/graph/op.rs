@@ -83,6 +83,8 @@ pub enum Unary {
     Erfinv,
     Lgamma,
     Digamma,
+    /// The modified Bessel function of the first kind and order 0.
+    BesselI0,
     Sigmoid,
     /// `log(1 + exp(x))`.
     Softplus,
@@ -135,6 +137,8 @@ pub enum Binary {
     Xor,
     Shl,
     Shr,
+    /// The greatest common divisor of integers.
+    Gcd,
 }
 
 impl Binary {
@@ -260,6 +264,30 @@ pub struct FftAttrs {
     pub inverse: bool,
     /// Coefficients given: the first ones.
     pub keep: usize,
+}
+
+/// Linear algebra on the last two axes; leading axes are equal. Float32 and
+/// float64 alone.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Linalg {
+    /// x, of which the lower triangle is read: the lower factor.
+    Cholesky,
+    /// x: both factors in one matrix, and (int32) the place that each row went to.
+    Lu,
+    /// x: its determinant.
+    Det,
+    /// x: the sign of its determinant and the logarithm of its absolute value.
+    LogDet,
+    /// a, b (n, k)
+    Solve,
+    /// a, of which one triangle is read; b (n, k)
+    SolveTriangular { lower: bool },
+    /// x: Q and R, as large as they can be where `full`
+    Qr { full: bool },
+    /// x, of which the lower triangle is read: eigenvalues in ascending order, eigenvectors
+    Eigh,
+    /// x: U, the singular values in descending order, V (not transposed)
+    Svd { full: bool },
 }
 
 /// Activations that the fused recurrent kernels compute themselves.
@@ -435,6 +463,10 @@ pub enum Op {
     ConvTranspose(ConvTransposeAttrs, Option<Arc<Program>>),
     /// x (n, spatial..., c)
     Pool(PoolAttrs),
+
+    /// x; the same bytes as numbers of another dtype, along the last axis
+    Bitcast(DType),
+    Linalg(Linalg),
 
     /// Real and imaginary parts (or the real part alone) of sequences along the
     /// last axis; gives real and imaginary parts of their discrete Fourier transform

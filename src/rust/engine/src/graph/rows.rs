@@ -106,6 +106,14 @@ fn through(graph: &Graph, node: &Node, op: &Op, ins: &[Rows], batch: usize) -> O
             At { axis, .. } if axis + 1 == shape(0).len() => None,
             r => Some(vec![r; 2]),
         },
+        Op::Bitcast(_) => {
+            let same = graph.fact(node.inputs[0]).shape == graph.fact(node.first).shape;
+            (same || axis + 1 < shape(0).len()).then(|| vec![ins[0]])
+        }
+        Op::Linalg(_) => match together(graph, node, ins)? {
+            At { axis, .. } if axis + 2 >= shape(0).len() => None,
+            r => Some(vec![r; node.outputs]),
+        },
         Op::Sort { .. } => (axis + 1 < shape(0).len()).then(|| vec![ins[0]; 2]),
         Op::Reduce { axes, keepdims, .. } => {
             if axes.contains(&axis) {

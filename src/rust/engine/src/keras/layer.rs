@@ -153,6 +153,16 @@ impl Call {
         }
     }
 
+    /// All tensors among the arguments.
+    pub fn tensors(&self) -> Vec<T> {
+        let named = self.kwargs.iter().map(|(_, a)| a);
+        self.args
+            .iter()
+            .chain(named)
+            .flat_map(Arg::tensors)
+            .collect()
+    }
+
     pub fn with(mut self, name: &str, arg: Arg) -> Call {
         self.kwargs.push((name.to_string(), arg));
         self
@@ -427,6 +437,8 @@ pub struct Cx {
     states: Vec<(StateKey, ValueId)>,
     /// Weights that another layer has replaced for a call: address of the layer, name.
     replaced: Vec<(usize, &'static str, ValueId)>,
+    /// Complex tensors: real and imaginary parts along a last axis of their own.
+    complex: Vec<ValueId>,
     /// Whether this is the body of a loop, which has no hidden inputs.
     body: bool,
     /// Whether the current layer was called past `Layer.__call__`.
@@ -464,6 +476,7 @@ impl Cx {
             streams: 0,
             states: vec![],
             replaced: vec![],
+            complex: vec![],
             body: false,
             direct: false,
             masks: vec![],
@@ -511,6 +524,34 @@ impl Cx {
         cx.set_path(self.path().clone());
         cx.body = true;
         cx
+    }
+
+    /// A complex tensor of its parts, which operations that know of it alone take.
+    pub fn complex(&mut self, real: ValueId, imaginary: ValueId) -> Result<ValueId> {
+        let real = self.expand_dims(real, -1)?;
+        let imaginary = self.expand_dims(imaginary, -1)?;
+        let both = self.concat(&[real, imaginary], -1)?;
+        self.complex.push(both);
+        Ok(both)
+    }
+
+    /// The real and imaginary parts of a complex tensor.
+    pub fn parts(&mut self, x: ValueId) -> Result<Option<(ValueId, ValueId)>> {
+        if !self.complex.contains(&x) {
+            return Ok(None);
+        }
+        Ok(Some((
+            self.index_axis(x, -1, 0)?,
+            self.index_axis(x, -1, 1)?,
+        )))
+    }
+
+    /// An error if any of the tensors is complex.
+    pub fn check_real(&self, tensors: impl IntoIterator<Item = T>) -> Result<()> {
+        match tensors.into_iter().any(|t| self.complex.contains(&t.value)) {
+            true => Err(self.error("complex numbers are not supported here")),
+            false => Ok(()),
+        }
     }
 
     fn hidden_input(&mut self, hidden: Hidden, fact: Fact) -> Result<ValueId> {
@@ -584,6 +625,7 @@ impl Cx {
             false => Arc::from(format!("{}/{}", self.path(), node.name)),
         };
         let outer = self.set_path(path);
+        self.check_real(call.tensors())?;
         let direct = std::mem::take(&mut self.direct);
         let training = (self.training, self.training_given);
         if let (false, Some(Arg::Lit(Json::Bool(trains)))) = (training.1, call.kwarg("training")) {
@@ -671,7 +713,13 @@ impl Cx {
         };
         let outer = self.set_path(path);
         let cfg = Cfg::new(name, def.class, config);
-        let out = (def.lower)(self, &cfg, call);
+        if !def.complex {
+            self.check_real(call.tensors())?;
+        }
+        let out = match def.lower {
+            Some(lower) => lower(self, &cfg, call),
+            None => Err(self.error(format!("{} {}", def.class, def.note))),
+        };
         self.set_path(outer);
         let out = out?;
         cfg.finish()?;
@@ -805,17 +853,62 @@ pub trait Nested {
     fn layer(&self, spec: &Json) -> Result<Arc<LayerNode>>;
 }
 
-/// A layer class: its names and how it is made. One entry of the table.
+/// Makes a layer from its config.
+pub type Build = fn(&Cfg, &dyn Nested) -> Result<Built>;
+
+/// What the loader does with a layer class.
+#[derive(Copy, Clone)]
+pub enum Support {
+    Runs(Build),
+    /// It is read with the model that it is in.
+    OfModels,
+    /// It can't be run: the entry's note says why.
+    Refused,
+}
+
+/// A layer class. One entry of the table.
 pub struct LayerDef {
     /// Keras class name, as in `class_name`.
     pub class: &'static str,
-    pub build: fn(&Cfg, &dyn Nested) -> Result<Built>,
+    /// What it is about: the file of its code.
+    pub concept: &'static str,
+    pub support: Support,
+    /// What users should know; empty where there is nothing.
+    pub note: &'static str,
 }
+
+impl LayerDef {
+    pub const fn note(self, note: &'static str) -> LayerDef {
+        LayerDef { note, ..self }
+    }
+}
+
+/// Lowers a call of an operation; the config holds what the operation was made with.
+pub type Lower = fn(&mut Cx, &Cfg, &Call) -> Result<Out>;
 
 /// An operation of `keras.ops` as a graph node. One entry of the table.
 pub struct OpDef {
     /// Keras class name, such as `Add` or `GetItem`.
     pub class: &'static str,
-    /// Lowers a call; the config holds what the operation was made with.
-    pub lower: fn(&mut Cx, &Cfg, &Call) -> Result<Out>,
+    /// The module of `keras.ops` that it is in.
+    pub module: &'static str,
+    /// `None` for what can't be run: the note says why.
+    pub lower: Option<Lower>,
+    /// What users should know; empty where there is nothing.
+    pub note: &'static str,
+    /// Whether it takes complex tensors.
+    pub complex: bool,
+}
+
+impl OpDef {
+    pub const fn note(self, note: &'static str) -> OpDef {
+        OpDef { note, ..self }
+    }
+
+    pub const fn of_complex(self) -> OpDef {
+        OpDef {
+            complex: true,
+            ..self
+        }
+    }
 }

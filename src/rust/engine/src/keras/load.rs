@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::layer::{Built, Call, Cx, Layer, LayerNode, Nested, Out, Stored};
+use super::layer::{Built, Call, Cx, Layer, LayerNode, Nested, Out, Stored, Support};
 use super::model::{self, Graph, Target};
 use super::policy::Policy;
 use super::{feature_space, layers, ops, Cfg};
@@ -181,8 +181,8 @@ impl Loader {
         if model::is_functional(class) && cfg.has("layers") {
             return model::functional(cfg, self).map(Some);
         }
-        match layers::find(class) {
-            Some(def) if !is_custom(spec) => (def.build)(cfg, self).map(Some),
+        match layers::find(class).map(|def| def.support) {
+            Some(Support::Runs(build)) if !is_custom(spec) => build(cfg, self).map(Some),
             _ => Ok(custom()),
         }
     }
@@ -200,11 +200,14 @@ impl Loader {
     }
 
     fn report(&self, spec: &Json, name: &str, class: &str) {
-        let hint = match class {
-            "Lambda" => "holds Python code, which is never run",
-            "JaxLayer" | "FlaxLayer" | "TorchModuleWrapper" | "TFSMLayer" => {
-                "wraps code of another framework, which is not in the file"
-            }
+        let refused = match self.is_op(spec) {
+            true => ops::find(class).map(|def| def.note),
+            false => layers::find(class)
+                .filter(|def| matches!(def.support, Support::Refused))
+                .map(|def| def.note),
+        };
+        let hint = match refused {
+            Some(note) => note,
             _ if is_custom(spec) => "is a custom class, whose code is not in the file",
             _ => "is not supported by this version",
         };
@@ -230,19 +233,25 @@ impl Loader {
     /// Whether a node of a functional graph is an operation, not a layer.
     pub fn is_op(&self, spec: &Json) -> bool {
         let module = text(spec, "module").unwrap_or("");
-        module.starts_with("keras.src.ops") || module.starts_with("keras.ops")
+        let modules = [
+            "keras.src.ops",
+            "keras.ops",
+            "keras.src.activations",
+            "keras.src.quantizers",
+        ];
+        modules.iter().any(|m| module.starts_with(m))
     }
 
     /// The operation of a functional graph's node.
     pub fn op(&self, spec: &Json, name: &str, config: &Map<String, Json>) -> Result<Target> {
         let class = text(spec, "class_name").unwrap_or("?");
         Ok(match ops::find(class) {
-            Some(def) => Target::Op {
+            Some(def) if def.lower.is_some() => Target::Op {
                 name: name.to_string(),
                 def,
                 config: config.clone(),
             },
-            None => Target::Layer(Arc::new(self.missing(
+            _ => Target::Layer(Arc::new(self.missing(
                 spec,
                 name.to_string(),
                 class.to_string(),

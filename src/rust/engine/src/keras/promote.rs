@@ -47,6 +47,46 @@ pub fn result_type(kinds: &[Kind]) -> DType {
     }
 }
 
+/// The dtype that numpy computes in, where Keras leaves the choice to it: Python's
+/// numbers are int64 and float64 where nothing else decides.
+pub fn numpy_result_type(kinds: &[Kind]) -> DType {
+    let strong = kinds.iter().filter_map(|k| match k {
+        Kind::Is(d) => Some(*d),
+        _ => None,
+    });
+    let dtype = strong.reduce(join_as_numpy).unwrap_or(DType::Bool);
+    if kinds.contains(&Kind::WeakFloat) && !dtype.is_float() {
+        DType::F64
+    } else if kinds.contains(&Kind::WeakInt) && dtype == DType::Bool {
+        DType::I64
+    } else {
+        dtype
+    }
+}
+
+fn join_as_numpy(a: DType, b: DType) -> DType {
+    match (a.is_float(), b.is_float()) {
+        (true, true) => join_floats(a, b),
+        (false, false) if a.is_int() && b.is_int() => {
+            let mixed = is_signed(a) != is_signed(b);
+            match mixed && (a == DType::U64 || b == DType::U64) {
+                true => DType::F64,
+                false => join_ints(a, b),
+            }
+        }
+        (true, false) | (false, true) => {
+            let (float, other) = if a.is_float() { (a, b) } else { (b, a) };
+            match other {
+                DType::Bool | DType::I8 | DType::U8 => float,
+                DType::I16 | DType::U16 => join_floats(float, DType::F32),
+                _ => DType::F64,
+            }
+        }
+        _ if a == DType::Bool => b,
+        _ => a,
+    }
+}
+
 fn join_floats(a: DType, b: DType) -> DType {
     match (a, b) {
         (a, b) if a == b => a,

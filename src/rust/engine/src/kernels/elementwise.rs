@@ -119,7 +119,7 @@ fn result(step: &Step, of: impl Fn(usize) -> Option<DType>) -> Option<DType> {
                 (Add | Mul | Max | Min | And | Or | Xor, DType::Bool) => d,
                 (_, DType::Bool) => return None,
                 (Atan2, d) => d.is_float().then_some(d)?,
-                (And | Or | Xor | Shl | Shr, d) => d.is_int().then_some(d)?,
+                (And | Or | Xor | Shl | Shr | Gcd, d) => d.is_int().then_some(d)?,
                 (_, d) => d,
             }
         }
@@ -827,6 +827,7 @@ macro_rules! float {
                 Unary::Erfinv => map!(d, v = x => vecmath::erfinv(v as f64) as $t),
                 Unary::Lgamma => map!(d, v = x => vecmath::lgamma(v as f64) as $t),
                 Unary::Digamma => map!(d, v = x => vecmath::digamma(v as f64) as $t),
+                Unary::BesselI0 => map!(d, v = x => vecmath::bessel_i0(v as f64) as $t),
                 Unary::Sigmoid => map!(d, v = x => {
                     let e = (-v.abs()).exp();
                     (if v < 0.0 { e } else { 1.0 }) / (1.0 + e)
@@ -963,6 +964,16 @@ fn pow_int(mut x: i64, y: i64, unsigned: bool) -> i64 {
     r
 }
 
+/// Euclid's algorithm on absolute values.
+fn gcd(x: i64, y: i64, unsigned: bool) -> i64 {
+    let size = |v: i64| if unsigned { v as u64 } else { v.unsigned_abs() };
+    let (mut a, mut b) = (size(x), size(y));
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a as i64
+}
+
 /// Integers by 0 give 0, where TensorFlow fails.
 fn binary_int(op: Binary, dtype: DType, x: &[i64], y: &[i64], d: &mut [i64]) {
     let unsigned = dtype == DType::U64;
@@ -1007,6 +1018,7 @@ fn binary_int(op: Binary, dtype: DType, x: &[i64], y: &[i64], d: &mut [i64]) {
         Binary::Max => map!(d, v = x, w = y => v.max(w)),
         Binary::Min => map!(d, v = x, w = y => v.min(w)),
         Binary::Pow => map!(d, v = x, w = y => pow_int(v, w, unsigned)),
+        Binary::Gcd => map!(d, v = x, w = y => gcd(v, w, unsigned)),
         Binary::And => map!(d, v = x, w = y => v & w),
         Binary::Or => map!(d, v = x, w = y => v | w),
         Binary::Xor => map!(d, v = x, w = y => v ^ w),

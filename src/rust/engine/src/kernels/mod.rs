@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Const, Op};
 use crate::tensor::{Fact, Line, View, ViewMut};
 
+mod bitcast;
 mod concat;
 mod conv;
 mod conv_transpose;
@@ -21,6 +22,7 @@ mod foreign;
 mod gather;
 mod gemm;
 mod hash;
+mod linalg;
 mod matmul;
 mod norm;
 mod pad;
@@ -162,6 +164,8 @@ pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
         Op::Lookup(_) | Op::Tokenize(..) => text::prepare(req),
         Op::Hash(_) | Op::HashCross { .. } => hash::prepare(req),
         Op::Fft(_) => fft::prepare(req),
+        Op::Linalg(_) => linalg::prepare(req),
+        Op::Bitcast(_) => Ok(Box::new(bitcast::Bitcast)),
         Op::Random { .. } => random::prepare(req),
         Op::Sort { .. } => sort::prepare(req),
         Op::Reduce { .. } => reduce::prepare(req),

@@ -434,6 +434,31 @@ pub fn lgamma(x: f64) -> f64 {
     libm::lgamma(x)
 }
 
+/// The modified Bessel function of the first kind and order 0: its power series,
+/// or the asymptotic one.
+pub fn bessel_i0(x: f64) -> f64 {
+    let x = x.abs();
+    if x < 20.0 {
+        let square = x * x / 4.0;
+        let (mut term, mut sum, mut k) = (1.0, 1.0, 1.0);
+        while term > sum * f64::EPSILON {
+            term *= square / (k * k);
+            sum += term;
+            k += 1.0;
+        }
+        return if x.is_nan() { x } else { sum };
+    }
+    let (mut term, mut sum) = (1.0, 1.0);
+    for k in 1..20 {
+        let odd = f64::from(2 * k - 1);
+        term *= odd * odd / (8.0 * x * f64::from(k));
+        sum += term;
+    }
+    // In two factors, of which neither overflows before the product does.
+    let half = (x / 2.0).exp();
+    half / (2.0 * std::f64::consts::PI * x).sqrt() * sum * half
+}
+
 /// The derivative of `log gamma`; NaN at 0 and the negative integers, as TensorFlow's.
 pub fn digamma(x: f64) -> f64 {
     if x <= 0.0 && (x == x.floor() || x.is_infinite()) {

@@ -43,6 +43,8 @@ GROUPS = [
     "text",
     "categorical",
     "convnext",
+    "ops_rare",
+    "ops_more",
 ]
 FULL_ONLY = ["apps"]
 SLOWEST = ["rnn2", "rnn", "conv", "apps", "masks", "graph"]

@@ -4,18 +4,17 @@ use crate::error::Result;
 use crate::graph::{Binary, Reduce, Unary};
 use crate::keras::ops::args::*;
 use crate::keras::{Call, Cfg, Cx, Out};
-use crate::tensor::DType;
-
-pub fn cast(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
-    let x = tensor(cx, call, 0, "x")?;
-    let dtype = dtype(cfg, "dtype")?.ok_or_else(|| cfg.bad("dtype", "a dtype"))?;
-    Ok(cx.cast(x, dtype)?.into())
-}
+use crate::tensor::{DType, Fact};
 
 /// A cast that stops at the bounds of the dtype.
 pub fn saturate_cast(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let x = tensor(cx, call, 0, "x")?;
     let dtype = dtype(cfg, "dtype")?.ok_or_else(|| cfg.bad("dtype", "a dtype"))?;
+    let own = cx.dtype(x);
+    if let Some(bound) = wrapped_bound(own, dtype) {
+        let fact = Fact::new(dtype, cx.shape(x));
+        return Ok(cx.full(fact, bound)?.into());
+    }
     let bits = 8 * dtype.size() as i32;
     let (low, high) = match dtype {
         DType::U8 | DType::U16 | DType::U32 => (0.0, 2f64.powi(bits) - 1.0),
@@ -23,7 +22,6 @@ pub fn saturate_cast(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
         DType::F16 if cx.dtype(x).is_float() => (-65504.0, 65504.0),
         _ => return Ok(cx.cast(x, dtype)?.into()),
     };
-    let own = cx.dtype(x);
     // Bounds that the tensor's own dtype can't reach don't bind.
     let fits = |v: f64| own.is_float() || crate::tensor::Tensor::scalar(own, v).to_f64() == [v];
     let (low, high) = (
@@ -32,6 +30,31 @@ pub fn saturate_cast(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     );
     let x = cx.clip(x, low, high)?;
     Ok(cx.cast(x, dtype)?.into())
+}
+
+/// The only value of a saturating cast to a float that can't hold the largest
+/// integer: Keras rounds that bound up and reads it back as an integer, which
+/// wraps around below every other one.
+fn wrapped_bound(from: DType, to: DType) -> Option<f64> {
+    let digits = match to {
+        DType::F16 => 11,
+        DType::BF16 => 8,
+        DType::F32 => 24,
+        DType::F64 => 53,
+        _ => return None,
+    };
+    let bits = 8 * from.size() as i32;
+    let signed = matches!(from, DType::I16 | DType::I32 | DType::I64);
+    let value_bits = if signed { bits - 1 } else { bits };
+    // The largest float16 is a bound of its own.
+    let beyond = to == DType::F16 && value_bits > 15;
+    (from.is_int() && value_bits > digits && !beyond).then(|| {
+        if signed {
+            -2f64.powi(bits - 1)
+        } else {
+            0.0
+        }
+    })
 }
 
 /// The tensor, in the config's dtype if there is one.
@@ -85,4 +108,13 @@ pub fn cdist(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
     let last = [cx.rank(d) - 1];
     let d = cx.reduce(Reduce::Sum, d, &last, false)?;
     Ok(cx.unary(Unary::Sqrt, d)?.into())
+}
+
+/// The same bytes as numbers of another dtype.
+pub fn view(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    match dtype(cfg, "dtype")? {
+        Some(d) => Ok(cx.bitcast(x, d)?.into()),
+        None => Ok(x.into()),
+    }
 }

@@ -2,343 +2,440 @@
 //! one line a class, one file a module of `keras.ops`.
 
 mod args;
+mod complex;
 mod core;
 mod fft;
 mod image;
+mod linalg;
+mod losses;
 mod nn;
 mod numpy;
+mod segments;
 mod warp;
 mod windows;
 
-use self::numpy::{elementwise as el, linear, reduce as red, shape};
+use self::numpy::{elementwise as el, linear, reduce as red, sets, shape};
 use super::activations::Activation as A;
 use super::cfg::short;
-use super::layer::OpDef;
-use crate::error::Result;
-use crate::graph::{Binary as B, Cumulate, PoolKind, Reduce as R, Unary as U};
-use crate::keras::{Call, Cfg, Cx, Out};
+use super::layer::{Lower, OpDef};
+use crate::graph::{Binary as B, Cumulate, Linalg, PoolKind, Reduce as R, Unary as U};
 
 pub use self::numpy::elementwise::sum;
 pub use args::convert;
 pub use numpy::elementwise::bucket;
 
-type Lower = fn(&mut Cx, &Cfg, &Call) -> Result<Out>;
-
-const fn op(class: &'static str, lower: Lower) -> OpDef {
-    OpDef { class, lower }
+const fn op(module: &'static str, class: &'static str, lower: Lower) -> OpDef {
+    OpDef {
+        class,
+        module,
+        lower: Some(lower),
+        note: "",
+        complex: false,
+    }
 }
+
+/// An entry of an operation that can't be run, and why.
+const fn refused(module: &'static str, class: &'static str, note: &'static str) -> OpDef {
+    OpDef {
+        class,
+        module,
+        lower: None,
+        note,
+        complex: false,
+    }
+}
+
+const fn core(class: &'static str, lower: Lower) -> OpDef {
+    op("core", class, lower)
+}
+const fn image(class: &'static str, lower: Lower) -> OpDef {
+    op("image", class, lower)
+}
+const fn linalg(class: &'static str, lower: Lower) -> OpDef {
+    op("linalg", class, lower)
+}
+const fn math(class: &'static str, lower: Lower) -> OpDef {
+    op("math", class, lower)
+}
+const fn nn(class: &'static str, lower: Lower) -> OpDef {
+    op("nn", class, lower)
+}
+const fn numpy(class: &'static str, lower: Lower) -> OpDef {
+    op("numpy", class, lower)
+}
+
+const SEGMENTS: &str = "the number of segments must be known before the run";
+const FUNCTION: &str = "calls a Python function, which is not in the file";
+const FAILS: &str = "fails in Keras on TensorFlow";
+const CONSTANT: &str = "gives no tensor that a model could hold";
+const SIZE: &str = "gives a size that depends on the data";
 
 pub static OPS: &[OpDef] = &[
     // numpy: elementwise
-    op("Abs", el::absolute),
-    op("Absolute", el::absolute),
-    op("Add", el::add),
-    op("AllClose", el::allclose),
-    op("Arccos", |cx, _, c| el::float_unary(cx, c, U::Acos)),
-    op("Arccosh", |cx, _, c| el::float_unary(cx, c, U::Acosh)),
-    op("Arcsin", |cx, _, c| el::float_unary(cx, c, U::Asin)),
-    op("Arcsinh", |cx, _, c| el::float_unary(cx, c, U::Asinh)),
-    op("Arctan", |cx, _, c| el::float_unary(cx, c, U::Atan)),
-    op("Arctan2", el::arctan2),
-    op("Arctanh", |cx, _, c| el::float_unary(cx, c, U::Atanh)),
-    op("Array", core::convert_to_tensor),
-    op("BitwiseAnd", |cx, _, c| el::bitwise(cx, c, B::And)),
-    op("BitwiseInvert", |cx, _, c| el::unary(cx, c, U::Not)),
-    op("BitwiseLeftShift", |cx, _, c| el::bitwise(cx, c, B::Shl)),
-    op("BitwiseNot", |cx, _, c| el::unary(cx, c, U::Not)),
-    op("BitwiseOr", |cx, _, c| el::bitwise(cx, c, B::Or)),
-    op("BitwiseRightShift", |cx, _, c| el::bitwise(cx, c, B::Shr)),
-    op("BitwiseXor", |cx, _, c| el::bitwise(cx, c, B::Xor)),
-    op("Cbrt", el::cbrt),
-    op("Ceil", |cx, _, c| el::float_unary(cx, c, U::Ceil)),
-    op("Clip", el::clip),
-    op("Conj", el::identity),
-    op("Conjugate", el::identity),
-    op("Copy", el::identity),
-    op("Cos", |cx, _, c| el::float_unary(cx, c, U::Cos)),
-    op("Cosh", |cx, _, c| el::float_unary(cx, c, U::Cosh)),
-    op("Deg2rad", |cx, _, c| {
-        el::scaled(cx, c, std::f64::consts::PI / 180.0)
+    numpy("Abs", complex::absolute).of_complex(),
+    numpy("Absolute", complex::absolute).of_complex(),
+    numpy("Add", el::add),
+    numpy("AllClose", el::allclose),
+    numpy("Arccos", |cx, _, c| el::float_unary(cx, c, U::Acos)),
+    numpy("Arccosh", |cx, _, c| el::float_unary(cx, c, U::Acosh)),
+    numpy("Arcsin", |cx, _, c| el::float_unary(cx, c, U::Asin)),
+    numpy("Arcsinh", |cx, _, c| el::float_unary(cx, c, U::Asinh)),
+    numpy("Arctan", |cx, _, c| el::float_unary(cx, c, U::Atan)),
+    numpy("Arctan2", el::arctan2),
+    numpy("Arctanh", |cx, _, c| el::float_unary(cx, c, U::Atanh)),
+    numpy("Array", core::convert_to_tensor),
+    numpy("BitwiseAnd", |cx, _, c| el::bitwise(cx, c, B::And)),
+    numpy("BitwiseInvert", |cx, _, c| el::unary(cx, c, U::Not)),
+    numpy("BitwiseLeftShift", |cx, _, c| el::bitwise(cx, c, B::Shl)),
+    numpy("BitwiseNot", |cx, _, c| el::unary(cx, c, U::Not)),
+    numpy("BitwiseOr", |cx, _, c| el::bitwise(cx, c, B::Or)),
+    numpy("BitwiseRightShift", |cx, _, c| el::bitwise(cx, c, B::Shr)),
+    numpy("BitwiseXor", |cx, _, c| el::bitwise(cx, c, B::Xor)),
+    numpy("Cbrt", el::cbrt),
+    numpy("Ceil", |cx, _, c| el::float_unary(cx, c, U::Ceil)),
+    numpy("Clip", el::clip),
+    numpy("Conj", complex::conjugate).of_complex(),
+    numpy("Conjugate", complex::conjugate).of_complex(),
+    numpy("Copy", el::identity),
+    numpy("Cos", |cx, _, c| el::float_unary(cx, c, U::Cos)),
+    numpy("Cosh", |cx, _, c| el::float_unary(cx, c, U::Cosh)),
+    numpy("Deg2rad", |cx, _, c| {
+        el::scaled(cx, c, std::f64::consts::PI, 180.0)
     }),
-    op("Digitize", el::digitize),
-    op("Divide", el::divide),
-    op("DivideNoNan", el::divide_no_nan),
-    op("EmptyLike", |cx, cfg, c| el::like(cx, cfg, c, 0.0)),
-    op("Equal", |cx, _, c| el::compare(cx, c, B::Eq)),
-    op("Exp", |cx, _, c| el::float_unary(cx, c, U::Exp)),
-    op("Exp2", |cx, _, c| el::float_unary(cx, c, U::Exp2)),
-    op("Expm1", |cx, _, c| el::float_unary(cx, c, U::Expm1)),
-    op("Fabs", |cx, _, c| el::float_unary(cx, c, U::Abs)),
-    op("Floor", |cx, _, c| el::float_unary(cx, c, U::Floor)),
-    op("FloorDivide", |cx, _, c| el::weak(cx, c, B::FloorDiv)),
-    op("Fmax", |cx, _, c| el::nan_last(cx, c, B::Max)),
-    op("Fmin", |cx, _, c| el::nan_last(cx, c, B::Min)),
-    op("Fmod", el::fmod),
-    op("FullLike", el::full_like),
-    op("Greater", |cx, _, c| el::compare(cx, c, B::Gt)),
-    op("GreaterEqual", |cx, _, c| el::compare(cx, c, B::Ge)),
-    op("Heaviside", el::heaviside),
-    op("Hypot", el::hypot),
-    op("Isclose", el::isclose),
-    op("Isfinite", |cx, _, c| el::test(cx, c, U::IsFinite)),
-    op("Isinf", |cx, _, c| el::test(cx, c, U::IsInf)),
-    op("Isnan", |cx, _, c| el::test(cx, c, U::IsNan)),
-    op("Isneginf", |cx, _, c| {
+    numpy("Digitize", el::digitize),
+    numpy("Divide", el::divide),
+    numpy("DivideNoNan", el::divide_no_nan),
+    numpy("EmptyLike", |cx, cfg, c| el::like(cx, cfg, c, 0.0)),
+    numpy("Equal", |cx, _, c| el::compare(cx, c, B::Eq)),
+    numpy("Exp", |cx, _, c| el::float_unary(cx, c, U::Exp)),
+    numpy("Exp2", |cx, _, c| el::float_unary(cx, c, U::Exp2)),
+    numpy("Expm1", |cx, _, c| el::float_unary(cx, c, U::Expm1)),
+    numpy("Fabs", |cx, _, c| el::float_unary(cx, c, U::Abs)),
+    numpy("Floor", |cx, _, c| el::float_unary(cx, c, U::Floor)),
+    numpy("FloorDivide", |cx, _, c| el::weak(cx, c, B::FloorDiv)),
+    numpy("Fmax", |cx, _, c| el::nan_last(cx, c, B::Max)),
+    numpy("Fmin", |cx, _, c| el::nan_last(cx, c, B::Min)),
+    numpy("Fmod", el::fmod),
+    numpy("FullLike", el::full_like),
+    numpy("Greater", |cx, _, c| el::compare(cx, c, B::Gt)),
+    numpy("GreaterEqual", |cx, _, c| el::compare(cx, c, B::Ge)),
+    numpy("Heaviside", el::heaviside),
+    numpy("Hypot", el::hypot),
+    numpy("Isclose", el::isclose),
+    numpy("Isfinite", |cx, _, c| el::test(cx, c, U::IsFinite)),
+    numpy("Isinf", |cx, _, c| el::test(cx, c, U::IsInf)),
+    numpy("Isnan", |cx, _, c| el::test(cx, c, U::IsNan)),
+    numpy("Isneginf", |cx, _, c| {
         el::is_infinity(cx, c, f64::NEG_INFINITY)
     }),
-    op("Isposinf", |cx, _, c| el::is_infinity(cx, c, f64::INFINITY)),
-    op("Isreal", el::isreal),
-    op("Ldexp", el::ldexp),
-    op("LeftShift", |cx, _, c| el::bitwise(cx, c, B::Shl)),
-    op("Less", |cx, _, c| el::compare(cx, c, B::Lt)),
-    op("LessEqual", |cx, _, c| el::compare(cx, c, B::Le)),
-    op("Log", |cx, _, c| el::float_unary(cx, c, U::Log)),
-    op("Log10", |cx, _, c| el::float_unary(cx, c, U::Log10)),
-    op("Log1p", |cx, _, c| el::float_unary(cx, c, U::Log1p)),
-    op("Log2", |cx, _, c| el::float_unary(cx, c, U::Log2)),
-    op("Logaddexp", |cx, _, c| el::logaddexp(cx, c, 1.0)),
-    op("Logaddexp2", |cx, _, c| {
+    numpy("Isposinf", |cx, _, c| el::is_infinity(cx, c, f64::INFINITY)),
+    numpy("Isreal", el::isreal),
+    numpy("Ldexp", el::ldexp),
+    numpy("LeftShift", |cx, _, c| el::bitwise(cx, c, B::Shl)),
+    numpy("Less", |cx, _, c| el::compare(cx, c, B::Lt)),
+    numpy("LessEqual", |cx, _, c| el::compare(cx, c, B::Le)),
+    numpy("Log", |cx, _, c| el::float_unary(cx, c, U::Log)),
+    numpy("Log10", |cx, _, c| el::float_unary(cx, c, U::Log10)),
+    numpy("Log1p", |cx, _, c| el::float_unary(cx, c, U::Log1p)),
+    numpy("Log2", |cx, _, c| el::float_unary(cx, c, U::Log2)),
+    numpy("Logaddexp", |cx, _, c| el::logaddexp(cx, c, 1.0)),
+    numpy("Logaddexp2", |cx, _, c| {
         el::logaddexp(cx, c, std::f64::consts::LN_2)
     }),
-    op("LogicalAnd", |cx, _, c| el::logical(cx, c, B::And)),
-    op("LogicalNot", el::logical_not),
-    op("LogicalOr", |cx, _, c| el::logical(cx, c, B::Or)),
-    op("LogicalXor", |cx, _, c| el::logical(cx, c, B::Xor)),
-    op("Maximum", |cx, _, c| el::weak(cx, c, B::Max)),
-    op("Minimum", |cx, _, c| el::weak(cx, c, B::Min)),
-    op("Mod", el::modulo),
-    op("Multiply", |cx, _, c| el::weak(cx, c, B::Mul)),
-    op("NanToNum", el::nan_to_num),
-    op("Negative", |cx, _, c| el::unary(cx, c, U::Neg)),
-    op("NotEqual", |cx, _, c| el::compare(cx, c, B::Ne)),
-    op("OnesLike", |cx, cfg, c| el::like(cx, cfg, c, 1.0)),
-    op("Power", el::power),
-    op("Rad2deg", |cx, _, c| {
-        el::scaled(cx, c, 180.0 / std::f64::consts::PI)
+    numpy("LogicalAnd", |cx, _, c| el::logical(cx, c, B::And)),
+    numpy("LogicalNot", el::logical_not),
+    numpy("LogicalOr", |cx, _, c| el::logical(cx, c, B::Or)),
+    numpy("LogicalXor", |cx, _, c| el::logical(cx, c, B::Xor)),
+    numpy("Maximum", |cx, _, c| el::weak(cx, c, B::Max)),
+    numpy("Minimum", |cx, _, c| el::weak(cx, c, B::Min)),
+    numpy("Mod", el::modulo),
+    numpy("Multiply", |cx, _, c| el::weak(cx, c, B::Mul)),
+    numpy("NanToNum", el::nan_to_num),
+    numpy("Negative", |cx, _, c| el::unary(cx, c, U::Neg)),
+    numpy("NotEqual", |cx, _, c| el::compare(cx, c, B::Ne)),
+    numpy("OnesLike", |cx, cfg, c| el::like(cx, cfg, c, 1.0)),
+    numpy("Power", el::power),
+    numpy("Rad2deg", |cx, _, c| {
+        el::scaled(cx, c, 180.0, std::f64::consts::PI)
     }),
-    op("Real", el::identity),
-    op("Reciprocal", |cx, _, c| el::unary(cx, c, U::Reciprocal)),
-    op("RightShift", |cx, _, c| el::bitwise(cx, c, B::Shr)),
-    op("Round", el::round),
-    op("SearchSorted", el::searchsorted),
-    op("Select", el::select),
-    op("Sign", |cx, _, c| el::unary(cx, c, U::Sign)),
-    op("Signbit", el::signbit),
-    op("Sin", |cx, _, c| el::float_unary(cx, c, U::Sin)),
-    op("Sinc", el::sinc),
-    op("Sinh", |cx, _, c| el::float_unary(cx, c, U::Sinh)),
-    op("Sqrt", |cx, _, c| el::float_unary(cx, c, U::Sqrt)),
-    op("Square", el::square),
-    op("Subtract", |cx, _, c| el::weak(cx, c, B::Sub)),
-    op("Tan", |cx, _, c| el::float_unary(cx, c, U::Tan)),
-    op("Tanh", |cx, _, c| el::float_unary(cx, c, U::Tanh)),
-    op("TrueDivide", el::divide),
-    op("Trunc", |cx, _, c| el::unary(cx, c, U::Trunc)),
-    op("Vander", el::vander),
-    op("Where", el::where_),
-    op("ZerosLike", |cx, cfg, c| el::like(cx, cfg, c, 0.0)),
+    numpy("Real", complex::real).of_complex(),
+    numpy("Reciprocal", |cx, _, c| el::unary(cx, c, U::Reciprocal)),
+    numpy("RightShift", |cx, _, c| el::bitwise(cx, c, B::Shr)),
+    numpy("Round", el::round),
+    numpy("SearchSorted", el::searchsorted),
+    numpy("Select", el::select),
+    numpy("Sign", |cx, _, c| el::unary(cx, c, U::Sign)),
+    numpy("Signbit", el::signbit),
+    numpy("Sin", |cx, _, c| el::float_unary(cx, c, U::Sin)),
+    numpy("Sinc", el::sinc),
+    numpy("Sinh", |cx, _, c| el::float_unary(cx, c, U::Sinh)),
+    numpy("Sqrt", |cx, _, c| el::float_unary(cx, c, U::Sqrt)),
+    numpy("Square", el::square),
+    numpy("Subtract", |cx, _, c| el::weak(cx, c, B::Sub)),
+    numpy("Tan", |cx, _, c| el::float_unary(cx, c, U::Tan)),
+    numpy("Tanh", |cx, _, c| el::float_unary(cx, c, U::Tanh)),
+    numpy("TrueDivide", el::divide),
+    numpy("Trunc", |cx, _, c| el::unary(cx, c, U::Trunc)),
+    numpy("Vander", el::vander),
+    numpy("Where", el::where_),
+    numpy("ZerosLike", |cx, cfg, c| el::like(cx, cfg, c, 0.0)),
+    numpy("Angle", complex::angle).of_complex(),
+    numpy("Gcd", el::gcd),
+    numpy("I0", el::i0),
+    numpy("Imag", complex::imag).of_complex(),
+    numpy("Lcm", el::lcm),
+    numpy("Nextafter", el::nextafter),
+    numpy("View", core::view),
     // numpy: products
-    op("Cross", linear::cross),
-    op("Dot", linear::dot),
-    op("Einsum", linear::einsum),
-    op("Matmul", linear::matmul),
-    op("Outer", linear::outer),
-    op("Tensordot", linear::tensordot),
-    op("Vdot", linear::vdot),
+    numpy("Cross", linear::cross),
+    numpy("Dot", linear::dot),
+    numpy("Einsum", linear::einsum),
+    numpy("Matmul", linear::matmul),
+    numpy("Outer", linear::outer),
+    numpy("Tensordot", linear::tensordot),
+    numpy("Vdot", linear::vdot),
+    numpy("Correlate", linear::correlate),
+    numpy("Inner", linear::inner),
+    numpy("Kron", linear::kron),
     // numpy: reductions and order
-    op("All", |cx, cfg, c| red::truth(cx, cfg, c, R::All)),
-    op("Amax", |cx, cfg, c| red::extreme(cx, cfg, c, R::Max)),
-    op("Amin", |cx, cfg, c| red::extreme(cx, cfg, c, R::Min)),
-    op("Any", |cx, cfg, c| red::truth(cx, cfg, c, R::Any)),
-    op("Argmax", |cx, cfg, c| {
+    numpy("All", |cx, cfg, c| red::truth(cx, cfg, c, R::All)),
+    numpy("Amax", |cx, cfg, c| red::extreme(cx, cfg, c, R::Max)),
+    numpy("Amin", |cx, cfg, c| red::extreme(cx, cfg, c, R::Min)),
+    numpy("Any", |cx, cfg, c| red::truth(cx, cfg, c, R::Any)),
+    numpy("Argmax", |cx, cfg, c| {
         red::arg_extreme(cx, cfg, c, R::ArgMax)
     }),
-    op("Argmin", |cx, cfg, c| {
+    numpy("Argmin", |cx, cfg, c| {
         red::arg_extreme(cx, cfg, c, R::ArgMin)
     }),
-    op("Argsort", red::argsort),
-    op("Average", red::average),
-    op("Corrcoef", red::corrcoef),
-    op("CountNonzero", red::count_nonzero),
-    op("Cumprod", |cx, cfg, c| {
+    numpy("Argsort", red::argsort),
+    numpy("Average", red::average),
+    numpy("Corrcoef", red::corrcoef),
+    numpy("CountNonzero", red::count_nonzero),
+    numpy("Cumprod", |cx, cfg, c| {
         red::cumulative(cx, cfg, c, Cumulate::Prod)
     }),
-    op("Cumsum", |cx, cfg, c| {
+    numpy("Cumsum", |cx, cfg, c| {
         red::cumulative(cx, cfg, c, Cumulate::Sum)
     }),
-    op("Max", |cx, cfg, c| red::extreme(cx, cfg, c, R::Max)),
-    op("Mean", red::mean),
-    op("Median", red::median),
-    op("Min", |cx, cfg, c| red::extreme(cx, cfg, c, R::Min)),
-    op("Nanargmax", |cx, cfg, c| {
+    numpy("Max", |cx, cfg, c| red::extreme(cx, cfg, c, R::Max)),
+    numpy("Mean", red::mean),
+    numpy("Median", red::median),
+    numpy("Min", |cx, cfg, c| red::extreme(cx, cfg, c, R::Min)),
+    numpy("Nanargmax", |cx, cfg, c| {
         red::nan_arg_extreme(cx, cfg, c, R::ArgMax)
     }),
-    op("Nanargmin", |cx, cfg, c| {
+    numpy("Nanargmin", |cx, cfg, c| {
         red::nan_arg_extreme(cx, cfg, c, R::ArgMin)
     }),
-    op("Nancumprod", |cx, cfg, c| {
+    numpy("Nancumprod", |cx, cfg, c| {
         red::nan_cumulative(cx, cfg, c, Cumulate::Prod)
     }),
-    op("Nancumsum", |cx, cfg, c| {
+    numpy("Nancumsum", |cx, cfg, c| {
         red::nan_cumulative(cx, cfg, c, Cumulate::Sum)
     }),
-    op("Nanmax", |cx, cfg, c| red::nan_extreme(cx, cfg, c, R::Max)),
-    op("Nanmean", red::nanmean),
-    op("Nanmin", |cx, cfg, c| red::nan_extreme(cx, cfg, c, R::Min)),
-    op("Nanprod", red::nanprod),
-    op("Nanstd", red::nanstd),
-    op("Nansum", red::nansum),
-    op("Nanvar", red::nanvar),
-    op("Percentile", red::percentile),
-    op("Prod", red::prod),
-    op("Ptp", red::ptp),
-    op("Quantile", red::quantile),
-    op("Sort", red::sort),
-    op("Std", red::std),
-    op("Sum", red::sum),
-    op("Var", red::var),
+    numpy("Nanmax", |cx, cfg, c| red::nan_extreme(cx, cfg, c, R::Max)),
+    numpy("Nanmean", red::nanmean),
+    numpy("Nanmin", |cx, cfg, c| red::nan_extreme(cx, cfg, c, R::Min)),
+    numpy("Nanprod", red::nanprod),
+    numpy("Nanstd", red::nanstd),
+    numpy("Nansum", red::nansum),
+    numpy("Nanvar", red::nanvar),
+    numpy("Percentile", red::percentile),
+    numpy("Prod", red::prod),
+    numpy("Ptp", red::ptp),
+    numpy("Quantile", red::quantile),
+    numpy("Sort", red::sort),
+    numpy("Std", red::std),
+    numpy("Sum", red::sum),
+    numpy("Var", red::var),
+    numpy("Argpartition", sets::argpartition),
+    numpy("Bincount", sets::bincount).note("with a minlength, which no value reaches"),
+    numpy("IsIn", sets::is_in),
+    numpy("Nanmedian", red::nanmedian),
+    numpy("Nanpercentile", |cx, cfg, c| {
+        red::nan_ranks(cx, cfg, c, 100.0)
+    }),
+    numpy("Nanquantile", |cx, cfg, c| red::nan_ranks(cx, cfg, c, 1.0)),
+    numpy("Slogdet", |cx, _, c| linalg::plain(cx, c, Linalg::LogDet)),
+    numpy("Unique", sets::unique).note("with a size, of all elements"),
     // numpy: indexing, joining, moving
-    op("Append", shape::append),
-    op("ArraySplit", shape::array_split),
-    op("BroadcastTo", shape::broadcast_to),
-    op("Concatenate", shape::concatenate),
-    op("Diag", shape::diag),
-    op("Diagflat", shape::diagflat),
-    op("Diagonal", shape::diagonal),
-    op("Diff", shape::diff),
-    op("Dsplit", |cx, cfg, c| shape::split_along(cx, cfg, c, 2)),
-    op("Dstack", shape::dstack),
-    op("ExpandDims", shape::expand_dims),
-    op("Flip", shape::flip),
-    op("Fliplr", |cx, _, c| shape::flip_axis(cx, c, 1)),
-    op("Flipud", |cx, _, c| shape::flip_axis(cx, c, 0)),
-    op("Full", shape::full),
-    op("GetItem", shape::get_item),
-    op("Hsplit", shape::hsplit),
-    op("Hstack", shape::hstack),
-    op("Linspace", shape::linspace),
-    op("Logspace", shape::logspace),
-    op("Meshgrid", shape::meshgrid),
-    op("Moveaxis", shape::moveaxis),
-    op("Pad", shape::pad),
-    op("Ravel", shape::ravel),
-    op("Repeat", shape::repeat),
-    op("Reshape", shape::reshape),
-    op("Roll", shape::roll),
-    op("Rot90", shape::rot90),
-    op("Size", shape::size),
-    op("Split", shape::split),
-    op("Squeeze", shape::squeeze),
-    op("Stack", shape::stacked),
-    op("Swapaxes", shape::swapaxes),
-    op("Take", shape::take),
-    op("TakeAlongAxis", shape::take_along_axis),
-    op("Tile", shape::tile),
-    op("Trace", shape::trace),
-    op("Transpose", shape::transpose),
-    op("Trapezoid", shape::trapezoid),
-    op("Tril", |cx, cfg, c| {
+    numpy("Append", shape::append),
+    numpy("ArraySplit", shape::array_split),
+    numpy("BroadcastTo", shape::broadcast_to),
+    numpy("Concatenate", shape::concatenate),
+    numpy("Diag", shape::diag),
+    numpy("Diagflat", shape::diagflat),
+    numpy("Diagonal", shape::diagonal),
+    numpy("Diff", shape::diff),
+    numpy("Dsplit", |cx, cfg, c| shape::split_along(cx, cfg, c, 2)),
+    numpy("Dstack", shape::dstack),
+    numpy("ExpandDims", shape::expand_dims),
+    numpy("Flip", shape::flip),
+    numpy("Fliplr", |cx, _, c| shape::flip_axis(cx, c, 1)),
+    numpy("Flipud", |cx, _, c| shape::flip_axis(cx, c, 0)),
+    numpy("Full", shape::full),
+    numpy("GetItem", shape::get_item),
+    numpy("Hsplit", shape::hsplit),
+    numpy("Hstack", shape::hstack),
+    numpy("Linspace", shape::linspace),
+    numpy("Logspace", shape::logspace),
+    numpy("Meshgrid", shape::meshgrid),
+    numpy("Moveaxis", shape::moveaxis),
+    numpy("Ndim", shape::ndim),
+    numpy("Pad", shape::pad),
+    numpy("Ravel", shape::ravel),
+    numpy("Repeat", shape::repeat),
+    numpy("Reshape", shape::reshape),
+    numpy("Roll", shape::roll),
+    numpy("Rot90", shape::rot90),
+    numpy("Size", shape::size),
+    numpy("Split", shape::split),
+    numpy("Squeeze", shape::squeeze),
+    numpy("Stack", shape::stacked),
+    numpy("Swapaxes", shape::swapaxes),
+    numpy("Take", shape::take),
+    numpy("TakeAlongAxis", shape::take_along_axis),
+    numpy("Tile", shape::tile),
+    numpy("Trace", shape::trace),
+    numpy("Transpose", shape::transpose),
+    numpy("Trapezoid", shape::trapezoid),
+    numpy("Tril", |cx, cfg, c| {
         shape::triangle(cx, cfg, c, |i, j, k| j <= i + k)
     }),
-    op("Triu", |cx, cfg, c| {
+    numpy("Triu", |cx, cfg, c| {
         shape::triangle(cx, cfg, c, |i, j, k| j >= i + k)
     }),
-    op("UnravelIndex", shape::unravel_index),
-    op("Vsplit", |cx, cfg, c| shape::split_along(cx, cfg, c, 0)),
-    op("Vstack", shape::vstack),
+    numpy("UnravelIndex", shape::unravel_index),
+    numpy("Vsplit", |cx, cfg, c| shape::split_along(cx, cfg, c, 0)),
+    numpy("Vstack", shape::vstack),
+    numpy("Geomspace", shape::geomspace),
     // core
-    op("Cast", core::cast),
-    op("ConvertToTensor", core::convert_to_tensor),
-    op("SaturateCast", core::saturate_cast),
-    op("Scatter", shape::scatter),
-    op("ScatterUpdate", shape::scatter_update),
-    op("Slice", shape::slice),
-    op("StopGradient", core::stop_gradient),
-    op("Unstack", shape::unstack),
+    core("Cast", complex::cast).of_complex(),
+    core("ConvertToTensor", core::convert_to_tensor),
+    core("SaturateCast", core::saturate_cast),
+    core("Scatter", shape::scatter),
+    core("ScatterUpdate", shape::scatter_update),
+    core("Slice", shape::slice),
+    core("StopGradient", core::stop_gradient),
+    core("Unstack", shape::unstack),
+    core("SliceUpdate", shape::slice_update),
     // linalg
-    op("Norm", linear::norm),
+    linalg("Norm", linalg::norm),
+    linalg("Cholesky", linalg::cholesky),
+    linalg("CholeskyInverse", linalg::cholesky_inverse),
+    linalg("Det", |cx, _, c| linalg::plain(cx, c, Linalg::Det)),
+    linalg("Eigh", |cx, _, c| linalg::plain(cx, c, Linalg::Eigh)),
+    linalg("Inv", linalg::inv),
+    linalg("Lstsq", linalg::lstsq),
+    linalg("LuFactor", |cx, _, c| linalg::plain(cx, c, Linalg::Lu)),
+    linalg("MatrixRank", linalg::matrix_rank),
+    linalg("Pinv", linalg::pinv),
+    linalg("Qr", linalg::qr),
+    linalg("SVD", linalg::svd),
+    linalg("Solve", linalg::solve),
+    linalg("SolveTriangular", linalg::solve_triangular),
     // fft
-    op("ExtractSequences", fft::extract_sequences),
-    op("FFT", fft::fft),
-    op("FFT2", fft::fft2),
-    op("IFFT2", fft::ifft2),
-    op("IRFFT", fft::irfft),
-    op("ISTFT", fft::istft),
-    op("RFFT", fft::rfft),
-    op("STFT", fft::stft),
+    math("ExtractSequences", fft::extract_sequences),
+    math("FFT", fft::fft),
+    math("FFT2", fft::fft2),
+    math("IFFT2", fft::ifft2),
+    math("IRFFT", fft::irfft),
+    math("ISTFT", fft::istft),
+    math("RFFT", fft::rfft),
+    math("STFT", fft::stft),
     // image
-    op("AffineTransform", image::affine_transform),
-    op("CropImages", image::crop_images),
-    op("ExtractPatches", image::extract_patches),
-    op("GaussianBlur", image::gaussian_blur),
-    op("HSVToRGB", image::hsv_to_rgb),
-    op("MapCoordinates", image::map_coordinates),
-    op("PadImages", image::pad_images),
-    op("PerspectiveTransform", image::perspective_transform),
-    op("RGBToGrayscale", image::rgb_to_grayscale),
-    op("RGBToHSV", image::rgb_to_hsv),
-    op("Resize", image::resize),
-    op("SSIM", image::ssim),
-    op("ScaleAndTranslate", image::scale_and_translate),
-    op("SobelEdges", image::sobel_edges),
+    image("AffineTransform", image::affine_transform),
+    image("CropImages", image::crop_images),
+    image("ExtractPatches", image::extract_patches),
+    image("GaussianBlur", image::gaussian_blur),
+    image("HSVToRGB", image::hsv_to_rgb),
+    image("MapCoordinates", image::map_coordinates),
+    image("PadImages", image::pad_images),
+    image("PerspectiveTransform", image::perspective_transform),
+    image("RGBToGrayscale", image::rgb_to_grayscale),
+    image("RGBToHSV", image::rgb_to_hsv),
+    image("Resize", image::resize),
+    image("SSIM", image::ssim),
+    image("ScaleAndTranslate", image::scale_and_translate),
+    image("SobelEdges", image::sobel_edges),
     // nn: windows
-    op("AdaptiveAveragePool", |cx, cfg, c| {
+    nn("AdaptiveAveragePool", |cx, cfg, c| {
         windows::adaptive_pool(cx, cfg, c, PoolKind::Average)
     }),
-    op("AdaptiveMaxPool", |cx, cfg, c| {
+    nn("AdaptiveMaxPool", |cx, cfg, c| {
         windows::adaptive_pool(cx, cfg, c, PoolKind::Max)
     }),
-    op("AveragePool", |cx, cfg, c| {
+    nn("AveragePool", |cx, cfg, c| {
         windows::pool(cx, cfg, c, PoolKind::Average)
     }),
-    op("Conv", windows::conv),
-    op("ConvTranspose", windows::conv_transpose),
-    op("DepthwiseConv", windows::depthwise_conv),
-    op("Fold", windows::fold),
-    op("MaxPool", |cx, cfg, c| {
+    nn("Conv", windows::conv),
+    nn("ConvTranspose", windows::conv_transpose),
+    nn("DepthwiseConv", windows::depthwise_conv),
+    nn("Fold", windows::fold),
+    nn("MaxPool", |cx, cfg, c| {
         windows::pool(cx, cfg, c, PoolKind::Max)
     }),
-    op("PSNR", windows::psnr),
-    op("SeparableConv", windows::separable_conv),
-    op("Unfold", windows::unfold),
+    nn("PSNR", windows::psnr),
+    nn("SeparableConv", windows::separable_conv),
+    nn("Unfold", windows::unfold),
     // math
-    op("CDist", core::cdist),
-    op("Erf", |cx, _, c| el::float_unary(cx, c, U::Erf)),
-    op("Erfc", core::erfc),
-    op("Erfinv", |cx, _, c| el::float_unary(cx, c, U::Erfinv)),
-    op("InTopK", core::in_top_k),
-    op("Logsumexp", red::logsumexp),
-    op("Rsqrt", |cx, _, c| el::float_unary(cx, c, U::Rsqrt)),
-    op("TopK", red::top_k),
+    math("CDist", core::cdist),
+    math("ViewAsReal", complex::view_as_real).of_complex(),
+    math("Erf", |cx, _, c| el::float_unary(cx, c, U::Erf)),
+    math("Erfc", core::erfc),
+    math("Erfinv", |cx, _, c| el::float_unary(cx, c, U::Erfinv)),
+    math("InTopK", core::in_top_k),
+    math("Logsumexp", red::logsumexp),
+    math("Rsqrt", |cx, _, c| el::float_unary(cx, c, U::Rsqrt)),
+    math("TopK", red::top_k),
+    math("Logdet", linalg::logdet),
+    math("SegmentMax", |cx, cfg, c| {
+        segments::reduced(cx, cfg, c, R::Max)
+    })
+    .note(SEGMENTS),
+    math("SegmentMin", |cx, cfg, c| {
+        segments::reduced(cx, cfg, c, R::Min)
+    })
+    .note(SEGMENTS),
+    math("SegmentProd", |cx, cfg, c| {
+        segments::reduced(cx, cfg, c, R::Prod)
+    })
+    .note(SEGMENTS),
+    math("SegmentSum", |cx, cfg, c| {
+        segments::reduced(cx, cfg, c, R::Sum)
+    })
+    .note(SEGMENTS),
     // nn
-    op("BatchNorm", nn::batch_norm),
-    op("Celu", nn::celu),
-    op("DepthToSpace", |cx, cfg, c| {
+    nn("BatchNorm", nn::batch_norm),
+    nn("Polar", complex::polar),
+    nn("Celu", nn::celu),
+    nn("DepthToSpace", |cx, cfg, c| {
         nn::depth_space(cx, cfg, c, true)
     }),
-    op("DotProductAttention", nn::dot_product_attention),
-    op("Elu", nn::elu),
-    op("Gelu", nn::gelu),
-    op("Glu", nn::glu),
-    op("HardShrink", nn::hard_shrink),
-    op("HardSigmoid", |cx, _, c| {
+    nn("DotProductAttention", nn::dot_product_attention),
+    nn("Elu", nn::elu),
+    nn("Gelu", nn::gelu),
+    nn("Glu", nn::glu),
+    nn("HardShrink", nn::hard_shrink),
+    nn("HardSigmoid", |cx, _, c| {
         nn::activation(cx, c, A::HardSigmoid)
     }),
-    op("HardSilu", |cx, _, c| nn::activation(cx, c, A::HardSilu)),
-    op("HardTanh", |cx, _, c| nn::activation(cx, c, A::HardTanh)),
-    op("LayerNorm", nn::layer_norm),
-    op("LeakyRelu", nn::leaky_relu),
-    op("LogSigmoid", |cx, _, c| {
+    nn("HardSilu", |cx, _, c| nn::activation(cx, c, A::HardSilu)),
+    nn("HardTanh", |cx, _, c| nn::activation(cx, c, A::HardTanh)),
+    nn("LayerNorm", nn::layer_norm),
+    nn("LeakyRelu", nn::leaky_relu),
+    nn("LogSigmoid", |cx, _, c| {
         nn::activation(cx, c, A::LogSigmoid)
     }),
-    op("LogSoftmax", |cx, cfg, c| nn::softmax(cx, cfg, c, true)),
-    op("Moments", nn::moments),
-    op("MultiHot", nn::multi_hot),
-    op("Normalize", nn::normalize),
-    op("OneHot", nn::one_hot),
-    op("RMSNorm", nn::rms_norm),
-    op("Relu", |cx, _, c| el::unary(cx, c, U::Relu)),
-    op("Relu6", |cx, _, c| {
+    nn("LogSoftmax", |cx, cfg, c| nn::softmax(cx, cfg, c, true)),
+    nn("Moments", nn::moments),
+    nn("MultiHot", nn::multi_hot),
+    nn("Normalize", nn::normalize),
+    nn("OneHot", nn::one_hot),
+    nn("RMSNorm", nn::rms_norm),
+    nn("Relu", |cx, _, c| el::unary(cx, c, U::Relu)),
+    nn("Relu6", |cx, _, c| {
         nn::activation(
             cx,
             c,
@@ -349,28 +446,68 @@ pub static OPS: &[OpDef] = &[
             },
         )
     }),
-    op("Selu", |cx, _, c| el::unary(cx, c, U::Selu)),
-    op("Sigmoid", |cx, _, c| el::unary(cx, c, U::Sigmoid)),
-    op("Silu", |cx, _, c| el::unary(cx, c, U::Silu)),
-    op("SoftShrink", nn::soft_shrink),
-    op("Softmax", |cx, cfg, c| nn::softmax(cx, cfg, c, false)),
-    op("Softplus", |cx, _, c| el::unary(cx, c, U::Softplus)),
-    op("Softsign", |cx, _, c| nn::activation(cx, c, A::Softsign)),
-    op("SpaceToDepth", |cx, cfg, c| {
+    nn("Selu", |cx, _, c| el::unary(cx, c, U::Selu)),
+    nn("Sigmoid", |cx, _, c| el::unary(cx, c, U::Sigmoid)),
+    nn("Silu", |cx, _, c| el::unary(cx, c, U::Silu)),
+    nn("SoftShrink", nn::soft_shrink),
+    nn("Softmax", |cx, cfg, c| nn::softmax(cx, cfg, c, false)),
+    nn("Softplus", |cx, _, c| el::unary(cx, c, U::Softplus)),
+    nn("Softsign", |cx, _, c| nn::activation(cx, c, A::Softsign)),
+    nn("SpaceToDepth", |cx, cfg, c| {
         nn::depth_space(cx, cfg, c, false)
     }),
-    op("SparsePlus", |cx, _, c| {
+    nn("SparsePlus", |cx, _, c| {
         nn::activation(cx, c, A::SparsePlus)
     }),
-    op("SparseSigmoid", |cx, _, c| {
+    nn("SparseSigmoid", |cx, _, c| {
         nn::activation(cx, c, A::SparseSigmoid)
     }),
-    op("Sparsemax", nn::sparsemax),
-    op("Squareplus", nn::squareplus),
-    op("TanhShrink", |cx, _, c| {
+    nn("Sparsemax", nn::sparsemax),
+    nn("Squareplus", nn::squareplus),
+    nn("TanhShrink", |cx, _, c| {
         nn::activation(cx, c, A::TanhShrink)
     }),
-    op("Threshold", nn::threshold),
+    nn("Threshold", nn::threshold),
+    nn("BinaryCrossentropy", losses::binary_crossentropy),
+    nn("CTCDecode", losses::ctc_decode).note("the greedy strategy"),
+    nn("CTCLoss", losses::ctc_loss),
+    nn("CategoricalCrossentropy", losses::categorical_crossentropy),
+    nn(
+        "SparseCategoricalCrossentropy",
+        losses::sparse_categorical_crossentropy,
+    ),
+    // beside keras.ops
+    op("activations", "Mish", |cx, _, c| {
+        nn::activation(cx, c, A::Mish)
+    }),
+    op("activations", "ReLU", nn::relu),
+    op("quantizers", "FakeQuantWithMinMaxVars", nn::fake_quant),
+    // einops
+    op("einops", "Rearrange", shape::rearrange),
+    // refused
+    refused("core", "AssociativeScan", FUNCTION),
+    refused("core", "Cond", FUNCTION),
+    refused("core", "ForiLoop", FUNCTION),
+    refused("core", "Map", FUNCTION),
+    refused("core", "Scan", FUNCTION),
+    refused("core", "Switch", FUNCTION),
+    refused("core", "VectorizedMap", FUNCTION),
+    refused("core", "WhileLoop", FUNCTION),
+    refused("linalg", "JVP", FUNCTION),
+    refused(
+        "linalg",
+        "Eig",
+        "gives complex numbers in an order that is not known",
+    ),
+    refused("math", "ViewAsComplex", FAILS),
+    refused(
+        "image",
+        "ElasticTransform",
+        "draws TensorFlow's random numbers",
+    ),
+    refused("numpy", "Arange", CONSTANT),
+    refused("numpy", "Nonzero", SIZE),
+    refused("numpy", "Histogram", FAILS),
 ];
 
 /// The entry of a class.

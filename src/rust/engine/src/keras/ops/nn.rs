@@ -390,3 +390,67 @@ pub fn depth_space(cx: &mut Cx, cfg: &Cfg, call: &Call, to_space: bool) -> Resul
         false => Ok(y.into()),
     }
 }
+
+/// `keras.activations.relu` with its options.
+pub fn relu(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let relu = Activation::Relu {
+        slope: cfg.f64_or("negative_slope", 0.0)?,
+        max: cfg.opt_f64("max_value")?,
+        threshold: cfg.f64_or("threshold", 0.0)?,
+    };
+    activation(cx, call, relu)
+}
+
+/// Numbers rounded to what integers of some bits between two bounds can tell.
+pub fn fake_quant(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "inputs")?;
+    let own = cx.dtype(x);
+    let x = cx.cast(x, DType::F32)?;
+    let least = if cfg.bool_or("narrow_range", false)? {
+        1.0
+    } else {
+        0.0
+    };
+    let most = 2f64.powi(cfg.int_or("num_bits", 8)? as i32) - 1.0;
+    let mut along = vec![1; cx.rank(x)];
+    if let Some(a) = cfg.opt_int("axis")? {
+        let axis = cx.axis(a as isize, along.len())?;
+        along[axis] = cx.dim(x, axis as isize)?;
+    }
+    let bound = |cx: &mut Cx, at: usize, name: &str| -> Result<ValueId> {
+        let v = tensor(cx, call, at, name)?;
+        let v = cx.cast(v, DType::F32)?;
+        cx.reshape(v, &along)
+    };
+    let (low, high) = (bound(cx, 1, "min_vals")?, bound(cx, 2, "max_vals")?);
+    let half_up = |cx: &mut Cx, v: ValueId| {
+        let v = cx.add_s(v, 0.5)?;
+        cx.unary(Unary::Floor, v)
+    };
+    let span = cx.sub(high, low)?;
+    let scale = cx.div_s(span, most - least)?;
+    let steps = cx.unary(Unary::Reciprocal, scale)?;
+    // The bounds move so that 0 is one of the numbers.
+    let zero = cx.div(low, scale)?;
+    let zero = cx.unary(Unary::Neg, zero)?;
+    let zero = cx.add_s(zero, least)?;
+    let zero = half_up(cx, zero)?;
+    let zero = cx.clip(zero, Some(least), Some(most))?;
+    let edge = |cx: &mut Cx, of: f64| {
+        let at = cx.scalar(DType::F32, of);
+        let at = cx.sub(at, zero)?;
+        cx.mul(at, scale)
+    };
+    let (low, high) = (edge(cx, least)?, edge(cx, most)?);
+    let offset = cx.unary(Unary::Neg, low)?;
+    let offset = cx.mul(offset, steps)?;
+    let offset = half_up(cx, offset)?;
+    let y = cx.maximum(x, low)?;
+    let y = cx.minimum(y, high)?;
+    let y = cx.sub(y, low)?;
+    let y = cx.mul(y, steps)?;
+    let y = cx.sub(y, offset)?;
+    let y = half_up(cx, y)?;
+    let y = cx.mul(y, scale)?;
+    Ok(cx.cast(y, own)?.into())
+}

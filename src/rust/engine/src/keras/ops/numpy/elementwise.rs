@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::graph::{Binary, Unary, ValueId};
 use crate::keras::ops::args::*;
-use crate::keras::promote::{result_type, Kind};
+use crate::keras::promote::{numpy_result_type, result_type, Kind};
 use crate::keras::{Call, Cfg, Cx, Out};
 use crate::tensor::{DType, Fact, Tensor};
 
@@ -169,14 +169,6 @@ pub fn nan_last(cx: &mut Cx, call: &Call, op: Binary) -> Result<Out> {
     Ok(cx.select(nb, a, y)?.into())
 }
 
-pub fn absolute(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
-    let x = tensor(cx, call, 0, "x")?;
-    match cx.dtype(x) {
-        DType::Bool | DType::U8 | DType::U16 | DType::U32 | DType::U64 => Ok(x.into()),
-        _ => Ok(cx.unary(Unary::Abs, x)?.into()),
-    }
-}
-
 pub fn square(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
     let x = tensor(cx, call, 0, "x")?;
     let x = match cx.dtype(x) {
@@ -198,14 +190,17 @@ pub fn cbrt(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
     Ok(cx.mul(sign, root)?.into())
 }
 
-/// `factor * x`, in float64 for int64.
-pub fn scaled(cx: &mut Cx, call: &Call, factor: f64) -> Result<Out> {
+/// `x * (over / under)`, in float64 for int64; the ratio is rounded as x is.
+pub fn scaled(cx: &mut Cx, call: &Call, over: f64, under: f64) -> Result<Out> {
     let x = tensor(cx, call, 0, "x")?;
     let x = match cx.dtype(x) {
         DType::I64 => cx.cast(x, DType::F64)?,
         _ => to_float(cx, x)?,
     };
-    Ok(cx.mul_s(x, factor)?.into())
+    let dtype = cx.dtype(x);
+    let (over, under) = (cx.scalar(dtype, over), cx.scalar(dtype, under));
+    let factor = cx.div(over, under)?;
+    Ok(cx.mul(x, factor)?.into())
 }
 
 pub fn sinc(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
@@ -281,12 +276,16 @@ pub fn select(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
         return Err(cx.error("as many conditions as choices are needed"));
     }
     let default = match call.arg(2, "default") {
-        Some(_) => tensor(cx, call, 2, "default")?,
-        None => cx.scalar(DType::I32, 0.0),
+        Some(_) => operand(cx, call, 2, "default")?,
+        None => Operand::Weak(0.into(), Kind::WeakInt),
     };
-    choices.push(default);
-    join(cx, &mut choices)?;
-    let mut y = choices[conditions.len()];
+    let own = choices.iter().map(|&x| Kind::Is(cx.dtype(x)));
+    let kinds: Vec<Kind> = own.chain([default.kind(cx)]).collect();
+    let dtype = numpy_result_type(&kinds);
+    for x in &mut choices {
+        *x = cx.cast(*x, dtype)?;
+    }
+    let mut y = default.to(cx, dtype)?;
     for (&c, &x) in conditions.iter().zip(&choices).rev() {
         let c = to_bool(cx, c)?;
         y = cx.select(c, x, y)?;
@@ -568,4 +567,72 @@ pub fn vander(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let x = cx.expand_dims(x, -1)?;
     let y = cx.binary(Binary::Pow, x, powers)?;
     Ok(cx.cast(y, result)?.into())
+}
+
+/// Two integers in the dtype they promote to.
+fn integer_pair(cx: &mut Cx, call: &Call) -> Result<(ValueId, ValueId)> {
+    let (a, b) = strong_pair(cx, call, ["x1", "x2"], &[])?;
+    match cx.dtype(a) {
+        d if d.is_int() => Ok((a, b)),
+        d => Err(cx.error(format!("expected integers, not {d}"))),
+    }
+}
+
+pub fn gcd(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b) = integer_pair(cx, call)?;
+    Ok(cx.binary(Binary::Gcd, a, b)?.into())
+}
+
+/// The least common multiple; 0 with a 0.
+pub fn lcm(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b) = integer_pair(cx, call)?;
+    let (a, b) = (cx.unary(Unary::Abs, a)?, cx.unary(Unary::Abs, b)?);
+    let divisor = cx.binary(Binary::Gcd, a, b)?;
+    let rest = cx.binary(Binary::FloorDiv, b, divisor)?;
+    Ok(cx.mul(a, rest)?.into())
+}
+
+/// The modified Bessel function of order 0; float64 for int64.
+pub fn i0(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    let x = match cx.dtype(x) {
+        DType::I64 => cx.cast(x, DType::F64)?,
+        _ => to_float(cx, x)?,
+    };
+    Ok(cx.unary(Unary::BesselI0, x)?.into())
+}
+
+/// The float64 next to the first number on the way to the second, rounded to the
+/// dtype of the result, as Keras does.
+pub fn nextafter(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b) = strong_pair(cx, call, ["x1", "x2"], &[Kind::WeakFloat])?;
+    let dtype = cx.dtype(a);
+    let (a, b) = (cx.cast(a, DType::F64)?, cx.cast(b, DType::F64)?);
+    let sum = cx.add(a, b)?;
+    let bits = cx.bitcast(a, DType::I64)?;
+    let fact = cx.fact(bits).clone();
+    let (one, back) = (cx.scalar(DType::I64, 1.0), cx.scalar(DType::I64, -1.0));
+    // The bits of a number grow with its distance from 0.
+    let (up, above) = (
+        cx.binary(Binary::Gt, b, a)?,
+        cx.binary_s(Binary::Gt, a, 0.0)?,
+    );
+    let outwards = cx.binary(Binary::Eq, up, above)?;
+    let step = cx.select(outwards, one, back)?;
+    let next = cx.add(bits, step)?;
+    let shape = cx.shape(sum);
+    let next = cx.broadcast_to(next, &shape)?;
+    let next = cx.bitcast(next, DType::F64)?;
+    // From 0 it is the smallest number of the sign.
+    let least = cx.full(fact, 1.0)?;
+    let least = cx.bitcast(least, DType::F64)?;
+    let zero = cx.binary_s(Binary::Eq, a, 0.0)?;
+    let sign = cx.unary(Unary::Sign, b)?;
+    let least = cx.mul(least, sign)?;
+    let next = cx.select(zero, least, next)?;
+    let same = cx.binary(Binary::Eq, a, b)?;
+    let next = cx.select(same, b, next)?;
+    let undefined = cx.unary(Unary::IsNan, sum)?;
+    let next = cx.select(undefined, sum, next)?;
+    Ok(cx.cast(next, dtype)?.into())
 }

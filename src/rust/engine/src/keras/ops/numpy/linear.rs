@@ -1,7 +1,7 @@
 //! Products of matrices and tensors.
 
 use crate::error::Result;
-use crate::graph::{Binary, Reduce, ValueId};
+use crate::graph::{ConvAttrs, PadMode, ValueId};
 use crate::keras::ops::args::*;
 use crate::keras::ops::numpy::shape::move_axes;
 use crate::keras::promote::{result_type, Kind};
@@ -256,53 +256,69 @@ fn kept_labels(a: &str, b: &str, rest: &[String], output: &str) -> String {
     kept
 }
 
-/// The norm of vectors or matrices that needs no decomposition.
-pub fn norm(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
-    use crate::graph::Unary;
-    let x = tensor(cx, call, 0, "x")?;
-    let x = to_float(cx, x)?;
-    let keepdims = cfg.bool_or("keepdims", false)?;
-    let rank = cx.rank(x);
-    let axes = match cfg.opt_ints("axis")? {
-        Some(given) => given
-            .iter()
-            .map(|&a| cx.axis(a as isize, rank))
-            .collect::<Result<Vec<_>>>()?,
-        None => (0..rank).collect(),
+/// Products of all elements of one tensor by the whole other one, as blocks.
+pub fn kron(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let (mut a, mut b) = strong_pair(cx, call, ["x1", "x2"], &[])?;
+    let rank = cx.rank(a).max(cx.rank(b));
+    while cx.rank(a) < rank {
+        a = cx.expand_dims(a, 0)?;
+    }
+    while cx.rank(b) < rank {
+        b = cx.expand_dims(b, 0)?;
+    }
+    let (sa, sb) = (cx.shape(a), cx.shape(b));
+    let wide_a: Vec<usize> = sa.iter().flat_map(|&n| [n, 1]).collect();
+    let wide_b: Vec<usize> = sb.iter().flat_map(|&n| [1, n]).collect();
+    let a = cx.reshape(a, &wide_a)?;
+    let b = cx.reshape(b, &wide_b)?;
+    let y = cx.mul(a, b)?;
+    let shape: Vec<usize> = sa.iter().zip(&sb).map(|(m, n)| m * n).collect();
+    Ok(cx.reshape(y, &shape)?.into())
+}
+
+/// Over the last axes of both.
+pub fn inner(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let (a, b, result) = operands(cx, call)?;
+    let y = match (cx.rank(a), cx.rank(b)) {
+        (0, _) | (_, 0) => cx.mul(a, b)?,
+        (ra, rb) => contract(cx, a, b, &[ra - 1], &[rb - 1])?,
     };
-    let abs = cx.unary(Unary::Abs, x)?;
-    let euclid = |cx: &mut Cx| -> Result<ValueId> {
-        let s = cx.unary(Unary::Square, x)?;
-        let s = cx.reduce(Reduce::Sum, s, &axes, keepdims)?;
-        cx.unary(Unary::Sqrt, s)
+    Ok(cx.cast(y, result)?.into())
+}
+
+/// Products of one vector with the other one, moved along it.
+pub fn correlate(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let mode = cfg.one_of("mode", "valid", &["valid", "same", "full"])?;
+    let (a, b) = strong_pair(cx, call, ["x1", "x2"], &[])?;
+    let dtype = match cx.dtype(a) {
+        DType::I64 | DType::F64 => DType::F64,
+        d if d.is_float() => d,
+        _ => DType::F32,
     };
-    let flat_all = cfg.opt_ints("axis")?.is_none();
-    let y = match cfg.get("ord") {
-        None => euclid(cx)?,
-        Some(v) => match (v.as_str(), crate::keras::cfg::as_f64(v)) {
-            (Some("fro"), _) if axes.len() == 2 => euclid(cx)?,
-            (_, Some(p)) if axes.len() == 1 && !(flat_all && rank > 1) => {
-                if p == f64::INFINITY {
-                    cx.reduce(Reduce::Max, abs, &axes, keepdims)?
-                } else if p == f64::NEG_INFINITY {
-                    cx.reduce(Reduce::Min, abs, &axes, keepdims)?
-                } else if p == 0.0 {
-                    let some = cx.binary_s(Binary::Ne, x, 0.0)?;
-                    let dtype = cx.dtype(x);
-                    let some = cx.cast(some, dtype)?;
-                    cx.reduce(Reduce::Sum, some, &axes, keepdims)?
-                } else if p == 1.0 {
-                    cx.reduce(Reduce::Sum, abs, &axes, keepdims)?
-                } else if p == 2.0 {
-                    euclid(cx)?
-                } else {
-                    let s = cx.binary_s(Binary::Pow, abs, p)?;
-                    let s = cx.reduce(Reduce::Sum, s, &axes, keepdims)?;
-                    cx.binary_s(Binary::Pow, s, 1.0 / p)?
-                }
-            }
-            _ => return Err(cfg.bad("ord", "a norm of vectors, or \"fro\" of matrices")),
-        },
+    let (a, b) = (cx.cast(a, dtype)?, cx.cast(b, dtype)?);
+    cx.check_rank(a, 1)?;
+    cx.check_rank(b, 1)?;
+    let (n, m) = (cx.dim(a, 0)?, cx.dim(b, 0)?);
+    let beyond = if mode == "valid" {
+        0
+    } else {
+        m.saturating_sub(1)
     };
-    Ok(y.into())
+    let a = cx.pad(a, &[(beyond, beyond)], PadMode::Constant, 0.0)?;
+    let a = cx.reshape(a, &[1, n + 2 * beyond, 1])?;
+    let b = cx.reshape(b, &[m, 1, 1])?;
+    let attrs = ConvAttrs {
+        strides: vec![1],
+        padding: vec![(0, 0)],
+        dilation: vec![1],
+        groups: 1,
+    };
+    let y = cx.conv(a, b, attrs)?;
+    let y = flat(cx, y)?;
+    if mode != "same" {
+        return Ok(y.into());
+    }
+    let len = n.max(m);
+    let start = (n + m - 1 - len) / 2;
+    Ok(cx.slice_axis(y, 0, start, start + len)?.into())
 }

@@ -3,4 +3,5 @@
 pub mod elementwise;
 pub mod linear;
 pub mod reduce;
+pub mod sets;
 pub mod shape;

@@ -412,14 +412,112 @@ pub fn percentile(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
 
 fn at_ranks(cx: &mut Cx, cfg: &Cfg, call: &Call, method: &str, scale: f64) -> Result<Out> {
     let r = Reduction::read(cx, cfg, call)?;
+    let (q, scalar) = ranks(cx, call, scale)?;
+    quantiles(cx, &r, &q, scalar, method)
+}
+
+/// The argument `q` over `scale`, and whether it is a single number.
+fn ranks(cx: &mut Cx, call: &Call, scale: f64) -> Result<(Vec<f64>, bool)> {
     let q = argument(cx, call, 1, "q")?;
     let (q, scalar) = numbers(&q).ok_or_else(|| cx.error("'q' must be numbers"))?;
     // Keras rounds the numbers to float32.
-    let q: Vec<f64> = q
-        .iter()
-        .map(|&v| f64::from(v as f32 / scale as f32))
+    let round = |&v: &f64| f64::from(v as f32 / scale as f32);
+    Ok((q.iter().map(round).collect(), scalar))
+}
+
+pub fn nanmedian(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    nan_quantiles(cx, cfg, call, "linear", (vec![0.5], true))
+}
+
+/// Quantiles of what is not NaN; `scale` is what a `q` of 1 is written as.
+pub fn nan_ranks(cx: &mut Cx, cfg: &Cfg, call: &Call, scale: f64) -> Result<Out> {
+    let methods = &["linear", "lower", "higher", "midpoint", "nearest"];
+    let method = cfg.one_of("method", "linear", methods)?;
+    let q = ranks(cx, call, scale)?;
+    nan_quantiles(cx, cfg, call, method, q)
+}
+
+/// As [`quantiles`], where how many elements there are is known in the run.
+fn nan_quantiles(
+    cx: &mut Cx,
+    cfg: &Cfg,
+    call: &Call,
+    method: &str,
+    (q, scalar): (Vec<f64>, bool),
+) -> Result<Out> {
+    let r = Reduction::read(cx, cfg, call)?;
+    if !cx.dtype(r.x).is_float() {
+        return Err(cx.error(format!("quantiles of a {} tensor", cx.dtype(r.x))));
+    }
+    let (y, kept) = side_by_side(cx, &r)?;
+    let there = valid(cx, y)?;
+    let (y, _) = cx.sort(y, false)?;
+    let there = cx.cast(there, DType::F64)?;
+    let last = [cx.rank(y) - 1];
+    let count = cx.reduce(Reduce::Sum, there, &last, true)?;
+    let top = cx.add_s(count, -1.0)?;
+    let dtype = cx.dtype(y);
+    let mut outs = vec![];
+    for &q in &q {
+        let at = cx.mul_s(top, q)?;
+        let (floor, ceil) = (cx.unary(Unary::Floor, at)?, cx.unary(Unary::Ceil, at)?);
+        // Without elements the place is -1, where a NaN is.
+        let pick = |cx: &mut Cx, i: ValueId| {
+            let i = cx.clip(i, Some(0.0), None)?;
+            let i = cx.cast(i, DType::I32)?;
+            cx.take_along(y, i, -1)
+        };
+        let v = match method {
+            "lower" => pick(cx, floor)?,
+            "higher" => pick(cx, ceil)?,
+            "nearest" => {
+                let near = cx.unary(Unary::Round, at)?;
+                pick(cx, near)?
+            }
+            "midpoint" => {
+                let (a, b) = (pick(cx, floor)?, pick(cx, ceil)?);
+                let s = cx.add(a, b)?;
+                cx.mul_s(s, 0.5)?
+            }
+            _ => {
+                let low = cx.add_s(ceil, -1.0)?;
+                let low = cx.clip(low, Some(0.0), None)?;
+                let high = cx.add_s(low, 1.0)?;
+                let high = cx.minimum(high, top)?;
+                let of_low = cx.sub(high, at)?;
+                let of_low = cx.cast(of_low, dtype)?;
+                let one = cx.scalar(dtype, 1.0);
+                let of_high = cx.sub(one, of_low)?;
+                let (a, b) = (pick(cx, high)?, pick(cx, low)?);
+                let (a, b) = (cx.mul(a, of_high)?, cx.mul(b, of_low)?);
+                cx.add(a, b)?
+            }
+        };
+        outs.push(cx.reshape(v, &kept)?);
+    }
+    match scalar {
+        true => Ok(outs[0].into()),
+        false => Ok(stack(cx, &outs, 0)?.into()),
+    }
+}
+
+/// The elements to reduce along the last axis, behind the others; and the shape
+/// of the result.
+fn side_by_side(cx: &mut Cx, r: &Reduction) -> Result<(ValueId, Vec<usize>)> {
+    let shape = cx.shape(r.x);
+    let rest: Vec<usize> = (0..shape.len()).filter(|a| !r.axes.contains(a)).collect();
+    let perm = [rest.clone(), r.axes.clone()].concat();
+    let y = cx.transpose(r.x, &perm)?;
+    let mut lead: Vec<usize> = rest.iter().map(|&a| shape[a]).collect();
+    lead.push(r.count(cx));
+    let y = cx.reshape(y, &lead)?;
+    let kept = (0..shape.len())
+        .filter_map(|a| match r.axes.contains(&a) {
+            true => r.keepdims.then_some(1),
+            false => Some(shape[a]),
+        })
         .collect();
-    quantiles(cx, &r, &q, scalar, method)
+    Ok((y, kept))
 }
 
 /// Literal numbers, and whether they are a single one.
@@ -452,24 +550,17 @@ fn numbers(arg: &Arg) -> Option<(Vec<f64>, bool)> {
 fn quantiles(cx: &mut Cx, r: &Reduction, q: &[f64], scalar: bool, method: &str) -> Result<Out> {
     let own = Kind::Is(cx.dtype(r.x));
     let x = cx.cast(r.x, result_type(&[own, Kind::WeakFloat]))?;
-    let shape = cx.shape(x);
     let n = r.count(cx);
     if n == 0 {
         return Err(cx.error("a quantile of nothing"));
     }
-    let rest: Vec<usize> = (0..shape.len()).filter(|a| !r.axes.contains(a)).collect();
-    let perm = [rest.clone(), r.axes.clone()].concat();
-    let y = cx.transpose(x, &perm)?;
-    let mut lead: Vec<usize> = rest.iter().map(|&a| shape[a]).collect();
-    lead.push(n);
-    let y = cx.reshape(y, &lead)?;
+    let r = &Reduction {
+        x,
+        axes: r.axes.clone(),
+        keepdims: r.keepdims,
+    };
+    let (y, kept) = side_by_side(cx, r)?;
     let (y, _) = cx.sort(y, false)?;
-    let kept: Vec<usize> = (0..shape.len())
-        .filter_map(|a| match r.axes.contains(&a) {
-            true => r.keepdims.then_some(1),
-            false => Some(shape[a]),
-        })
-        .collect();
     let nan = cx.unary(Unary::IsNan, x)?;
     let nan = cx.reduce(Reduce::Any, nan, &r.axes, r.keepdims)?;
     let mut outs = vec![];

@@ -3,7 +3,9 @@
 use serde_json::Value as Json;
 
 use crate::error::Result;
-use crate::graph::{broadcast_shapes, whole_slices, Binary, PadMode, Reduce, SliceDim, ValueId};
+use crate::graph::{
+    broadcast_shapes, whole_slices, Binary, PadMode, Reduce, SliceDim, Unary, ValueId,
+};
 use crate::keras::cfg::as_int;
 use crate::keras::ops::args::*;
 use crate::keras::ops::numpy::reduce::sum_dtype;
@@ -321,6 +323,13 @@ pub fn full(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     Ok(cx.broadcast_to(value, &shape)?.into())
 }
 
+/// The number of axes.
+pub fn ndim(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    let rank = cx.rank(x);
+    Ok(cx.scalar(DType::I64, rank as f64).into())
+}
+
 pub fn size(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
     let x = tensor(cx, call, 0, "x")?;
     let n = cx.fact(x).numel();
@@ -530,19 +539,24 @@ pub fn rot90(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
         return Err(cfg.bad("axes", "two axes"));
     };
     let (a, b) = (cx.axis(a as isize, rank)?, cx.axis(b as isize, rank)?);
-    let shape = cx.shape(x);
-    if k == 2 && shape[a] != shape[b] {
-        // Keras on TensorFlow mixes up the elements here.
-        return Err(cx.error("half a turn of a rectangle is not supported"));
-    }
-    let mut y = x;
-    for _ in 0..k {
-        y = cx.reverse(y, b as isize)?;
+    let (a_last, b_last) = (rank - 2, rank - 1);
+    let axes = [a as i64, b as i64];
+    let mut y = move_axes(cx, x, &axes, &[-2, -1])?;
+    let turned = cx.shape(y);
+    for turn in 0..k {
+        if turn == 1 && k == 2 {
+            // Keras on TensorFlow reads the rectangle anew here, which mixes its elements.
+            y = cx.reshape(y, &turned)?;
+        }
+        y = cx.reverse(y, -1)?;
         let mut perm: Vec<usize> = (0..rank).collect();
-        perm.swap(a, b);
+        perm.swap(a_last, b_last);
         y = cx.transpose(y, &perm)?;
     }
-    Ok(y.into())
+    if k == 2 {
+        y = cx.reshape(y, &turned)?;
+    }
+    Ok(move_axes(cx, y, &[-2, -1], &axes)?.into())
 }
 
 pub fn repeat(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
@@ -634,7 +648,7 @@ pub fn triangle(
 }
 
 /// A diagonal of two axes, as the last axis.
-fn diagonal_of(cx: &mut Cx, x: ValueId, k: i64, axes: [i64; 2]) -> Result<ValueId> {
+pub fn diagonal_of(cx: &mut Cx, x: ValueId, k: i64, axes: [i64; 2]) -> Result<ValueId> {
     let x = move_axes(cx, x, &axes, &[-2, -1])?;
     let mut shape = cx.shape(x);
     let (Some(columns), Some(rows)) = (shape.pop(), shape.pop()) else {
@@ -770,22 +784,50 @@ pub fn linspace(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     if cfg.bool_or("retstep", false)? {
         return Err(cfg.bad("retstep", "false"));
     }
-    Ok(spaced(cx, cfg, call)?.into())
+    let (start, stop) = ends(cx, call)?;
+    Ok(spaced(cx, cfg, start, stop)?.into())
 }
 
 /// `base` to the powers of a [`linspace`].
 pub fn logspace(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
-    let powers = spaced(cx, cfg, call)?;
+    let (start, stop) = ends(cx, call)?;
+    let powers = spaced(cx, cfg, start, stop)?;
     let dtype = cx.dtype(powers);
     let base = cx.scalar(dtype, cfg.f64_or("base", 10.0)?);
     Ok(cx.binary(Binary::Pow, base, powers)?.into())
 }
 
-fn spaced(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<ValueId> {
-    let (start, stop) = (
+/// Numbers whose ratios are the same, by their logarithms.
+pub fn geomspace(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let (start, stop) = (tensor(cx, call, 0, "start")?, tensor(cx, call, 1, "stop")?);
+    let dtype = dtype(cfg, "dtype")?.unwrap_or(DType::F32);
+    if !dtype.is_float() {
+        return Err(cfg.bad("dtype", "a float dtype"));
+    }
+    let power = |cx: &mut Cx, x: ValueId| -> Result<Operand> {
+        let x = cx.unary(Unary::Abs, x)?;
+        let x = cx.cast(x, dtype)?;
+        let log = cx.unary(Unary::Log, x)?;
+        let base = cx.scalar(dtype, std::f64::consts::LN_10);
+        Ok(Operand::Strong(cx.div(log, base)?))
+    };
+    let (from, to) = (power(cx, start)?, power(cx, stop)?);
+    let powers = spaced(cx, cfg, from, to)?;
+    let ten = cx.scalar(dtype, 10.0);
+    let y = cx.binary(Binary::Pow, ten, powers)?;
+    let sign = cx.cast(start, dtype)?;
+    let sign = cx.unary(Unary::Sign, sign)?;
+    Ok(cx.mul(y, sign)?.into())
+}
+
+fn ends(cx: &mut Cx, call: &Call) -> Result<(Operand, Operand)> {
+    Ok((
         operand(cx, call, 0, "start")?,
         operand(cx, call, 1, "stop")?,
-    );
+    ))
+}
+
+fn spaced(cx: &mut Cx, cfg: &Cfg, start: Operand, stop: Operand) -> Result<ValueId> {
     let kinds = [start.kind(cx), stop.kind(cx), Kind::WeakFloat];
     let dtype = dtype(cfg, "dtype")?.unwrap_or(result_type(&kinds));
     if !dtype.is_float() {
@@ -824,39 +866,166 @@ fn spaced(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<ValueId> {
 
 // keras.ops.core -------------------------------------------------------------
 
+/// The first index of each axis: numbers, or parts of tensors.
+fn starts(cx: &mut Cx, call: &Call, rank: usize) -> Result<Vec<Start>> {
+    let given = argument(cx, call, 1, "start_indices")?;
+    let known = |v: &Json| as_int(v).and_then(|i| usize::try_from(i).ok());
+    let list: Option<Vec<usize>> = match &given {
+        Arg::List(items) => items
+            .iter()
+            .map(|a| match a {
+                Arg::Lit(v) => known(v),
+                _ => None,
+            })
+            .collect(),
+        _ => None,
+    };
+    let starts: Vec<Start> = match list {
+        Some(list) => list.into_iter().map(Start::Known).collect(),
+        None => {
+            let all = convert(cx, &given)?;
+            let all = cx.cast(all, DType::I32)?;
+            cx.check_rank(all, 1)?;
+            (0..cx.dim(all, 0)?)
+                .map(|i| cx.index_axis(all, 0, i).map(Start::Computed))
+                .collect::<Result<_>>()?
+        }
+    };
+    match starts.len() == rank {
+        true => Ok(starts),
+        false => Err(cx.error("a start for each axis is needed")),
+    }
+}
+
+/// Where a slice of an axis begins.
+enum Start {
+    Known(usize),
+    Computed(ValueId),
+}
+
+impl Start {
+    /// The indices of `len` elements from here on; clamped so that they are there.
+    fn indices(&self, cx: &mut Cx, size: usize, len: usize, clamp: bool) -> Result<ValueId> {
+        let last = size.saturating_sub(len);
+        let counts: Vec<i32> = (0..len as i32).collect();
+        let counts = cx.i32s([len], &counts);
+        let start = match *self {
+            Start::Known(i) => cx.scalar(DType::I32, if clamp { i.min(last) } else { i } as f64),
+            Start::Computed(v) if clamp => cx.clip(v, Some(0.0), Some(last as f64))?,
+            Start::Computed(v) => v,
+        };
+        cx.add(counts, start)
+    }
+}
+
 /// The elements of a fixed size from where the indices say.
 pub fn slice(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
-    let x = tensor(cx, call, 0, "inputs")?;
-    let starts = argument(cx, call, 1, "start_indices")?;
-    let Arg::List(starts) = starts else {
-        return Err(cx.error("'start_indices' must be a list of whole numbers"));
-    };
-    let starts: Option<Vec<usize>> = starts
-        .iter()
-        .map(|a| match a {
-            Arg::Lit(v) => as_int(v).and_then(|i| usize::try_from(i).ok()),
-            _ => None,
-        })
-        .collect();
-    let starts = starts.ok_or_else(|| cx.error("'start_indices' must be whole numbers"))?;
+    let mut x = tensor(cx, call, 0, "inputs")?;
     let shape = cx.shape(x);
+    let starts = starts(cx, call, shape.len())?;
     let want = cfg
         .opt_ints("shape")?
-        .ok_or_else(|| cfg.bad("shape", "a shape"))?;
-    if starts.len() != shape.len() || want.len() != shape.len() {
-        return Err(cx.error("a slice needs a start and a size for each axis"));
+        .filter(|w| w.len() == shape.len())
+        .ok_or_else(|| cfg.bad("shape", "a size for each axis"))?;
+    for (axis, (start, want)) in starts.iter().zip(want).enumerate() {
+        x = match (start, usize::try_from(want)) {
+            (Start::Known(i), Ok(n)) => cx.slice_axis(x, axis as isize, *i, i + n)?,
+            (Start::Known(i), Err(_)) => cx.slice_axis(x, axis as isize, *i, shape[axis])?,
+            (Start::Computed(_), Ok(n)) => {
+                let at = start.indices(cx, shape[axis], n, false)?;
+                cx.gather(x, at, axis, 0)?
+            }
+            (Start::Computed(_), Err(_)) => {
+                return Err(cfg.bad("shape", "sizes: they depend on the data"));
+            }
+        };
     }
-    let dims: Vec<SliceDim> = (0..shape.len())
-        .map(|i| SliceDim {
-            start: starts[i],
-            step: 1,
-            len: match usize::try_from(want[i]) {
-                Ok(n) => n,
-                Err(_) => shape[i].saturating_sub(starts[i]),
-            },
-        })
+    Ok(x.into())
+}
+
+/// A tensor with another one in it, from where the indices say; moved so that it fits.
+pub fn slice_update(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "inputs")?;
+    let updates = tensor(cx, call, 2, "updates")?;
+    let dtype = cx.dtype(x);
+    let updates = cx.cast(updates, dtype)?;
+    let (shape, part) = (cx.shape(x), cx.shape(updates));
+    let rank = shape.len();
+    let fits = part.len() == rank && part.iter().zip(&shape).all(|(p, s)| p <= s);
+    if !fits {
+        return Err(cx.error(format!("can't update {shape:?} by {part:?}")));
+    }
+    let mut coordinates = vec![];
+    for (axis, start) in starts(cx, call, rank)?.iter().enumerate() {
+        let at = start.indices(cx, shape[axis], part[axis], true)?;
+        let mut along = vec![1; rank];
+        along[axis] = part[axis];
+        let at = cx.reshape(at, &along)?;
+        coordinates.push(cx.broadcast_to(at, &part)?);
+    }
+    let n = numel(&part);
+    let at = stack(cx, &coordinates, -1)?;
+    let at = cx.reshape(at, &[n, rank])?;
+    let updates = cx.reshape(updates, &[n])?;
+    Ok(cx.scatter(x, at, updates, false)?.into())
+}
+
+/// A pattern of axes such as `b (h w) c -> b h w c`: the names in each group.
+fn pattern(text: &str) -> Vec<Vec<String>> {
+    let spaced = text.replace('(', " ( ").replace(')', " ) ");
+    let (mut groups, mut inside) = (vec![], None::<Vec<String>>);
+    for word in spaced.split_whitespace() {
+        match (word, &mut inside) {
+            ("(", _) => inside = Some(vec![]),
+            (")", _) => groups.extend(inside.take()),
+            (name, Some(group)) => group.push(name.to_string()),
+            (name, None) => groups.push(vec![name.to_string()]),
+        }
+    }
+    groups
+}
+
+/// Axes split, moved and merged by a pattern, as einops does it.
+pub fn rearrange(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "tensor")?;
+    let text = match argument(cx, call, 1, "pattern")? {
+        Arg::Lit(Json::String(s)) => s,
+        _ => return Err(cx.error("'pattern' must be a string")),
+    };
+    let bad = |cx: &Cx| cx.error(format!("'{text}' does not fit the tensor"));
+    let (from, to) = text.split_once("->").ok_or_else(|| bad(cx))?;
+    let (from, to) = (pattern(from), pattern(to));
+    let shape = cx.shape(x);
+    if from.len() != shape.len() {
+        return Err(bad(cx));
+    }
+    let given = |name: &str| match call.kwarg(name) {
+        Some(Arg::Lit(v)) => as_int(v).and_then(|n| usize::try_from(n).ok()),
+        _ => None,
+    };
+    let mut sizes: Vec<(String, usize)> = vec![];
+    for (group, &size) in from.iter().zip(&shape) {
+        let known: usize = group.iter().filter_map(|a| given(a)).product();
+        for axis in group {
+            let rest = if group.len() == 1 {
+                size
+            } else {
+                size / known.max(1)
+            };
+            sizes.push((axis.clone(), given(axis).unwrap_or(rest)));
+        }
+    }
+    let place = |name: &String| sizes.iter().position(|(n, _)| n == name);
+    let perm: Option<Vec<usize>> = to.iter().flatten().map(place).collect();
+    let perm = perm.ok_or_else(|| bad(cx))?;
+    let split: Vec<usize> = sizes.iter().map(|s| s.1).collect();
+    let merged: Vec<usize> = to
+        .iter()
+        .map(|group| group.iter().filter_map(place).map(|i| split[i]).product())
         .collect();
-    Ok(cx.slice(x, &dims)?.into())
+    let x = cx.reshape(x, &split)?;
+    let x = cx.transpose(x, &perm)?;
+    Ok(cx.reshape(x, &merged)?.into())
 }
 
 /// Values added up at their positions in zeros.
