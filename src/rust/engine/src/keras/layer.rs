@@ -260,6 +260,12 @@ pub trait Layer: Send + Sync {
         false
     }
 
+    /// Variables that the layer saves by name, with the group below its own that
+    /// each is in (empty for its own).
+    fn named_variables(&self) -> Vec<(&'static str, StoredWeight)> {
+        vec![]
+    }
+
     /// How many variables the layer's store begins with that are a sublayer's.
     fn borrowed(&self) -> usize {
         0

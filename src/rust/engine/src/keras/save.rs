@@ -119,6 +119,13 @@ fn add<'a>(node: &'a LayerNode, at: &mut WeightTree, met: &mut Vec<&'a LayerNode
             tensor: constant.tensor.clone(),
         });
     }
+    for (group, variable) in node.layer.named_variables() {
+        let group = match group {
+            "" => &mut *at,
+            group => at.children.entry(group.to_string()).or_default(),
+        };
+        group.vars.push(variable);
+    }
     for key in random_states(&node.class) {
         let seed = Tensor::zeros(Fact::new(DType::U32, [2]));
         let seed = StoredWeight {

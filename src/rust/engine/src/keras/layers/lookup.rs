@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use super::categories::{encode, salt, Mode};
 use crate::error::{Error, Result};
+use crate::format::StoredWeight;
 use crate::graph::{Binary, HashAttrs, Keys, Split, Table, TokenOutput, Tokenizer, ValueId};
 use crate::keras::cfg::{as_f64, as_int};
 use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Stored};
@@ -172,6 +173,15 @@ impl Index {
 
     fn token_start(&self) -> usize {
         self.unknown_start() + self.unknown
+    }
+
+    /// The weights of counts, which Keras saves by name.
+    fn stored(&self) -> Option<StoredWeight> {
+        let idf = &self.known.get()?.idf;
+        (self.mode == Mode::TfIdf).then(|| StoredWeight {
+            name: "idf_weights".to_string(),
+            tensor: Tensor::from_slice([idf.len()], idf).into(),
+        })
     }
 
     /// Takes the vocabulary of the config, else the one beside the weights.
@@ -466,6 +476,10 @@ impl Layer for Lookup {
     fn load(&self, stored: &Stored) -> Result<()> {
         self.index.load(&self.name, stored)
     }
+
+    fn named_variables(&self) -> Vec<(&'static str, StoredWeight)> {
+        self.index.stored().map(|v| ("", v)).into_iter().collect()
+    }
 }
 
 struct TextVectorization {
@@ -595,5 +609,13 @@ impl Layer for TextVectorization {
 
     fn load(&self, stored: &Stored) -> Result<()> {
         self.index.load(&self.name, stored)
+    }
+
+    fn named_variables(&self) -> Vec<(&'static str, StoredWeight)> {
+        // Keras saves the lookup within the layer, too.
+        let stored = self.index.stored();
+        stored
+            .map(|v| vec![("", v.clone()), ("_lookup_layer", v)])
+            .unwrap_or_default()
     }
 }
