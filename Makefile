@@ -3,7 +3,7 @@
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: test demo conformance check document
+.PHONY: test demo conformance check document bench bench-quick
 
 # Formatting, lints, the engine's tests, R CMD INSTALL, the R tests.
 test:
@@ -27,3 +27,13 @@ check:
 document:
 	@bash tools/setup.sh
 	@Rscript tools/document.R
+
+# All workloads beside Keras, ONNX Runtime and OpenVINO: writes bench/RESULTS.md
+# and a plot. The quick one shows some of them and writes nothing.
+bench:
+	@bash tools/setup.sh
+	@bash tools/bench.sh --out bench/RESULTS.md
+
+bench-quick:
+	@bash tools/setup.sh
+	@bash tools/bench.sh --quick

@@ -1,36 +1,40 @@
-# The R side of bench.py: one request a line (JSON), one "answer <seconds>" a line.
+# The R side of bench.py: one request a line (fields separated by tabs), one "answer <seconds>" a line.
 suppressMessages(library(keraspredict))
-folder <- commandArgs(TRUE)[1]
 requests <- file("stdin", "r")
 
-field <- function(line, name) {
-  found <- regmatches(line, regexec(sprintf('"%s": ("([^"]*)"|\\[([^]]*)\\]|[0-9]+)', name), line))[[1]]
-  if (nzchar(found[3])) found[3] else if (nzchar(found[4])) as.numeric(strsplit(found[4], ",")[[1]]) else as.numeric(found[2])
-}
-
 while (length(line <- readLines(requests, n = 1L))) {
-  what <- field(line, "do")
-  seconds <- 0
-  if (what == "load") {
-    model <- load_model(field(line, "model"))
-    shape <- field(line, "shape")
-    x <- array(readBin(file.path(folder, "x.bin"), "double", prod(shape)), shape)
-  } else if (what %in% c("predict", "call")) {
-    repeats <- field(line, "repeat")
-    if (what == "predict") batch <- field(line, "batch")
-    start <- Sys.time()
-    if (what == "predict") {
+  request <- strsplit(line, "\t")[[1]]
+  answer <- 0
+  switch(request[1],
+    load = {
+      folder <- request[2]
+      shape <- as.integer(strsplit(request[4], ",")[[1]])
+      x <- readBin(file.path(folder, "x.bin"), request[3], prod(shape), size = if (request[3] == "integer") 4 else 8)
+      dim(x) <- shape
+      gc()
+      answer <- system.time(model <- load_model(file.path(folder, "model.keras")))[["elapsed"]]
+    },
+    predict = {
+      batch <- as.integer(request[2])
+      repeats <- as.integer(request[3])
+      start <- Sys.time()
       for (i in seq_len(repeats)) y <- predict(model, x, batch_size = batch, verbose = 0)
-    } else {
+      answer <- as.numeric(difftime(Sys.time(), start, units = "secs")) / repeats
+    },
+    call = {
+      repeats <- as.integer(request[2])
+      start <- Sys.time()
       for (i in seq_len(repeats)) y <- model(x)
+      answer <- as.numeric(difftime(Sys.time(), start, units = "secs")) / repeats
+    },
+    # The first rows of the predictions.
+    save = {
+      rows <- seq_len(as.integer(request[2]))
+      head <- do.call(`[`, c(list(x, rows), rep(list(TRUE), length(dim(x)) - 1), drop = FALSE))
+      y <- asplit(predict(model, head, verbose = 0), 1)
+      writeBin(unlist(lapply(y, as.vector)), file.path(folder, "y.bin"))
     }
-    seconds <- as.numeric(difftime(Sys.time(), start, units = "secs")) / repeats
-  } else if (what == "save") {
-    rows <- seq_len(field(line, "rows"))
-    y <- predict(model, x, verbose = 0)
-    head <- if (length(dim(y)) == 2) y[rows, , drop = FALSE] else y[rows, , , drop = FALSE]
-    writeBin(as.vector(head), file.path(folder, "y.bin"))
-  }
-  cat("answer", format(seconds, digits = 10), "\n")
+  )
+  cat("answer", format(answer, digits = 10), "\n")
   flush(stdout())
 }
