@@ -6,8 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
-use keraspredict_engine::kernels::Par;
-use keraspredict_engine::run::{pool, State};
+use keraspredict_engine::run::pool;
 use keraspredict_engine::tensor::{DType, Fact, View, ViewMut};
 use keraspredict_engine::{Error, Model, RunOptions, Sink, Source};
 
@@ -69,57 +68,30 @@ fn main() -> Result<(), Error> {
         println!("predict {:.3} ms", start.elapsed().as_secs_f64() * 1e3);
     }
 
-    let inputs: Vec<Option<Fact>> = facts
-        .into_iter()
-        .map(|mut f| {
-            f.shape[0] = rows.min(8);
-            Some(f)
-        })
-        .collect();
-    let start = Instant::now();
-    let compiled = model.compile(&inputs, &options)?;
-    println!(
-        "plan {:.1} ms, arena {} kB",
-        start.elapsed().as_secs_f64() * 1e3,
-        compiled.plan.arena / 16
-    );
-    let mut state = State::default();
-    state.fit(&compiled.plan);
-    let mut times = vec![u64::MAX; compiled.plan.steps.len()];
-    for _ in 0..runs {
-        // Buffers are used again: inputs must be there for each run.
-        for (i, fact) in inputs.iter().flatten().enumerate() {
-            let made_up = MadeUp(vec![fact.clone(); i + 1]);
-            made_up.fill(i, 0..fact.shape[0], state.input(&compiled.plan, i));
-        }
-        let run = compiled.plan.profile(&mut state, Par::Serial)?;
-        for (least, nanos) in times.iter_mut().zip(run) {
-            *least = nanos.min(*least);
-        }
-    }
-    println!(
-        "{} rows, least times of steps: {:.3} ms",
-        rows.min(8),
-        times.iter().sum::<u64>() as f64 / 1e6
-    );
-    let mut by_name: BTreeMap<&str, (u64, usize)> = BTreeMap::new();
-    let mut slowest = vec![];
-    for (step, nanos) in compiled.plan.steps.iter().zip(times) {
-        let entry = by_name.entry(&step.name).or_default();
-        entry.0 += nanos;
+    let rows = rows.min(8);
+    let few = facts.into_iter().map(|mut f| {
+        f.shape[0] = rows;
+        f
+    });
+    let mut steps = model.profile(&MadeUp(few.collect()), rows, runs)?;
+    let total: f64 = steps.iter().map(|s| s.seconds).sum();
+    println!("{rows} rows, least times of steps: {:.3} ms", total * 1e3);
+    let mut by_operation: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
+    for step in &steps {
+        let entry = by_operation.entry(&step.operation).or_default();
+        entry.0 += step.seconds;
         entry.1 += 1;
-        slowest.push((nanos, step));
     }
-    for (name, (nanos, n)) in by_name {
-        println!("{name:<16} {n:>4} {:>10.3} ms", nanos as f64 / 1e6);
+    for (operation, (seconds, n)) in by_operation {
+        println!("{operation:<16} {n:>4} {:>10.3} ms", seconds * 1e3);
     }
-    slowest.sort_by_key(|s| std::cmp::Reverse(s.0));
-    for (nanos, step) in slowest.iter().take(15) {
-        let ins: Vec<String> = step.ins.iter().map(|s| s.fact.to_string()).collect();
+    steps.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    for step in steps.iter().take(15) {
+        let ins: Vec<String> = step.inputs.iter().map(Fact::to_string).collect();
         println!(
             "{:>10.3} ms {} {} {}",
-            *nanos as f64 / 1e6,
-            step.name,
+            step.seconds * 1e3,
+            step.operation,
             step.path,
             ins.join(", ")
         );

@@ -205,6 +205,10 @@ const ODD_BATCH: usize = 23;
 /// What a tile of rows may take of the caches, in bytes.
 const TILE_BYTES: usize = 512 * 1024;
 
+/// Rows of a tile of a recurrent model, at least: each step in time multiplies
+/// its rows by the weights anew.
+const RECURRENT_ROWS: usize = 8;
+
 /// Work worth a second thread, in floating point operations.
 const PARALLEL_FLOPS: f64 = 1e6;
 
@@ -655,6 +659,50 @@ impl Model {
         Ok(full.compiled.outputs.iter().enumerate().map(join).collect())
     }
 
+    /// Times of the steps of one batch of all rows on one thread: the least of
+    /// `repeats` runs, after one that is not counted.
+    ///
+    /// # Errors
+    /// As [`Model::predict`].
+    pub fn profile(
+        &self,
+        source: &dyn Source,
+        rows: usize,
+        repeats: usize,
+    ) -> Result<Vec<StepTime>> {
+        let count = self.inputs().len() * if source.masks() { 2 } else { 1 };
+        let inputs: Vec<Option<Fact>> = (0..count).map(|i| source.fact(i)).collect();
+        let plan = &self.compile(&inputs, &RunOptions::default())?.plan;
+        let present: Vec<usize> = (0..count).filter(|&i| inputs[i].is_some()).collect();
+        let mut state = State::default();
+        state.fit(plan);
+        let mut least = vec![u64::MAX; plan.steps.len()];
+        for run in 0..=repeats {
+            // Buffers are used again, so the inputs have to be written each time.
+            for i in 0..plan.inputs.len() {
+                match present.get(i) {
+                    Some(&input) => source.fill(input, 0..rows, state.input(plan, i)),
+                    None => state.input(plan, i).bytes().fill(0),
+                }
+            }
+            let times = plan.profile(&mut state, Par::Serial)?;
+            if run > 0 {
+                for (least, nanos) in least.iter_mut().zip(times) {
+                    *least = nanos.min(*least);
+                }
+            }
+        }
+        let steps = plan.steps.iter().zip(least);
+        Ok(steps
+            .map(|(step, nanos)| StepTime {
+                path: step.path.clone(),
+                operation: step.name.clone(),
+                inputs: step.ins.iter().map(|s| s.fact.clone()).collect(),
+                seconds: nanos as f64 / 1e9,
+            })
+            .collect())
+    }
+
     /// Predicts rows of the source, in batches of `batch_size` counted from row 0.
     /// Rows are computed in tiles of the engine's choice where they are independent.
     ///
@@ -776,6 +824,16 @@ fn part(leading: usize, batch: usize, rows: usize) -> usize {
         true => leading / batch * rows,
         false => leading,
     }
+}
+
+/// A step of a plan, and how long it took.
+pub struct StepTime {
+    /// The layer it came from.
+    pub path: Arc<str>,
+    /// The primitive's name.
+    pub operation: String,
+    pub inputs: Vec<Fact>,
+    pub seconds: f64,
 }
 
 /// Whether a key is true anywhere in a config.
@@ -983,6 +1041,17 @@ fn with_rows(inputs: &[Option<Fact>], rows: usize) -> Vec<Option<Fact>> {
 fn tile_rows(compiled: &Compiled, batch: usize, rows: usize, threads: usize) -> usize {
     let bytes = compiled.plan.arena * crate::tensor::LINE;
     let per_row = (bytes / batch.max(1)).max(1);
-    let fitting = (TILE_BYTES / per_row).clamp(8, 1024);
+    // The weights are read once a tile, and should not be most of what is read.
+    let weights: usize = compiled
+        .plan
+        .consts
+        .iter()
+        .map(|c| c.tensor.fact().bytes())
+        .sum();
+    let least = match compiled.plan.is_recurrent() {
+        true => RECURRENT_ROWS,
+        false => (weights / (4 * per_row)).clamp(1, 8),
+    };
+    let fitting = (TILE_BYTES / per_row).clamp(least, 1024);
     fitting.min(rows.div_ceil(threads)).max(1)
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::convert;
-use super::gemm::{self, with_buffer, Dims, Epilogue, Packed, Rows, Shared};
+use super::epilogue::Epilogue;
+use super::gemm::{self, with_buffer, Dims, Packed, Rows, Shared};
 use super::simd::Num;
 use super::windows::Windows;
 use super::{Kernel, Par, Request};
@@ -165,11 +166,21 @@ unsafe impl<E: Sync> Rows<E> for Places<'_, E> {
             match (w.source(0, z, k[0]), w.source(1, y, k[1])) {
                 (Some(sz), Some(sy)) => {
                     let base = ((n * w.input[0] + sz) * iy + sy) * ix;
-                    for (i, p) in part.iter_mut().enumerate() {
-                        *p = match w.source(2, x + i, k[2]) {
-                            Some(sx) => self.x.wrapping_add((base + sx) * self.channels),
-                            None => self.zeros,
-                        };
+                    let pixel = |sx: usize| self.x.wrapping_add((base + sx) * self.channels);
+                    let last = x + part.len() - 1;
+                    match (w.source(2, x, k[2]), w.source(2, last, k[2])) {
+                        // All lie in the image, at equal distances.
+                        (Some(sx), Some(_)) => {
+                            let step = w.strides[2] * self.channels;
+                            for (i, p) in part.iter_mut().enumerate() {
+                                *p = pixel(sx).wrapping_add(i * step);
+                            }
+                        }
+                        _ => {
+                            for (i, p) in part.iter_mut().enumerate() {
+                                *p = w.source(2, x + i, k[2]).map_or(self.zeros, pixel);
+                            }
+                        }
                     }
                 }
                 _ => part.fill(self.zeros),
@@ -229,7 +240,8 @@ impl<E: Num> Conv<E> {
                 len: self.segment,
                 step: 1,
             };
-            gemm::multiply(&rows, dims, packed, par, &|rows, cols| {
+            let steps = self.epilogue.steps(ins, g * self.cols, out.get());
+            gemm::multiply(&rows, dims, packed, &steps, par, &|rows, cols| {
                 let rows = first * places + rows.start..first * places + rows.end;
                 let cols = g * self.cols + cols.start..g * self.cols + cols.end;
                 // SAFETY: blocks don't overlap, nor do images and groups.

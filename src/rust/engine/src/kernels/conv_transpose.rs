@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use super::gemm::{self, Dims, Epilogue, Rows, Shared};
+use super::epilogue::Epilogue;
+use super::gemm::{self, Dims, Rows, Shared};
 use super::simd::Num;
 use super::windows::{for_lines, three};
 use super::{convert, Kernel, Par, Request};
@@ -272,6 +273,7 @@ impl<E: Num> Kernel for ConvTranspose<E> {
         };
         let out = outs[0].as_mut::<E>();
         let pointer = Shared(out.as_mut_ptr());
+        let steps = self.epilogue.steps(ins, 0, pointer.get());
         for phase in &g.phases {
             let rows = Places {
                 geometry: g,
@@ -287,7 +289,8 @@ impl<E: Num> Kernel for ConvTranspose<E> {
                 len: g.cin,
                 step: 1,
             };
-            gemm::multiply(&rows, dims, &packed[phase.packed..], par, &|_, _| {});
+            let packed = &packed[phase.packed..];
+            gemm::multiply(&rows, dims, packed, &steps, par, &|_, _| {});
         }
         if self.epilogue.is_some() {
             for_lines(out, g.cout, par, |first, piece| {

@@ -1,7 +1,7 @@
 //! Depthwise convolutions: each channel has windows of its own.
 
 use super::convert;
-use super::gemm::Epilogue;
+use super::epilogue::{Epilogue, Step};
 use super::simd::{Job, Num, Simd};
 use super::windows::{for_lines, Windows};
 use super::{Kernel, Par, Request};
@@ -58,6 +58,7 @@ struct Lines<'a, E> {
     conv: &'a Depthwise,
     x: &'a [E],
     kernel: &'a [E],
+    steps: &'a [Step<E>],
     first: usize,
     out: &'a mut [E],
 }
@@ -83,6 +84,7 @@ impl<E: Num> Job<E> for Lines<'_, E> {
                     kernel: self.kernel.as_ptr(),
                     out: out.as_mut_ptr().add(place * channels),
                     channels,
+                    steps: self.steps,
                     under: if along.is_empty() { &[] } else { &under },
                     width: w.size[2],
                     start: (place * w.strides[2] + along.start * w.dilation[2])
@@ -109,6 +111,7 @@ struct Strip<'a, E> {
     kernel: *const E,
     out: *mut E,
     channels: usize,
+    steps: &'a [Step<E>],
     under: &'a [(usize, usize)],
     /// Positions in a line of the window, and which of them are used.
     width: usize,
@@ -163,6 +166,15 @@ impl<E: Num> Strip<'_, E> {
                 x = x.add(self.dilation * self.channels);
             }
         }
+        for step in self.steps {
+            for b in 0..B {
+                let column = step.column::<S>(c + b * S::LANES, n);
+                for p in 0..PLACES {
+                    let out = self.out.add(p * self.channels + c + b * S::LANES);
+                    acc[p][b] = step.apply::<S>(acc[p][b], column, out, n);
+                }
+            }
+        }
         for p in 0..PLACES {
             for b in 0..B {
                 let out = self.out.add(p * self.channels + c + b * S::LANES);
@@ -202,11 +214,14 @@ impl<E: Num> Kernel for Of<E> {
         }
         let kernel = ins[1].as_slice::<E>();
         let line = conv.windows.output[2] * conv.channels;
-        for_lines(outs[0].as_mut::<E>(), line, par, |first, out| {
+        let out = outs[0].as_mut::<E>();
+        let steps = conv.epilogue.steps(ins, 0, out.as_ptr());
+        for_lines(out, line, par, |first, out| {
             E::dispatch(Lines {
                 conv,
                 x,
                 kernel,
+                steps: &steps,
                 first,
                 out,
             });

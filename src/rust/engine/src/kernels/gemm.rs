@@ -13,11 +13,10 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::epilogue::{Step, Steps};
 use super::simd::{Job, Num, Simd, MAX_LANES};
-use super::{Compiled, Operand, PackCache, Par, Request};
-use crate::error::Result;
-use crate::graph::Program;
-use crate::tensor::{buffer, lines, DType, Line, View};
+use super::{Operand, PackCache, Par};
+use crate::tensor::{buffer, lines, Line};
 
 /// Rows of a block: with 256 summed elements its left side is 96 KB.
 const BLOCK_ROWS: usize = 96;
@@ -178,71 +177,6 @@ impl Packed {
     }
 }
 
-/// The elementwise program that finishes a block of results while it is in the
-/// cache.
-pub(super) struct Epilogue {
-    program: Option<Compiled>,
-    /// Where its operands start among the node's inputs.
-    extras: usize,
-}
-
-impl Epilogue {
-    /// `program`'s operands are the inputs from `extras` on.
-    ///
-    /// # Errors
-    /// [`Error::Internal`](crate::Error::Internal) for programs that don't fit.
-    pub fn new(program: &Option<Arc<Program>>, req: &Request, extras: usize) -> Result<Self> {
-        let dtypes: Vec<DType> = std::iter::once(req.outs[0].dtype)
-            .chain(req.ins[extras..].iter().map(|o| o.fact.dtype))
-            .collect();
-        let compile = |p: &Arc<Program>| Compiled::new(p, &dtypes);
-        Ok(Epilogue {
-            program: program.as_ref().map(compile).transpose()?,
-            extras,
-        })
-    }
-
-    pub fn is_some(&self) -> bool {
-        self.program.is_some()
-    }
-
-    /// Finishes elements of the row-major output, `first` of which come before.
-    pub fn apply<E: Num>(&self, block: &mut [E], first: usize, last_axis: usize, ins: &[View]) {
-        if let Some(program) = &self.program {
-            program.apply(block, first, last_axis, &ins[self.extras..]);
-        }
-    }
-
-    /// Finishes a block of rows and columns of an output of `width` columns.
-    ///
-    /// # Safety
-    /// `out` is the whole output, and nobody else touches the block.
-    pub unsafe fn finish<E: Num>(
-        &self,
-        out: Shared<E>,
-        rows: Range<usize>,
-        cols: Range<usize>,
-        width: usize,
-        ins: &[View],
-    ) {
-        if !self.is_some() {
-            return;
-        }
-        let part = |first: usize, len: usize| {
-            // SAFETY: inside of the output, and this task's own.
-            let block = unsafe { out.part(first..first + len) };
-            self.apply(block, first, width, ins);
-        };
-        if cols.len() == width {
-            part(rows.start * width, rows.len() * width);
-        } else {
-            for row in rows {
-                part(row * width + cols.start, cols.len());
-            }
-        }
-    }
-}
-
 thread_local! {
     static BUFFER: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
 }
@@ -260,12 +194,13 @@ pub(super) fn with_buffer<T>(bytes: usize, work: impl FnOnce(&mut [Line]) -> T) 
 }
 
 /// Multiplies: the result's rows are the left side's rows times the packed
-/// right side. `done` is called for each block of rows and columns once it is
+/// right side, finished by `steps`. `done` is called for each block of rows and columns once it is
 /// complete.
 pub(super) fn multiply<E: Num, R: Rows<E>>(
     rows: &R,
     dims: Dims,
     packed: &[E],
+    steps: &Steps<E>,
     par: Par,
     done: &(dyn Fn(Range<usize>, Range<usize>) + Sync),
 ) {
@@ -285,13 +220,8 @@ pub(super) fn multiply<E: Num, R: Rows<E>>(
         let (r, c) = (t / col_blocks, t % col_blocks);
         let rs = r * BLOCK_ROWS..dims.rows.min((r + 1) * BLOCK_ROWS);
         let cs = c * cols..dims.cols.min((c + 1) * cols);
-        E::dispatch(Block {
-            rows,
-            dims,
-            packed,
-            row_range: rs.clone(),
-            col_range: cs.clone(),
-        });
+        // SAFETY: the pointers are good as `Rows` says.
+        unsafe { run_block(rows, dims, packed, steps, rs.clone(), cs.clone()) };
         done(rs, cs);
     };
     let tasks = row_blocks * col_blocks;
@@ -299,23 +229,6 @@ pub(super) fn multiply<E: Num, R: Rows<E>>(
         (0..tasks).into_par_iter().for_each(task);
     } else {
         (0..tasks).for_each(task);
-    }
-}
-
-/// A block of the result; its columns start at a panel.
-pub(super) struct Block<'a, E, R> {
-    rows: &'a R,
-    dims: Dims,
-    packed: &'a [E],
-    row_range: Range<usize>,
-    col_range: Range<usize>,
-}
-
-impl<E: Copy, R: Rows<E>> Job<E> for Block<'_, E, R> {
-    type Out = ();
-    #[inline(always)]
-    unsafe fn run<S: Simd<E = E>>(self) {
-        run_block::<S, R>(&self)
     }
 }
 
@@ -334,6 +247,8 @@ struct Stretch<'a, E> {
     cols: Range<usize>,
     /// There is no result yet, else it is added to.
     first: bool,
+    /// What is done to results: nothing, unless the stretch is the last.
+    steps: &'a [Step<E>],
 }
 
 /// Makes `n` pointers of an array that was not initialised.
@@ -347,17 +262,32 @@ fn pointers<P: Copy>(array: &mut [MaybeUninit<P>], n: usize, null: P) -> &mut [P
     unsafe { &mut *(part as *mut [MaybeUninit<P>] as *mut [P]) }
 }
 
-#[inline(always)]
-unsafe fn run_block<S: Simd, R: Rows<S::E>>(block: &Block<S::E, R>) {
+impl<E: Copy> Job<E> for Stretch<'_, E> {
+    type Out = ();
+    #[inline(always)]
+    unsafe fn run<S: Simd<E = E>>(self) {
+        run_stretch::<S>(&self)
+    }
+}
+
+/// Computes a block of the result; its columns start at a panel.
+unsafe fn run_block<E: Num, R: Rows<E>>(
+    left_side: &R,
+    dims: Dims,
+    packed: &[E],
+    steps: &Steps<E>,
+    row_range: Range<usize>,
+    col_range: Range<usize>,
+) {
     let Dims {
         segments,
         len,
         step,
         ..
-    } = block.dims;
-    let nr = 2 * S::LANES;
-    let first_row = block.row_range.start;
-    let rows = block.row_range.len();
+    } = dims;
+    let nr = panel::<E>();
+    let first_row = row_range.start;
+    let rows = row_range.len();
     // Either some segments at once, or a part of one.
     let (count, part) = if len > DEPTH + DEPTH / 4 {
         (1, len.div_ceil(len.div_ceil(DEPTH + DEPTH / 4)))
@@ -366,37 +296,37 @@ unsafe fn run_block<S: Simd, R: Rows<S::E>>(block: &Block<S::E, R>) {
     };
     let mut out = [const { MaybeUninit::uninit() }; BLOCK_ROWS];
     let out = pointers(&mut out, rows, std::ptr::null_mut());
-    block.rows.out(first_row, out);
+    left_side.out(first_row, out);
     let mut left = [const { MaybeUninit::uninit() }; BLOCK_ROWS * SEGMENTS];
 
     let panel_stride = segments * len * nr;
-    let right = block
-        .packed
-        .as_ptr()
-        .add(block.col_range.start / nr * panel_stride);
+    let right = packed.as_ptr().add(col_range.start / nr * panel_stride);
     let (mut segment, mut at) = (0, 0);
     loop {
         let count = count.min(segments - segment);
         let left = pointers(&mut left, count * rows, std::ptr::null());
         for s in 0..count {
             let row = &mut left[s * rows..(s + 1) * rows];
-            block.rows.left(segment + s, first_row, row);
+            left_side.left(segment + s, first_row, row);
             for p in row {
                 *p = p.wrapping_add(at * step);
             }
         }
         let done = segment * len + at;
-        run_stretch::<S>(&Stretch {
+        let stretch = part.min(len - at);
+        let last = segment + count >= segments && at + stretch >= len;
+        E::dispatch(Stretch {
             left,
             rows,
             segments: count,
-            len: part.min(len - at),
+            len: stretch,
             step,
             right: right.add(done * nr),
             panel_stride,
             out,
-            cols: block.col_range.clone(),
+            cols: col_range.clone(),
             first: done == 0,
+            steps: if last { steps } else { &[] },
         });
         at += part;
         if at >= len {
@@ -420,34 +350,44 @@ unsafe fn run_stretch<S: Simd>(s: &Stretch<S::E>) {
         _ => {}
     }
     for panel in 0..panels {
-        let mut row = 0;
-        while row < s.rows {
-            let left = s.rows - row;
-            // A rest too small to be fast shares with the tile before it.
-            let rows = if left > S::ROWS && left < S::ROWS + 4 {
-                left.div_ceil(2)
-            } else {
-                left.min(S::ROWS)
-            };
-            match rows {
-                1 => tile::<S, 1, 1>(s, row, panel),
-                2 => tile::<S, 2, 1>(s, row, panel),
-                3 => tile::<S, 3, 1>(s, row, panel),
-                4 => tile::<S, 4, 1>(s, row, panel),
-                5 => tile::<S, 5, 1>(s, row, panel),
-                6 => tile::<S, 6, 1>(s, row, panel),
-                rows if S::ROWS == 12 => match rows {
-                    7 => tile::<S, 7, 1>(s, row, panel),
-                    8 => tile::<S, 8, 1>(s, row, panel),
-                    9 => tile::<S, 9, 1>(s, row, panel),
-                    10 => tile::<S, 10, 1>(s, row, panel),
-                    11 => tile::<S, 11, 1>(s, row, panel),
-                    _ => tile::<S, 12, 1>(s, row, panel),
-                },
-                _ => {}
-            }
-            row += rows;
+        if s.cols.len() - panel * 2 * S::LANES <= S::LANES {
+            rows::<S, 1>(s, panel);
+        } else {
+            rows::<S, 2>(s, panel);
         }
+    }
+}
+
+/// All rows times one panel, of which `W` registers are used.
+#[inline(always)]
+unsafe fn rows<S: Simd, const W: usize>(s: &Stretch<S::E>, panel: usize) {
+    let mut row = 0;
+    while row < s.rows {
+        let left = s.rows - row;
+        // A rest too small to be fast shares with the tile before it.
+        let rows = if left > S::ROWS && left < S::ROWS + 4 {
+            left.div_ceil(2)
+        } else {
+            left.min(S::ROWS)
+        };
+        match rows {
+            1 => tile::<S, 1, 1, W>(s, row, panel),
+            2 => tile::<S, 2, 1, W>(s, row, panel),
+            3 => tile::<S, 3, 1, W>(s, row, panel),
+            4 => tile::<S, 4, 1, W>(s, row, panel),
+            5 => tile::<S, 5, 1, W>(s, row, panel),
+            6 => tile::<S, 6, 1, W>(s, row, panel),
+            rows if S::ROWS == 12 => match rows {
+                7 => tile::<S, 7, 1, W>(s, row, panel),
+                8 => tile::<S, 8, 1, W>(s, row, panel),
+                9 => tile::<S, 9, 1, W>(s, row, panel),
+                10 => tile::<S, 10, 1, W>(s, row, panel),
+                11 => tile::<S, 11, 1, W>(s, row, panel),
+                _ => tile::<S, 12, 1, W>(s, row, panel),
+            },
+            _ => {}
+        }
+        row += rows;
     }
 }
 
@@ -456,23 +396,27 @@ unsafe fn run_stretch<S: Simd>(s: &Stretch<S::E>) {
 unsafe fn sweep<S: Simd, const R: usize, const P: usize>(s: &Stretch<S::E>, panels: usize) {
     let full = s.cols.len() / (2 * S::LANES) / P * P;
     for panel in (0..full).step_by(P) {
-        tile::<S, R, P>(s, 0, panel);
+        tile::<S, R, P, 2>(s, 0, panel);
     }
     for panel in full..panels {
-        tile::<S, R, 1>(s, 0, panel);
+        match s.cols.len() - panel * 2 * S::LANES <= S::LANES {
+            true => tile::<S, R, 1, 1>(s, 0, panel),
+            false => tile::<S, R, 1, 2>(s, 0, panel),
+        }
     }
 }
 
-/// `R` rows times `P` panels. All but the last panel must be full, and the last if `P > 1`.
+/// `R` rows times `P` panels, of which `W` registers are used: 2 if `P > 1`.
+/// All but the last panel must be full, and the last if `P > 1`.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
-unsafe fn tile<S: Simd, const R: usize, const P: usize>(
+unsafe fn tile<S: Simd, const R: usize, const P: usize, const W: usize>(
     s: &Stretch<S::E>,
     row: usize,
     panel: usize,
 ) {
     let nr = 2 * S::LANES;
-    let mut acc = [[[S::zero(); 2]; P]; R];
+    let mut acc = [[[S::zero(); W]; P]; R];
     let mut right = s.right.add(panel * s.panel_stride);
     let mut left = s.left.as_ptr().add(row);
     for _ in 0..s.segments {
@@ -480,12 +424,15 @@ unsafe fn tile<S: Simd, const R: usize, const P: usize>(
         let mut k = 0;
         for _ in 0..s.len {
             for j in 0..P {
-                let b = right.add(j * s.panel_stride);
-                let b = [S::load(b), S::load(b.add(S::LANES))];
+                let mut b = [S::zero(); W];
+                for h in 0..W {
+                    b[h] = S::load(right.add(j * s.panel_stride + h * S::LANES));
+                }
                 for i in 0..R {
                     let a = S::splat(*rows[i].add(k));
-                    acc[i][j][0] = S::fma(a, b[0], acc[i][j][0]);
-                    acc[i][j][1] = S::fma(a, b[1], acc[i][j][1]);
+                    for h in 0..W {
+                        acc[i][j][h] = S::fma(a, b[h], acc[i][j][h]);
+                    }
                 }
             }
             right = right.add(nr);
@@ -495,17 +442,37 @@ unsafe fn tile<S: Simd, const R: usize, const P: usize>(
     }
     let col = panel * nr;
     let valid = s.cols.len() - col;
+    let mut out = [std::ptr::null_mut::<S::E>(); R];
+    for i in 0..R {
+        out[i] = (*s.out.as_ptr().add(row + i)).add(s.cols.start + col);
+    }
     if valid >= nr {
-        for i in 0..R {
-            let out = (*s.out.as_ptr().add(row + i)).add(s.cols.start + col);
-            for j in 0..P {
-                for h in 0..2 {
-                    let p = out.add(j * nr + h * S::LANES);
-                    let mut v = acc[i][j][h];
-                    if !s.first {
-                        v = S::add(S::load(p), v);
+        if !s.first {
+            for i in 0..R {
+                for j in 0..P {
+                    for h in 0..W {
+                        let p = out[i].add(j * nr + h * S::LANES);
+                        acc[i][j][h] = S::add(S::load(p), acc[i][j][h]);
                     }
-                    S::store(p, v);
+                }
+            }
+        }
+        for step in s.steps {
+            for j in 0..P {
+                for h in 0..W {
+                    let at = j * nr + h * S::LANES;
+                    let column = step.column::<S>(s.cols.start + col + at, S::LANES);
+                    for i in 0..R {
+                        acc[i][j][h] =
+                            step.apply::<S>(acc[i][j][h], column, out[i].add(at), S::LANES);
+                    }
+                }
+            }
+        }
+        for i in 0..R {
+            for j in 0..P {
+                for h in 0..W {
+                    S::store(out[i].add(j * nr + h * S::LANES), acc[i][j][h]);
                 }
             }
         }
@@ -517,19 +484,24 @@ unsafe fn tile<S: Simd, const R: usize, const P: usize>(
     let mut sums = [MaybeUninit::<S::E>::uninit(); MAX_ROWS * 2 * MAX_LANES];
     let sums = sums.as_mut_ptr().cast::<S::E>();
     for i in 0..R {
-        S::store(sums.add(i * nr), acc[i][0][0]);
-        S::store(sums.add(i * nr + S::LANES), acc[i][0][1]);
+        for h in 0..W {
+            S::store(sums.add(i * nr + h * S::LANES), acc[i][0][h]);
+        }
     }
     for i in 0..R {
-        let out = (*s.out.as_ptr().add(row + i)).add(s.cols.start + col);
         let mut done = 0;
         while done < valid {
             let n = S::LANES.min(valid - done);
+            let p = out[i].add(done);
             let mut v = S::load(sums.add(i * nr + done));
             if !s.first {
-                v = S::add(S::load_part(out.add(done), n), v);
+                v = S::add(S::load_part(p, n), v);
             }
-            S::store_part(out.add(done), v, n);
+            for step in s.steps {
+                let column = step.column::<S>(s.cols.start + col + done, n);
+                v = step.apply::<S>(v, column, p, n);
+            }
+            S::store_part(p, v, n);
             done += n;
         }
     }

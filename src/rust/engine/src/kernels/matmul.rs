@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::convert;
-use super::gemm::{self, with_buffer, Dims, Epilogue, Packed, Shared, Strided};
+use super::epilogue::Epilogue;
+use super::gemm::{self, with_buffer, Dims, Packed, Shared, Strided};
 use super::simd::Num;
 use super::{Kernel, Par, Request};
 use crate::error::{Error, Result};
@@ -111,7 +112,8 @@ impl<E: Num> MatMul<E> {
             len: k,
             step: col,
         };
-        gemm::multiply(&rows, dims, packed, par, &|rows, cols| {
+        let steps = self.epilogue.steps(ins, 0, out.get());
+        gemm::multiply(&rows, dims, packed, &steps, par, &|rows, cols| {
             let rows = i * m + rows.start..i * m + rows.end;
             // SAFETY: blocks don't overlap, nor do the matrices of a batch.
             unsafe { self.epilogue.finish(out, rows, cols, n, ins) };

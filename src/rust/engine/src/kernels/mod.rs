@@ -17,6 +17,7 @@ mod count;
 mod cumulate;
 mod depthwise;
 mod elementwise;
+mod epilogue;
 mod fft;
 mod foreign;
 mod gather;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::epilogue::Steps;
 use super::gemm::{self, with_buffer, Dims, Packed, Shared, Strided};
 use super::real::{Exact, Fast, Math, Real};
 use super::vecmath::{multiversion, Isa};
@@ -340,7 +341,7 @@ impl<E: Cells> Rnn<E> {
             len: self.units,
             step: 1,
         };
-        gemm::multiply(&rows, dims, packed, Par::Serial, &|_, _| {});
+        gemm::multiply(&rows, dims, packed, &Steps::none(), Par::Serial, &|_, _| {});
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
     /// `a` where it is larger, else `b`: `b` where either is NaN.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    /// `a` where it is smaller, else `b`: `b` where either is NaN.
+    unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
 
     /// Loads `n <= LANES` elements; the others are those of [`Simd::zero`].
     #[inline(always)]
@@ -173,6 +175,7 @@ impl<T: Scalar, const FUSED: bool> Simd for Portable<T, FUSED> {
         fma(a, b, c) = lanes!(T::times_plus::<FUSED>, a, b, c);
         div(a, b) = lanes!(T::over, a, b);
         max(a, b) = lanes!(|x: T, y: T| if x > y { x } else { y }, a, b);
+        min(a, b) = lanes!(|x: T, y: T| if x < y { x } else { y }, a, b);
     }
 }
 
@@ -209,6 +212,7 @@ mod x86 {
             fma(a, b, c) = _mm256_fmadd_ps(a, b, c);
             div(a, b) = _mm256_div_ps(a, b);
             max(a, b) = _mm256_max_ps(a, b);
+            min(a, b) = _mm256_min_ps(a, b);
         }
     }
 
@@ -240,6 +244,7 @@ mod x86 {
             fma(a, b, c) = _mm512_fmadd_ps(a, b, c);
             div(a, b) = _mm512_div_ps(a, b);
             max(a, b) = _mm512_max_ps(a, b);
+            min(a, b) = _mm512_min_ps(a, b);
         }
     }
 }

@@ -60,6 +60,12 @@ impl Windows {
         let (size, dilation) = (self.size[axis], self.dilation[axis]);
         let at = place * self.strides[axis];
         let before = self.before[axis];
+        if dilation == 1 {
+            // The usual case, without divisions.
+            let first = before.saturating_sub(at).min(size);
+            let end = (self.input[axis] + before).saturating_sub(at).min(size);
+            return first..end.max(first);
+        }
         let first = before.saturating_sub(at).div_ceil(dilation).min(size);
         let end = (self.input[axis] + before)
             .saturating_sub(at)

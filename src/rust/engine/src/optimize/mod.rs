@@ -4,6 +4,7 @@
 mod epilogue;
 mod fold;
 mod fuse;
+mod pad;
 mod prune;
 mod rewrite;
 mod scale;
@@ -29,7 +30,9 @@ impl Passes {
     pub const FUSE: Passes = Passes(8);
     /// Elementwise chains join the product or convolution before them.
     pub const EPILOGUE: Passes = Passes(16);
-    pub const ALL: Passes = Passes(31);
+    /// Convolutions pad their images.
+    pub const PAD: Passes = Passes(32);
+    pub const ALL: Passes = Passes(63);
 
     pub fn has(self, pass: Passes) -> bool {
         self.0 & pass.0 != 0
@@ -44,6 +47,9 @@ pub fn optimize(graph: Graph, folds: &Folds, without: Passes) -> Result<Graph> {
     }
     if !without.has(Passes::FOLD) {
         g = fold::fold(&g, folds)?;
+    }
+    if !without.has(Passes::PAD) {
+        g = pad::pad(&g);
     }
     if !without.has(Passes::SCALE) && !without.has(Passes::FOLD) {
         g = scale::scale(&g, folds)?;

@@ -59,6 +59,15 @@ pub struct Plan {
     pub on_caller: bool,
 }
 
+impl Plan {
+    /// Whether some step is a loop over time.
+    pub fn is_recurrent(&self) -> bool {
+        self.steps
+            .iter()
+            .any(|s| matches!(s.name.as_str(), "Rnn" | "Scan"))
+    }
+}
+
 /// Makes a plan of a graph.
 ///
 /// # Errors
