@@ -36,7 +36,7 @@
 #' lapply(get_weights(layer), dim)
 #' count_params(model)
 get_layer <- function(object, name = NULL, index = NULL) {
-  check_model(object)
+  check_model(object, "object")
   self <- environment(object)
   entries <- layer_entries(self)
   if (is.null(name) == is.null(index)) {
@@ -68,12 +68,6 @@ get_layer <- function(object, name = NULL, index = NULL) {
     )
   }
   layer_object(self, layers[[if (index < 0) length(layers) + 1 + index else index]])
-}
-
-check_model <- function(x, arg = "object") {
-  if (!inherits(x, "keraspredict_model")) {
-    abort("bad_argument", paste0("`", arg, "` must be a model, not ", describe(x), "."), arg = arg)
-  }
 }
 
 # The layers and operations as the engine tells them, those of a Sequential

@@ -90,12 +90,12 @@ load_model_weights <- function(model, filepath, skip_mismatch = FALSE, ...) {
   invisible(model)
 }
 
-check_model <- function(model) {
+check_model <- function(model, arg = "model") {
   if (!inherits(model, "keraspredict_model")) {
     abort(
       "bad_argument",
-      paste0("`model` must be a model that `load_model()` gave, not ", show_value(model), "."),
-      arg = "model"
+      paste0("`", arg, "` must be a model that `load_model()` gave, not ", show_value(model), "."),
+      arg = arg
     )
   }
 }

@@ -149,12 +149,8 @@ impl Graph {
     /// Names of the layers that the recorded calls of a target take tensors
     /// from, as `name[node][tensor]` is in Keras' summary: per call of it.
     pub fn connections(&self, target: usize) -> Vec<(usize, usize)> {
-        let mut out = vec![];
-        for step in self.steps.iter().filter(|s| s.target == target) {
-            let args = step.args.iter().chain(step.kwargs.iter().map(|(_, a)| a));
-            args.for_each(|a| refs(a, &mut out));
-        }
-        out
+        let calls = self.calls_to(target).into_iter();
+        calls.flat_map(|(_, taken)| taken).collect()
     }
 
     /// The calls of a layer (position in `order`) in turn: the slot each fills
@@ -166,7 +162,12 @@ impl Graph {
             let own = inputs.filter(|(spec, _)| spec.name == *name);
             return own.map(|(_, &slot)| (slot, vec![])).collect();
         };
-        let steps = self.steps.iter().filter(|s| s.target == *target);
+        self.calls_to(*target)
+    }
+
+    /// The same of a target.
+    fn calls_to(&self, target: usize) -> Vec<(usize, Vec<(usize, usize)>)> {
+        let steps = self.steps.iter().filter(|s| s.target == target);
         let mut calls: Vec<_> = steps
             .map(|step| {
                 let mut taken = vec![];
