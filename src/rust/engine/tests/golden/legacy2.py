@@ -1,4 +1,4 @@
-"""Writes legacy2.zip: every layer of Keras 2 with its options, as tf_keras saves it, and layers that only older Keras versions had.
+"""Writes legacy2.zip: every layer of Keras 2 with its options, as tf_keras saves it.
 
     python legacy2.py --out packs
 
@@ -11,7 +11,7 @@ import os
 import numpy as np
 import tensorflow as tf
 import tf_keras as K
-from legacy import DROPPED, Writer, each_layer, keras_2_0
+from legacy import Writer, keras_2_0
 
 L = K.layers
 BOTH = ("h5", "keras")
@@ -78,11 +78,6 @@ def convolutions_1d():
                    L.Conv1DTranspose(3, 3, 2), L.LocallyConnected1D(3, 2), L.LocallyConnected1D(2, 3, strides=2, activation="relu"), L.LocallyConnected1D(2, 3, padding="same", implementation=2), L.LocallyConnected1D(3, 2, implementation=3))
 
 
-def convolutions_3d():
-    return several((4, 5, 4, 2), L.Conv3D(3, 2, padding="same"), L.Conv3D(2, 3, 2, padding="same"), L.Conv3DTranspose(2, 2, 2), L.MaxPooling3D(), L.AveragePooling3D(2, 1, "same"), L.GlobalAveragePooling3D(), L.GlobalMaxPooling3D(keepdims=True),
-                   L.UpSampling3D(), L.ZeroPadding3D((1, 0, 2)), L.Cropping3D(((1, 0), (0, 2), (1, 1))), L.SpatialDropout3D(0.3))
-
-
 def pooling():
     return several((6, 7, 3), L.MaxPooling2D(2, 1, "same"), L.AveragePooling2D(3, 2, "same"), L.GlobalMaxPooling2D(), L.GlobalAveragePooling2D(keepdims=True), L.UpSampling2D((2, 3)), L.UpSampling2D(2, interpolation="bilinear"),
                    L.ZeroPadding2D(((1, 0), (2, 1))), L.Cropping2D((1, 2)), L.Flatten(), L.Permute((2, 3, 1)), L.Reshape((3, -1)), L.SpatialDropout2D(0.2), L.Resizing(4, 9), L.CenterCrop(3, 4), L.Rescaling(0.5, [1.0, 2.0, 3.0]))
@@ -132,14 +127,6 @@ def masking():
     y = L.Input((6, 3))
     return K.Model(x, [L.LSTM(3)(h), L.Bidirectional(L.GRU(2, return_sequences=True))(h), L.TimeDistributed(L.Dense(2))(h), L.GlobalAveragePooling1D()(h), L.SimpleRNN(2)(L.Dropout(0.3)(L.Dense(3, "tanh")(h))),
                        L.LSTM(2)(L.Concatenate()([h, h])), L.GRU(2)(L.Add()([h, L.Dense(3)(h)])), L.LSTM(2)(L.Activation("relu")(L.BatchNormalization()(h))), L.LSTM(2, return_sequences=True, go_backwards=True)(h), L.Attention()([h, h])])
-
-
-def embedding():
-    x = L.Input((6,), name="x")
-    h = L.Embedding(7, 4, mask_zero=True)(x)
-    q = L.Embedding(7, 4, input_length=6)(x)
-    return K.Model(x, [L.LSTM(3)(h), L.GRU(3)(L.SpatialDropout1D(0.2)(h)), L.Conv1D(2, 3)(q), L.Bidirectional(L.LSTM(2, return_sequences=True))(h), L.MultiHeadAttention(2, 3)(h, h), L.MultiHeadAttention(2, 3)(q, h, use_causal_mask=True), L.Flatten()(q),
-                       L.AdditiveAttention(use_scale=True)([h, h]), L.GlobalMaxPooling1D()(h), L.Attention(score_mode="concat")([q, h])])
 
 
 def integer_embedding():
@@ -316,42 +303,6 @@ def layers_as_functions():
     return K.Model([x, z], [L.add([x, z]), L.concatenate([x, z], axis=1), L.dot([x, z], axes=2), L.average([x, z]), L.maximum([x, z]), K.activations.softmax(x), K.activations.relu(x, 0.1, 2.0), K.activations.hard_sigmoid(x), K.activations.gelu(x, approximate=True), tf.nn.softmax(x, axis=1), tf.nn.log_softmax(x), tf.nn.bias_add(x, tf.ones(6)), x * tf.constant([1.0, 2, 3, 4, 5, 6])])
 
 
-# ---- layers that only older versions had -----------------------------------------------------
-
-
-def keras_2_3(config, weights):
-    """Keras 2.3: an InputLayer in Sequential, dtypes, no groups, no ragged."""
-
-    def change(entry):
-        inner = entry["config"]
-        for key in DROPPED:
-            entry.pop(key, None)
-        for key in ("groups", "ragged"):
-            inner.pop(key, None)
-        if entry["class_name"] == "Functional":
-            entry["class_name"] = "Model"
-
-    each_layer(config, change)
-    return "2.3.1", "tensorflow", config, weights
-
-
-def old_defaults(config, weights):
-    """Keras 2.0.0 to 2.2 wrote `hard_sigmoid` for gates itself; configs by hand leave everything out."""
-    version, backend, config, weights = keras_2_0(config, weights)
-
-    def change(entry):
-        if isinstance(entry["config"], dict) and entry["class_name"] in ("LSTM", "GRU"):
-            for key in ("activation", "recurrent_activation"):
-                entry["config"].pop(key, None)
-
-    each_layer(config, change)
-    return version, backend, config, weights
-
-
-def old_gates():
-    return chain((5, 3), L.LSTM(3, recurrent_activation="hard_sigmoid", return_sequences=True), L.Bidirectional(L.LSTM(2, recurrent_activation="hard_sigmoid", return_sequences=True)), L.GRU(3, reset_after=False, recurrent_activation="hard_sigmoid"))
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True)
@@ -370,24 +321,18 @@ def main():
         except Exception as e:
             print(f"dropped legacy2/{name}: {type(e).__name__}: {str(e).strip().splitlines()[0][:160]}", flush=True)
 
-    for build in (dense, activations, convolutions, convolutions_1d, convolutions_3d, pooling, pooling_1d, norms, regularization, merging, rnns, cells, conv_lstm, conv_lstm_others, attention, shared,
-                  distributed_model, sequential_of_models, frozen, part_frozen, frozen_rnn, normalizations, augmentation, dtypes, variable_length, separate_states, resnet_block, hard_swish):
+    # the form of a `.keras` file is the same for all layers, so that some are enough
+    for build in (dense, shared, part_frozen, hard_swish):
         add(build, suffixes=BOTH)
-    add(masking, inputs=steps(-1.0), suffixes=BOTH)
-    add(embedding, inputs=tokens(7), suffixes=BOTH)
-    add(integer_embedding, inputs=tokens(7), suffixes=BOTH)
-    add(normalization, weights=adapted, suffixes=BOTH)
-    add(big)
-    # tf_keras itself can't read back a .keras file of a model that is in two others
-    add(deep_nesting)
-    for build in (arithmetic, comparisons, reductions, shapes, slices, backend, layers_as_functions):
-        add(build, suffixes=BOTH)
-    for rewrite in (keras_2_0, keras_2_3):
-        for build in (dense, convolutions, convolutions_1d, pooling, norms, merging, rnns, conv_lstm, shared, deep_nesting, distributed_model, sequential_of_models, frozen, part_frozen, separate_states):
-            add(build, f"{rewrite.__name__}_{build.__name__}", rewrite=rewrite)
-        add(masking, f"{rewrite.__name__}_masking", inputs=steps(-1.0), rewrite=rewrite)
-        add(embedding, f"{rewrite.__name__}_embedding", inputs=tokens(7), rewrite=rewrite)
-    add(old_gates, rewrite=old_defaults)
+    for build in (activations, convolutions, convolutions_1d, pooling, pooling_1d, norms, regularization, merging, rnns, cells, conv_lstm, conv_lstm_others, attention, distributed_model, sequential_of_models,
+                  frozen, frozen_rnn, normalizations, augmentation, dtypes, variable_length, separate_states, resnet_block, big, deep_nesting, arithmetic, comparisons, reductions, shapes, slices, backend, layers_as_functions):
+        add(build)
+    add(masking, inputs=steps(-1.0))
+    add(integer_embedding, inputs=tokens(7))
+    add(normalization, weights=adapted)
+    for build in (shared, deep_nesting, distributed_model, separate_states):
+        add(build, f"keras_2_0_{build.__name__}", rewrite=keras_2_0)
+    add(masking, "keras_2_0_masking", inputs=steps(-1.0), rewrite=keras_2_0)
     w.close()
 
 

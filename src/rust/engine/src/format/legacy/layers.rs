@@ -99,6 +99,9 @@ pub(super) fn convert(class: &str, mut c: Object, era: &Era) -> Result<(String, 
     if class == "InputLayer" {
         return Ok((class.to_string(), input_layer(c)));
     }
+    if class == "RandomCrop" {
+        return Ok(resized(c));
+    }
     if class == "Merge" {
         if let Some(merged) = merge(&c) {
             return Ok(merged);
@@ -108,8 +111,12 @@ pub(super) fn convert(class: &str, mut c: Object, era: &Era) -> Result<(String, 
     if era.major < 2 {
         from_keras_1(&modern, &mut c);
     }
+    let local = modern.starts_with("LocallyConnected");
     for key in PASSED_OVER {
-        c.remove(key);
+        // the layout of its kernel depends on how it was computed
+        if !(local && key == "implementation") {
+            c.remove(key);
+        }
     }
     for key in ["time_major", "softmax_robust_masking"] {
         if c.get(key) == Some(&Json::Bool(false)) {
@@ -155,6 +162,19 @@ fn input_layer(mut c: Object) -> Object {
         rename(&mut c, old, new);
     }
     c
+}
+
+/// Up to Keras 2 RandomCrop resized in predictions, which Keras 3 doesn't.
+fn resized(c: Object) -> (String, Object) {
+    let mut new = Object::new();
+    for key in ["name", "trainable", "dtype", "height", "width"] {
+        if let Some(value) = c.get(key) {
+            new.insert(key.into(), value.clone());
+        }
+    }
+    new.insert("interpolation".into(), "bilinear".into());
+    new.insert("crop_to_aspect_ratio".into(), true.into());
+    ("Resizing".to_string(), new)
 }
 
 fn rename(c: &mut Object, old: &str, new: &str) {

@@ -428,6 +428,12 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
             Op::new("Square", vec![chained(0)]),
         ]),
         "scalar_mul" => one(Op::new("Multiply", vec![x(), a.any("x")?])),
+        "bias_add" if a.plain_or("data_format", "NHWC")? == "NHWC" => {
+            one(Op::new("Add", vec![x(), a.any("bias")?]))
+        }
+        "sort" if a.plain_or("direction", "ASCENDING")? == "ASCENDING" => {
+            one(Op::new("Sort", vec![x()]).with("axis", a.plain_or("axis", -1)?))
+        }
         "add_n" => one(Op::layer("Add", vec![a.first.clone()])),
         "identity" | "stop_gradient" => one(Op::layer("Identity", vec![x()])),
         "matmul" => {

@@ -13,6 +13,7 @@ mod dense;
 mod embedding;
 mod grouped_attention;
 mod image;
+mod local;
 mod lookup;
 mod merging;
 mod norm;
@@ -144,6 +145,9 @@ pub static LAYERS: &[LayerDef] = &[
     layer!("SeparableConv2D", conv::separable_conv::<2>),
     layer!("SeparableConvolution1D", conv::separable_conv::<1>),
     layer!("SeparableConvolution2D", conv::separable_conv::<2>),
+    // local
+    layer!("LocallyConnected1D", local::locally_connected::<1>),
+    layer!("LocallyConnected2D", local::locally_connected::<2>),
     // core
     layer!("EinsumDense", core::einsum_dense),
     layer!("Masking", core::masking),
