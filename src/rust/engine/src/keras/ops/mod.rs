@@ -135,9 +135,9 @@ pub static OPS: &[OpDef] = &[
     numpy("Less", |cx, _, c| el::compare(cx, c, B::Lt)),
     numpy("LessEqual", |cx, _, c| el::compare(cx, c, B::Le)),
     numpy("Log", |cx, _, c| el::float_unary(cx, c, U::Log)),
-    numpy("Log10", |cx, _, c| el::float_unary(cx, c, U::Log10)),
+    numpy("Log10", |cx, _, c| el::log_of(cx, c, U::Log10, 10.0)),
     numpy("Log1p", |cx, _, c| el::float_unary(cx, c, U::Log1p)),
-    numpy("Log2", |cx, _, c| el::float_unary(cx, c, U::Log2)),
+    numpy("Log2", |cx, _, c| el::log_of(cx, c, U::Log2, 2.0)),
     numpy("Logaddexp", |cx, _, c| el::logaddexp(cx, c, 1.0)),
     numpy("Logaddexp2", |cx, _, c| {
         el::logaddexp(cx, c, std::f64::consts::LN_2)

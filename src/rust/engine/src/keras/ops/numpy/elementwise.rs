@@ -100,9 +100,32 @@ pub fn bitwise(cx: &mut Cx, call: &Call, op: Binary) -> Result<Out> {
     Ok(cx.binary(op, a, b)?.into())
 }
 
+/// Whether a dtype has 16 bits, which shows the steps that TensorFlow computes in.
+fn is_half(dtype: DType) -> bool {
+    matches!(dtype, DType::F16 | DType::BF16)
+}
+
+/// The logarithm of a base: in floats of 16 bits, a quotient.
+pub fn log_of(cx: &mut Cx, call: &Call, op: Unary, base: f64) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    let x = to_float(cx, x)?;
+    let dtype = cx.dtype(x);
+    if !is_half(dtype) {
+        return Ok(cx.unary(op, x)?.into());
+    }
+    let base = cx.scalar(dtype, base);
+    let (x, base) = (cx.unary(Unary::Log, x)?, cx.unary(Unary::Log, base)?);
+    Ok(cx.div(x, base)?.into())
+}
+
 /// `/` in floats.
 pub fn divide(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
     let (a, b) = weak_pair(cx, call, &[Kind::WeakFloat])?;
+    if is_half(cx.dtype(a)) && cx.is_constant(b) {
+        // TensorFlow multiplies by the rounded reciprocal of a constant.
+        let by = cx.unary(Unary::Reciprocal, b)?;
+        return Ok(cx.mul(a, by)?.into());
+    }
     Ok(cx.div(a, b)?.into())
 }
 
