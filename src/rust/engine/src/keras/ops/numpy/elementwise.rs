@@ -105,6 +105,16 @@ fn is_half(dtype: DType) -> bool {
     matches!(dtype, DType::F16 | DType::BF16)
 }
 
+/// A quotient of floats. TensorFlow multiplies by the rounded reciprocal of a
+/// constant, which shows in 16 bits.
+fn quotient(cx: &mut Cx, a: ValueId, b: ValueId) -> Result<ValueId> {
+    if is_half(cx.dtype(a)) && cx.is_constant(b) {
+        let by = cx.unary(Unary::Reciprocal, b)?;
+        return cx.mul(a, by);
+    }
+    cx.div(a, b)
+}
+
 /// The logarithm of a base: in floats of 16 bits, a quotient.
 pub fn log_of(cx: &mut Cx, call: &Call, op: Unary, base: f64) -> Result<Out> {
     let x = tensor(cx, call, 0, "x")?;
@@ -115,18 +125,13 @@ pub fn log_of(cx: &mut Cx, call: &Call, op: Unary, base: f64) -> Result<Out> {
     }
     let base = cx.scalar(dtype, base);
     let (x, base) = (cx.unary(Unary::Log, x)?, cx.unary(Unary::Log, base)?);
-    Ok(cx.div(x, base)?.into())
+    Ok(quotient(cx, x, base)?.into())
 }
 
 /// `/` in floats.
 pub fn divide(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
     let (a, b) = weak_pair(cx, call, &[Kind::WeakFloat])?;
-    if is_half(cx.dtype(a)) && cx.is_constant(b) {
-        // TensorFlow multiplies by the rounded reciprocal of a constant.
-        let by = cx.unary(Unary::Reciprocal, b)?;
-        return Ok(cx.mul(a, by)?.into());
-    }
-    Ok(cx.div(a, b)?.into())
+    Ok(quotient(cx, a, b)?.into())
 }
 
 /// `/` in floats, 0 where the divisor is 0.
