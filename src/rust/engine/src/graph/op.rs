@@ -209,6 +209,8 @@ pub enum RandomKind {
     Uniform,
     /// Normal with mean 0 and deviation 1.
     Normal,
+    /// Beta with both parameters equal.
+    Beta(F),
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]

@@ -59,6 +59,46 @@ fn normals(u: f64, v: f64) -> [f64; 2] {
     [r * cos, r * sin]
 }
 
+/// As many draws as it takes for one number.
+struct Draws {
+    counter: [u32; 4],
+    key: [u32; 2],
+}
+
+impl Draws {
+    /// A uniform number above 0, and a normal one.
+    fn next(&mut self) -> (f64, f64) {
+        self.counter[1] += 1;
+        let [a, b, c, d] = philox(self.counter, self.key);
+        let [normal, _] = normals(short(c), short(d));
+        (1.0 - long(a, b), normal)
+    }
+
+    /// The logarithm of a gamma number (Marsaglia and Tsang, 2000), which stays
+    /// finite for small parameters.
+    fn log_gamma(&mut self, alpha: f64) -> f64 {
+        if alpha < 1.0 {
+            let boost = self.next().0.ln() / alpha;
+            return self.log_gamma(alpha + 1.0) + boost;
+        }
+        let d = alpha - 1.0 / 3.0;
+        let c = 1.0 / (9.0 * d).sqrt();
+        loop {
+            let (u, x) = self.next();
+            let v = (1.0 + c * x).powi(3);
+            if v > 0.0 && u.ln() < 0.5 * x * x + d - d * v + d * v.ln() {
+                return (d * v).ln();
+            }
+        }
+    }
+
+    /// A beta number with both parameters equal.
+    fn beta(&mut self, alpha: f64) -> f64 {
+        let (x, y) = (self.log_gamma(alpha), self.log_gamma(alpha));
+        1.0 / (1.0 + (y - x).exp())
+    }
+}
+
 impl Random {
     /// The numbers that one block of the generator gives, four or two.
     fn block(&self, words: [u32; 4]) -> ([f64; 4], usize) {
@@ -69,7 +109,8 @@ impl Random {
         };
         match self.kind {
             RandomKind::Uniform => (u, n),
-            RandomKind::Normal => {
+            // What else there is, is made of other draws.
+            RandomKind::Normal | RandomKind::Beta(_) => {
                 let ([p, q], [r, s]) = (normals(u[0], u[1]), normals(u[2], u[3]));
                 ([p, q, r, s], n)
             }
@@ -78,6 +119,16 @@ impl Random {
 
     fn fill<T>(&self, seed: &[i64], out: &mut [T], of: impl Fn(f64) -> T) {
         let key = [seed[0] as u32, (seed[0] >> 32) as u32];
+        if let RandomKind::Beta(alpha) = self.kind {
+            for (i, o) in out.iter_mut().enumerate() {
+                let mut draws = Draws {
+                    counter: [i as u32, 0, self.stream, seed[1] as u32],
+                    key,
+                };
+                *o = of(draws.beta(alpha.0));
+            }
+            return;
+        }
         let (_, size) = self.block([0; 4]);
         for (i, chunk) in out.chunks_mut(size).enumerate() {
             let counter = [i as u32, (i >> 32) as u32, self.stream, seed[1] as u32];
@@ -110,6 +161,7 @@ impl Kernel for Random {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::F;
 
     /// The test vectors of Random123.
     #[test]
@@ -140,6 +192,8 @@ mod tests {
             for (kind, mean, variance) in [
                 (RandomKind::Uniform, 0.5, 1.0 / 12.0),
                 (RandomKind::Normal, 0.0, 1.0),
+                (RandomKind::Beta(F(0.2)), 0.5, 1.0 / 5.6),
+                (RandomKind::Beta(F(3.0)), 0.5, 1.0 / 28.0),
             ] {
                 let x = draw(kind, dtype, 3, n);
                 let m = x.iter().sum::<f64>() / n as f64;

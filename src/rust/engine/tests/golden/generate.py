@@ -45,6 +45,7 @@ GROUPS = [
     "convnext",
     "ops_rare",
     "ops_more",
+    "augment",
 ]
 FULL_ONLY = ["apps"]
 SLOWEST = ["rnn2", "rnn", "conv", "apps", "masks", "graph"]

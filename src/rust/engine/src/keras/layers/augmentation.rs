@@ -6,12 +6,11 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::error::Result;
-use crate::graph::{Binary, RandomKind, Reduce, ValueId};
-use crate::keras::cfg::numbers;
-use crate::keras::layers::image::{batched, data, nest, value_range};
+use crate::graph::ValueId;
+use crate::keras::layers::augment::Training;
+use crate::keras::layers::image::{batched, data, nest};
 use crate::keras::model::StoreNames;
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out};
-use crate::tensor::DType;
 
 /// What the layers are told, none of which matters at inference.
 const KEYS: &[&str] = &[
@@ -46,109 +45,6 @@ const KEYS: &[&str] = &[
     "x_factor",
     "y_factor",
 ];
-
-/// What a layer does in training.
-enum Training {
-    /// Images are mirrored, half of them.
-    Flip { across: bool, down: bool },
-    /// A number between the factors, as a part of the range, is added.
-    Brightness { factor: [f64; 2], range: (f64, f64) },
-    /// The distance from the mean is multiplied by 1 and a number between the factors.
-    Contrast { factor: [f64; 2], range: (f64, f64) },
-    /// Values are taken from the end of the range, in a part of the images.
-    Invert { factor: [f64; 2], range: (f64, f64) },
-    /// Not known here.
-    Other,
-}
-
-impl Training {
-    fn read(cfg: &Cfg) -> Result<Training> {
-        // Keras 2 writes a single number as it was given.
-        let factor = |low: f64| match cfg.get("factor").map(numbers) {
-            Some(Some((shape, v))) if shape == [2] => Ok([v[0], v[1]]),
-            Some(Some((shape, v))) if shape.is_empty() => Ok([low * v[0], v[0]]),
-            _ => Err(cfg.bad("factor", "one number or two")),
-        };
-        Ok(match cfg.class.as_str() {
-            "RandomFlip" => {
-                let modes = &["horizontal_and_vertical", "horizontal", "vertical"];
-                let mode = cfg.one_of("mode", modes[0], modes)?;
-                Training::Flip {
-                    across: mode != "vertical",
-                    down: mode != "horizontal",
-                }
-            }
-            "RandomBrightness" => Training::Brightness {
-                factor: factor(-1.0)?,
-                range: value_range(cfg)?,
-            },
-            "RandomContrast" => Training::Contrast {
-                factor: factor(1.0)?,
-                range: value_range(cfg)?,
-            },
-            "RandomInvert" => Training::Invert {
-                factor: factor(0.0)?,
-                range: value_range(cfg)?,
-            },
-            _ => Training::Other,
-        })
-    }
-
-    /// Images (n, height, width, channels) changed at random.
-    fn images(&self, cx: &mut Cx, class: &str, x: ValueId) -> Result<ValueId> {
-        let dtype = cx.dtype(x);
-        if !dtype.is_float() {
-            return Err(cx.error(format!("{class} can't train on {dtype} images")));
-        }
-        let each = [cx.dim(x, 0)?, 1, 1, 1];
-        let between = |cx: &mut Cx, low: f64, high: f64| -> Result<ValueId> {
-            let u = cx.random(RandomKind::Uniform, &each, DType::F32)?;
-            let u = cx.mul_s(u, high - low)?;
-            cx.add_s(u, low)
-        };
-        match self {
-            Training::Flip { across, down } => {
-                let u = between(cx, 0.0, 1.0)?;
-                let flips = cx.binary_s(Binary::Le, u, 0.5)?;
-                let mut y = x;
-                for axis in [across.then_some(2), down.then_some(1)]
-                    .into_iter()
-                    .flatten()
-                {
-                    y = cx.reverse(y, axis)?;
-                }
-                cx.select(flips, y, x)
-            }
-            Training::Brightness { factor, range } => {
-                let delta = between(cx, factor[0], factor[1])?;
-                let delta = cx.mul_s(delta, range.1 - range.0)?;
-                let delta = cx.cast(delta, dtype)?;
-                let y = cx.add(x, delta)?;
-                cx.clip(y, Some(range.0), Some(range.1))
-            }
-            Training::Contrast { factor, range } => {
-                let by = between(cx, 1.0 - factor[0], 1.0 + factor[1])?;
-                let by = cx.cast(by, dtype)?;
-                let mean = cx.reduce(Reduce::Mean, x, &[1, 2], true)?;
-                let y = cx.sub(x, mean)?;
-                let y = cx.mul(y, by)?;
-                let y = cx.add(y, mean)?;
-                cx.clip(y, Some(range.0), Some(range.1))
-            }
-            Training::Invert { factor, range } => {
-                let chance = between(cx, factor[0], factor[1])?;
-                let u = between(cx, 0.0, 1.0)?;
-                let inverted = cx.binary(Binary::Lt, u, chance)?;
-                let y = cx.mul_s(x, -1.0)?;
-                let y = cx.add_s(y, range.1)?;
-                cx.select(inverted, y, x)
-            }
-            Training::Other => Err(cx.error(format!(
-                "training = TRUE is not supported for a layer of class {class}"
-            ))),
-        }
-    }
-}
 
 struct Augmentation {
     training: Training,
@@ -237,7 +133,7 @@ mod tests {
 
     fn trained(class: &str, factor: f64) -> Result<Vec<usize>, String> {
         let config = match class {
-            "RandomFlip" => json!({"name": "layer"}),
+            "RandomFlip" | "MixUp" | "RandomGrayscale" => json!({"name": "layer"}),
             _ => json!({"name": "layer", "factor": [0.0, factor]}),
         };
         let spec = json!({"class_name": class, "config": config});
@@ -256,10 +152,14 @@ mod tests {
             "RandomBrightness",
             "RandomContrast",
             "RandomInvert",
+            "RandomRotation",
+            "RandomSharpness",
+            "RandomGrayscale",
+            "MixUp",
         ] {
             assert_eq!(trained(class, 0.2), Ok(vec![2, 3, 4, 1]), "{class}");
         }
-        let refused = trained("RandomSharpness", 0.2).expect_err("not supported");
-        assert!(refused.contains("RandomSharpness"), "{refused}");
+        let refused = trained("CutMix", 0.2).expect_err("not supported");
+        assert!(refused.contains("CutMix"), "{refused}");
     }
 }

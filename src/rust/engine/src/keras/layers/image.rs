@@ -240,7 +240,7 @@ struct AutoContrast {
 }
 
 /// The range of 8-bit images.
-const BYTE: (f64, f64) = (0.0, 255.0);
+pub const BYTE: (f64, f64) = (0.0, 255.0);
 
 pub fn auto_contrast(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
     let range = value_range(cfg)?;

@@ -3,6 +3,7 @@
 mod activation;
 mod attention;
 mod audio;
+mod augment;
 mod augmentation;
 mod categories;
 mod clahe;

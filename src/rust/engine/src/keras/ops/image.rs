@@ -38,34 +38,37 @@ fn channels<const N: usize>(cx: &mut Cx, x: ValueId) -> Result<[ValueId; N]> {
 }
 
 pub fn rgb_to_grayscale(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
-    through(cx, cfg, call, |cx, x| {
-        if cx.dim(x, -1)? == 1 {
-            return Ok(x);
-        }
-        let own = cx.dtype(x);
-        let dtype = result_type(&[Kind::Is(own), Kind::WeakFloat]);
-        // A product of matrices is rounded once.
-        let wide = if dtype == DType::F64 {
-            dtype
-        } else {
-            DType::F32
-        };
-        let x = cx.cast(x, wide)?;
-        let mut sum = None;
-        for (part, weight) in channels::<3>(cx, x)?
-            .into_iter()
-            .zip([0.2989, 0.587, 0.114])
-        {
-            let weight = Tensor::scalar(dtype, weight).to_f64()[0];
-            let part = cx.mul_s(part, weight)?;
-            sum = Some(match sum {
-                None => part,
-                Some(sum) => cx.add(sum, part)?,
-            });
-        }
-        let y = cx.cast(sum.unwrap_or(x), dtype)?;
-        cx.cast(y, own)
-    })
+    through(cx, cfg, call, to_grey)
+}
+
+/// The brightness of images, as one channel.
+pub fn to_grey(cx: &mut Cx, x: ValueId) -> Result<ValueId> {
+    if cx.dim(x, -1)? == 1 {
+        return Ok(x);
+    }
+    let own = cx.dtype(x);
+    let dtype = result_type(&[Kind::Is(own), Kind::WeakFloat]);
+    // A product of matrices is rounded once.
+    let wide = if dtype == DType::F64 {
+        dtype
+    } else {
+        DType::F32
+    };
+    let x = cx.cast(x, wide)?;
+    let mut sum = None;
+    for (part, weight) in channels::<3>(cx, x)?
+        .into_iter()
+        .zip([0.2989, 0.587, 0.114])
+    {
+        let weight = Tensor::scalar(dtype, weight).to_f64()[0];
+        let part = cx.mul_s(part, weight)?;
+        sum = Some(match sum {
+            None => part,
+            Some(sum) => cx.add(sum, part)?,
+        });
+    }
+    let y = cx.cast(sum.unwrap_or(x), dtype)?;
+    cx.cast(y, own)
 }
 
 fn floats(cx: &Cx, x: ValueId) -> Result<()> {
@@ -76,69 +79,75 @@ fn floats(cx: &Cx, x: ValueId) -> Result<()> {
 }
 
 pub fn rgb_to_hsv(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
-    through(cx, cfg, call, |cx, x| {
-        floats(cx, x)?;
-        let [r, g, b] = channels(cx, x)?;
-        let dtype = cx.dtype(x);
-        let zero = cx.scalar(dtype, 0.0);
-        let value = cx.reduce(Reduce::Max, x, &[3], true)?;
-        let low = cx.reduce(Reduce::Min, x, &[3], true)?;
-        let range = cx.sub(value, low)?;
-        let saturation = cx.div(range, value)?;
-        let bright = cx.binary(Binary::Gt, value, zero)?;
-        let saturation = cx.select(bright, saturation, zero)?;
-        let norm = cx.unary(Unary::Reciprocal, range)?;
-        let norm = cx.mul_s(norm, 1.0 / 6.0)?;
-        let turn = |cx: &mut Cx, a: ValueId, b: ValueId, sixths: f64| -> Result<ValueId> {
-            let d = cx.sub(a, b)?;
-            let d = cx.mul(norm, d)?;
-            match sixths {
-                0.0 => Ok(d),
-                s => cx.add_s(d, s / 6.0),
-            }
-        };
-        let (red, green) = (turn(cx, g, b, 0.0)?, turn(cx, b, r, 2.0)?);
-        let blue = turn(cx, r, g, 4.0)?;
-        let is_green = cx.binary(Binary::Eq, g, value)?;
-        let hue = cx.select(is_green, green, blue)?;
-        let is_red = cx.binary(Binary::Eq, r, value)?;
-        let hue = cx.select(is_red, red, hue)?;
-        let coloured = cx.binary(Binary::Gt, range, zero)?;
-        let hue = cx.select(coloured, hue, zero)?;
-        let negative = cx.binary(Binary::Lt, hue, zero)?;
-        let next = cx.add_s(hue, 1.0)?;
-        let hue = cx.select(negative, next, hue)?;
-        cx.concat(&[hue, saturation, value], -1)
-    })
+    through(cx, cfg, call, to_hsv)
+}
+
+/// Colours as hue, saturation and value.
+pub fn to_hsv(cx: &mut Cx, x: ValueId) -> Result<ValueId> {
+    floats(cx, x)?;
+    let [r, g, b] = channels(cx, x)?;
+    let dtype = cx.dtype(x);
+    let zero = cx.scalar(dtype, 0.0);
+    let value = cx.reduce(Reduce::Max, x, &[3], true)?;
+    let low = cx.reduce(Reduce::Min, x, &[3], true)?;
+    let range = cx.sub(value, low)?;
+    let saturation = cx.div(range, value)?;
+    let bright = cx.binary(Binary::Gt, value, zero)?;
+    let saturation = cx.select(bright, saturation, zero)?;
+    let norm = cx.unary(Unary::Reciprocal, range)?;
+    let norm = cx.mul_s(norm, 1.0 / 6.0)?;
+    let turn = |cx: &mut Cx, a: ValueId, b: ValueId, sixths: f64| -> Result<ValueId> {
+        let d = cx.sub(a, b)?;
+        let d = cx.mul(norm, d)?;
+        match sixths {
+            0.0 => Ok(d),
+            s => cx.add_s(d, s / 6.0),
+        }
+    };
+    let (red, green) = (turn(cx, g, b, 0.0)?, turn(cx, b, r, 2.0)?);
+    let blue = turn(cx, r, g, 4.0)?;
+    let is_green = cx.binary(Binary::Eq, g, value)?;
+    let hue = cx.select(is_green, green, blue)?;
+    let is_red = cx.binary(Binary::Eq, r, value)?;
+    let hue = cx.select(is_red, red, hue)?;
+    let coloured = cx.binary(Binary::Gt, range, zero)?;
+    let hue = cx.select(coloured, hue, zero)?;
+    let negative = cx.binary(Binary::Lt, hue, zero)?;
+    let next = cx.add_s(hue, 1.0)?;
+    let hue = cx.select(negative, next, hue)?;
+    cx.concat(&[hue, saturation, value], -1)
 }
 
 pub fn hsv_to_rgb(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
-    through(cx, cfg, call, |cx, x| {
-        floats(cx, x)?;
-        let [h, s, v] = channels(cx, x)?;
-        let turn = cx.mul_s(h, 6.0)?;
-        let part = |cx: &mut Cx, centre: f64, sign: f64, offset: f64| -> Result<ValueId> {
-            let d = cx.add_s(turn, -centre)?;
-            let d = cx.unary(Unary::Abs, d)?;
-            let d = cx.mul_s(d, sign)?;
-            let d = cx.add_s(d, offset)?;
-            cx.clip(d, Some(0.0), Some(1.0))
-        };
-        let parts = [
-            part(cx, 3.0, 1.0, -1.0)?,
-            part(cx, 2.0, -1.0, 2.0)?,
-            part(cx, 4.0, -1.0, 2.0)?,
-        ];
-        let grey = cx.unary(Unary::Neg, s)?;
-        let grey = cx.add_s(grey, 1.0)?;
-        let mut rgb = vec![];
-        for part in parts {
-            let part = cx.mul(s, part)?;
-            let part = cx.add(grey, part)?;
-            rgb.push(cx.mul(part, v)?);
-        }
-        cx.concat(&rgb, -1)
-    })
+    through(cx, cfg, call, from_hsv)
+}
+
+/// Hue, saturation and value as colours.
+pub fn from_hsv(cx: &mut Cx, x: ValueId) -> Result<ValueId> {
+    floats(cx, x)?;
+    let [h, s, v] = channels(cx, x)?;
+    let turn = cx.mul_s(h, 6.0)?;
+    let part = |cx: &mut Cx, centre: f64, sign: f64, offset: f64| -> Result<ValueId> {
+        let d = cx.add_s(turn, -centre)?;
+        let d = cx.unary(Unary::Abs, d)?;
+        let d = cx.mul_s(d, sign)?;
+        let d = cx.add_s(d, offset)?;
+        cx.clip(d, Some(0.0), Some(1.0))
+    };
+    let parts = [
+        part(cx, 3.0, 1.0, -1.0)?,
+        part(cx, 2.0, -1.0, 2.0)?,
+        part(cx, 4.0, -1.0, 2.0)?,
+    ];
+    let grey = cx.unary(Unary::Neg, s)?;
+    let grey = cx.add_s(grey, 1.0)?;
+    let mut rgb = vec![];
+    for part in parts {
+        let part = cx.mul(s, part)?;
+        let part = cx.add(grey, part)?;
+        rgb.push(cx.mul(part, v)?);
+    }
+    cx.concat(&rgb, -1)
 }
 
 pub fn resize(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
@@ -263,16 +272,23 @@ fn bell(size: usize, sigma: f64) -> Vec<f64> {
 }
 
 /// Filters each channel by a kernel (rows, columns).
-fn filtered(
+pub fn filtered(
     cx: &mut Cx,
     x: ValueId,
     kernel: &[f64],
     size: [usize; 2],
     same: bool,
 ) -> Result<ValueId> {
-    let shape = cx.shape(x);
     let values: Vec<f32> = kernel.iter().map(|&v| v as f32).collect();
-    let kernel = cx.f32s([size[0], size[1], 1, 1], &values);
+    let kernel = cx.f32s(size, &values);
+    filtered_by(cx, x, kernel, same)
+}
+
+/// As [`filtered`], by a kernel that is computed.
+pub fn filtered_by(cx: &mut Cx, x: ValueId, kernel: ValueId, same: bool) -> Result<ValueId> {
+    let shape = cx.shape(x);
+    let size = cx.shape(kernel);
+    let kernel = cx.reshape(kernel, &[size[0], size[1], 1, 1])?;
     let dtype = cx.dtype(x);
     let kernel = cx.cast(kernel, dtype)?;
     let kernel = cx.broadcast_to(kernel, &[size[0], size[1], shape[3], 1])?;

@@ -5,13 +5,13 @@ mod args;
 mod complex;
 mod core;
 mod fft;
-mod image;
+pub mod image;
 mod linalg;
 mod losses;
 mod nn;
 mod numpy;
 mod segments;
-mod warp;
+pub mod warp;
 mod windows;
 
 use self::numpy::{elementwise as el, linear, reduce as red, sets, shape};

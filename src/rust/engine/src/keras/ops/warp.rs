@@ -26,7 +26,7 @@ pub struct Warp {
 }
 
 impl Warp {
-    fn read(cfg: &Cfg) -> Result<Warp> {
+    pub fn read(cfg: &Cfg) -> Result<Warp> {
         let value = cfg.f64_or("fill_value", 0.0)?;
         let modes = &["constant", "nearest", "wrap", "reflect"];
         let fill = match cfg.one_of("fill_mode", "constant", modes)? {
@@ -311,7 +311,11 @@ fn basis(cx: &mut Cx, p: [[ValueId; 2]; 4]) -> Result<Matrix> {
 }
 
 /// The projections (n, 8) that take each end point to its start point.
-fn homography(cx: &mut Cx, start: [[ValueId; 2]; 4], end: [[ValueId; 2]; 4]) -> Result<ValueId> {
+pub fn homography(
+    cx: &mut Cx,
+    start: [[ValueId; 2]; 4],
+    end: [[ValueId; 2]; 4],
+) -> Result<ValueId> {
     let from = basis(cx, end)?;
     let to = basis(cx, start)?;
     // Rows of the inverse, up to a factor.
