@@ -4,6 +4,7 @@ use std::ptr;
 
 use serde_json::{json, Value as Json};
 
+use super::layers::MASKS_STAY;
 use super::LayerNode;
 use crate::format::{ModelFile, StoredWeight, WeightTree, Weights};
 use crate::tensor::{DType, Fact, Tensor};
@@ -40,6 +41,7 @@ fn modern_config(value: &mut Json) {
         Json::Object(o) => {
             o.remove(crate::format::legacy::MODERN);
             o.remove(crate::model::FUNCTIONS);
+            o.remove(MASKS_STAY);
             for (key, value) in o.iter_mut() {
                 let is_activation = key == "activation" || key.ends_with("_activation");
                 match value.as_str() {

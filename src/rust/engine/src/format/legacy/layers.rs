@@ -4,6 +4,7 @@ use serde_json::{json, Value as Json};
 
 use super::{entry_value, weights, Era, Object, SUBLAYERS};
 use crate::error::Result;
+use crate::keras::layers::MASKS_STAY;
 
 /// Classes that are both a layer and an operation.
 pub(super) const SHARED_WITH_OPERATIONS: [&str; 9] = [
@@ -291,6 +292,9 @@ fn class_rules(old: &str, class: &str, c: &mut Object, era: &Era) {
         }
     };
     match class {
+        "MultiHeadAttention" => {
+            c.insert(MASKS_STAY.into(), true.into());
+        }
         "LSTM" | "LSTMCell" | "GRU" | "GRUCell" | "ConvLSTM1D" | "ConvLSTM2D" | "ConvLSTM3D" => {
             let cudnn = old.starts_with("CuDNN");
             default(c, "activation", "tanh".into());

@@ -114,7 +114,12 @@ struct MultiHeadAttention {
     sliding_window: Option<usize>,
     use_gate: bool,
     dropout: f64,
+    masks_stay: bool,
 }
+
+/// A key for the configs of Keras before 3, where a call leaves the masks of its
+/// inputs on them.
+pub const MASKS_STAY: &str = "masks_stay";
 
 pub fn multi_head_attention(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
     // TensorFlow has no flash attention: Keras fails there if it is asked for.
@@ -136,6 +141,7 @@ pub fn multi_head_attention(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
         sliding_window: cfg.opt_usize("sliding_window")?,
         use_gate: cfg.bool_or("use_gate", false)?,
         dropout: cfg.f64_or("dropout", 0.0)?,
+        masks_stay: cfg.bool_or(MASKS_STAY, false)?,
     };
     let from_heads = match layer.output_rank {
         1 => "...ab,abc->...c",
@@ -186,8 +192,10 @@ impl Layer for MultiHeadAttention {
         let attention_mask = tensor(cx, 6, "attention_mask")?.map(|t| t.value);
         let return_scores = flag(call, 7, "return_attention_scores");
         let causal = flag(call, 9, "use_causal_mask");
-        for t in [query, value, key] {
-            cx.set_mask(t.value, None);
+        if !self.masks_stay {
+            for t in [query, value, key] {
+                cx.set_mask(t.value, None);
+            }
         }
 
         let mut mask = None;

@@ -281,7 +281,7 @@ pub static LAYERS: &[LayerDef] = &[
     refused("TorchModuleWrapper", FOREIGN),
 ];
 
-pub use attention::dot_product_attention;
+pub use attention::{dot_product_attention, MASKS_STAY};
 pub use conv::{same_pads, ConvTranspose, Window};
 pub use custom::{custom, custom_activation};
 pub use image::batched;
