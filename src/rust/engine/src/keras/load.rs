@@ -300,7 +300,14 @@ impl Misfit {
 /// # Errors
 /// `BadWeight` for the first layer that the weights don't fit.
 pub fn assign(root: &LayerNode, weights: &Weights) -> Result<()> {
-    assign_fitting(root, weights, &Misfit::Fail)?;
+    match weights {
+        // Keras 2 goes by order alone: a nested model may have no name in its config.
+        Weights::Legacy(layers) => {
+            let layers = in_names_of(root, layers.clone());
+            assign_legacy(root, &layers, &Misfit::Fail)?;
+        }
+        Weights::Tree(_) => assign_fitting(root, weights, &Misfit::Fail)?,
+    }
     complete(root, "")
 }
 
