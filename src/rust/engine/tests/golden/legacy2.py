@@ -129,6 +129,14 @@ def masking():
                        L.LSTM(2)(L.Concatenate()([h, h])), L.GRU(2)(L.Add()([h, L.Dense(3)(h)])), L.LSTM(2)(L.Activation("relu")(L.BatchNormalization()(h))), L.LSTM(2, return_sequences=True, go_backwards=True)(h), L.Attention()([h, h])])
 
 
+def embedding():
+    x = L.Input((6,), name="x")
+    h = L.Embedding(7, 4, mask_zero=True)(x)
+    q = L.Embedding(7, 4, input_length=6)(x)
+    return K.Model(x, [L.LSTM(3)(h), L.GRU(3)(L.SpatialDropout1D(0.2)(h)), L.Conv1D(2, 3)(q), L.Bidirectional(L.LSTM(2, return_sequences=True))(h), L.MultiHeadAttention(2, 3)(h, h), L.MultiHeadAttention(2, 3)(q, h, use_causal_mask=True), L.Flatten()(q),
+                       L.AdditiveAttention(use_scale=True)([h, h]), L.GlobalMaxPooling1D()(h), L.Attention(score_mode="concat")([q, h])])
+
+
 def integer_embedding():
     return chain((6,), L.Embedding(7, 3), L.GlobalAveragePooling1D(), L.Dense(2), dtype="int32")
 
@@ -328,9 +336,10 @@ def main():
                   frozen, frozen_rnn, normalizations, augmentation, dtypes, variable_length, separate_states, resnet_block, big, deep_nesting, arithmetic, comparisons, reductions, shapes, slices, backend, layers_as_functions):
         add(build)
     add(masking, inputs=steps(-1.0))
+    add(embedding, inputs=tokens(7), suffixes=BOTH)
     add(integer_embedding, inputs=tokens(7))
     add(normalization, weights=adapted)
-    for build in (shared, deep_nesting, distributed_model, separate_states):
+    for build in (shared, deep_nesting, distributed_model, separate_states, frozen, part_frozen):
         add(build, f"keras_2_0_{build.__name__}", rewrite=keras_2_0)
     add(masking, "keras_2_0_masking", inputs=steps(-1.0), rewrite=keras_2_0)
     w.close()
