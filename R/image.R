@@ -6,13 +6,16 @@
 #' crops an array to another ratio of height and width and resizes it.
 #'
 #' Results are those of Keras: files are resized as Pillow does, in whole numbers,
-#' and arrays as TensorFlow does, without antialiasing.
+#' and arrays as TensorFlow does, without antialiasing. Of files with 16 bits a
+#' channel, the upper 8 count; a grey one that is read as `"grayscale"` keeps its
+#' numbers, from 0 to 65535.
 #'
 #' @param path The path of a `.png` or `.jpg` file.
 #' @param color_mode `"rgb"`, `"rgba"` or `"grayscale"`.
 #' @param target_size `NULL`, or the height and width wanted.
-#' @param interpolation How pixels are found: `"nearest"`, `"bilinear"`, `"bicubic"`,
-#'   and for files also `"hamming"`, `"box"` and `"lanczos"`.
+#' @param interpolation How pixels are found: `"nearest"`, `"bilinear"`, `"bicubic"`;
+#'   for files also `"hamming"`, `"box"` and `"lanczos"`, for arrays `"lanczos3"`,
+#'   `"lanczos5"` and `"area"`.
 #' @param keep_aspect_ratio Whether the image is cropped in its middle to the ratio
 #'   of `target_size`, and not stretched.
 #' @param img An image of `image_load()`.
@@ -36,12 +39,14 @@ image_load <- function(path, color_mode = "rgb", target_size = NULL, interpolati
   check_choice(color_mode, "color_mode", c("rgb", "rgba", "grayscale"))
   check_choice(interpolation, "interpolation", c("nearest", names(pillow_kernels)))
   check_flag(keep_aspect_ratio, "keep_aspect_ratio")
-  image <- recolour(read_pixels(path), color_mode)
+  pixels <- read_pixels(path)
+  deep <- pixels$deep && color_mode == "grayscale"
+  image <- recolour(pixels$values, color_mode, pixels$deep)
   if (!is.null(target_size)) {
     size <- check_size(target_size, "target_size")
     if (!identical(dim(image)[1:2], as.integer(size))) {
       box <- if (keep_aspect_ratio) crop_ranges(dim(image)[1:2], size) else lapply(dim(image)[1:2], seq_len)
-      image <- pillow_resize(image, size, interpolation, lapply(box, range))
+      image <- pillow_resize(image, size, interpolation, lapply(box, range), deep)
     }
   }
   storage.mode(image) <- "integer"
@@ -67,20 +72,29 @@ image_to_array <- function(img, data_format = NULL, dtype = NULL) {
 #' @export
 image_smart_resize <- function(x, size, interpolation = "bilinear", data_format = "channels_last", ...) {
   size <- check_size(size, "size")
-  check_choice(interpolation, "interpolation", c("nearest", "bilinear", "bicubic"))
+  check_choice(interpolation, "interpolation", c("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area"))
   check_choice(data_format, "data_format", c("channels_last", "channels_first"))
   if (inherits(x, "keraspredict_image")) x <- image_to_array(x)
   rank <- length(dim(x))
   if (!is_number(x) || !rank %in% 3:4) {
     abort("bad_argument", paste0("`x` must be an array of 3 or 4 axes, not ", describe(x), "."), arg = "x")
   }
-  rows <- if (data_format == "channels_last") rank - 2 else rank - 1
-  crop <- crop_ranges(dim(x)[rows + 0:1], size)
-  for (i in 1:2) {
-    weights <- resize_weights(length(crop[[i]]), size[[i]], interpolation)
-    x <- along_axis(x, rows + i - 1, function(m) weights %*% m[crop[[i]], , drop = FALSE])
-  }
-  x
+  images <- array(as.numeric(x), c(if (rank == 3) 1, dim(x)))
+  y <- resizer(size, interpolation, data_format)(images)
+  if (rank == 3) array(y, dim(y)[-1]) else y
+}
+
+# A model of the layer that resizes, which cuts images as smart_resize() does.
+resizer <- function(size, interpolation, data_format) {
+  load_model(charToRaw(sprintf(
+    '{"class_name": "Sequential", "config": {"name": "resize", "layers": [
+      {"class_name": "InputLayer", "config": {
+        "name": "x", "batch_shape": [null, null, null, null], "dtype": "float32"}},
+      {"class_name": "Resizing", "config": {
+        "name": "resizing", "height": %d, "width": %d, "interpolation": "%s",
+        "crop_to_aspect_ratio": true, "data_format": "%s", "dtype": "float32"}}]}}',
+    as.integer(size[[1]]), as.integer(size[[2]]), interpolation, data_format
+  )))
 }
 
 #' @export
@@ -103,7 +117,9 @@ check_size <- function(x, arg) {
   as.numeric(x)
 }
 
-# Pixels from 0 to 255 as (rows, columns, channels).
+# Pixels as (rows, columns, channels), from 0 to 255, or to 65535 where the image
+# is `deep`: of one channel of 16 bits. Of other images of 16 bits, the upper ones
+# are taken, as Pillow does.
 read_pixels <- function(path) {
   if (!file.exists(path)) {
     abort("file_missing", paste0("Can't find an image at '", path, "'."), c(i = paste0("The working directory is '", getwd(), "'.")))
@@ -112,22 +128,25 @@ read_pixels <- function(path) {
   if (identical(start[1:4], as.raw(c(0x89, 0x50, 0x4e, 0x47)))) {
     check_installed("png", "to read PNG files")
     x <- png::readPNG(path, info = TRUE)
-    if (isTRUE(attr(x, "info")$bit.depth > 8)) {
-      abort("bad_argument", paste0("'", path, "' must have 8 bits a channel, not ", attr(x, "info")$bit.depth, "."), arg = "path")
-    }
+    bits <- attr(x, "info")$bit.depth
   } else if (identical(start[1:2], as.raw(c(0xff, 0xd8)))) {
     check_installed("jpeg", "to read JPEG files")
     x <- jpeg::readJPEG(path)
+    bits <- 8
   } else {
     abort("bad_argument", paste0("'", path, "' must be a PNG or JPEG file."), arg = "path")
   }
   shape <- dim(x)
   if (length(shape) == 2) shape <- c(shape, 1L)
-  array(round(255 * as.numeric(x)), shape)
+  deep <- bits > 8 && shape[[3]] == 1
+  values <- if (bits > 8) round(65535 * as.numeric(x)) else round(255 * as.numeric(x))
+  if (bits > 8 && !deep) values <- floor(values / 256)
+  list(values = array(values, shape), deep = deep)
 }
 
 # Channels as Pillow converts them.
-recolour <- function(x, mode) {
+recolour <- function(x, mode, deep) {
+  if (deep && mode != "grayscale") x <- pmin(x, 255)
   channels <- dim(x)[[3]]
   alpha <- if (channels %in% c(2, 4)) x[, , channels] else array(255, dim(x)[1:2])
   colours <- if (channels > 2) x[, , 1:3, drop = FALSE] else x[, , c(1, 1, 1), drop = FALSE]
@@ -159,36 +178,6 @@ along_axis <- function(x, axis, f) {
   aperm(array(out, c(nrow(out), dim(turned)[-1])), order(order))
 }
 
-# TensorFlow's resizing of one axis, with the centres of pixels at halves: a matrix
-# of weights (to, from).
-resize_weights <- function(from, to, interpolation) {
-  at <- (seq_len(to) - 0.5) * (from / to) - 0.5
-  weights <- matrix(0, to, from)
-  add <- function(index, weight) {
-    cell <- cbind(seq_len(to), index)
-    weights[cell] <<- weights[cell] + weight
-  }
-  if (interpolation == "nearest") {
-    add(pmin(floor(at + 0.5), from - 1) + 1, 1)
-  } else if (interpolation == "bilinear") {
-    low <- floor(at)
-    add(pmax(low, 0) + 1, 1 - (at - low))
-    add(pmin(low + 1, from - 1) + 1, at - low)
-  } else {
-    low <- floor(at)
-    # TensorFlow has the cubic's values in a table of 1024 steps, and leaves out
-    # pixels outside of the image.
-    part <- round((at - low) * 1024) / 1024
-    for (k in -1:2) {
-      index <- low + k
-      inside <- index >= 0 & index < from
-      add(pmin(pmax(index, 0), from - 1) + 1, ifelse(inside, cubic(abs(part - k)), 0))
-    }
-    weights <- weights / rowSums(weights)
-  }
-  weights
-}
-
 cubic <- function(x, a = -0.5) {
   ifelse(x < 1, ((a + 2) * x - (a + 3)) * x^2 + 1, ifelse(x < 2, ((x - 5) * x + 8) * x * a - 4 * a, 0))
 }
@@ -205,7 +194,7 @@ pillow_kernels <- list(
 )
 
 # `box` is the first and last row, and column, of the part that is resized.
-pillow_resize <- function(x, size, interpolation, box) {
+pillow_resize <- function(x, size, interpolation, box, deep) {
   if (interpolation == "nearest") {
     index <- lapply(1:2, function(i) pillow_nearest(box[[i]], size[[i]]))
     return(x[index[[1]], index[[2]], , drop = FALSE])
@@ -216,9 +205,19 @@ pillow_resize <- function(x, size, interpolation, box) {
   for (axis in 2:1) {
     if (dim(x)[[axis]] == size[[axis]] && diff(box[[axis]]) + 1 == size[[axis]]) next
     weights <- pillow_weights(dim(x)[[axis]], size[[axis]], interpolation, box[[axis]])
-    x <- along_axis(x, axis, function(m) pmin(pmax(floor((weights %*% m + 2^21) / 2^22), 0), 255))
+    if (!deep) weights <- trunc(weights * 2^22 + ifelse(weights < 0, -0.5, 0.5))
+    x <- along_axis(x, axis, function(m) if (deep) rounded_deep(weights %*% m) else rounded_sum(weights %*% m))
   }
   if (transparent) unpremultiplied(x) else x
+}
+
+# Sums over weights as whole numbers of 22 bits, which doubles hold exactly.
+rounded_sum <- function(x) pmin(pmax(floor((x + 2^21) / 2^22), 0), 255)
+
+# Of 16 bits, Pillow cuts each byte by itself.
+rounded_deep <- function(x) {
+  x <- pmax(floor(x + 0.5), 0)
+  ifelse(x > 65535, 65280 + x %% 256, x)
 }
 
 pillow_nearest <- function(box, to) {
@@ -227,8 +226,7 @@ pillow_nearest <- function(box, to) {
   trunc(Reduce(`+`, rep(step, to - 1), box[[1]] - 1 + step / 2, accumulate = TRUE)) + 1
 }
 
-# Weights as whole numbers of 22 bits, which products with pixels hold exactly. The
-# filter sees what is beside the box, too.
+# The weights (to, from) of one axis. The filter sees what is beside the box, too.
 pillow_weights <- function(from, to, interpolation, box) {
   kernel <- pillow_kernels[[interpolation]]
   scale <- (diff(box) + 1) / to
@@ -242,7 +240,7 @@ pillow_weights <- function(from, to, interpolation, box) {
     at <- seq(first, length.out = last - first)
     weight <- kernel[[2]]((at - centre + 0.5) / stretch)
     if (sum(weight) != 0) weight <- weight / sum(weight)
-    weights[i, at + 1] <- trunc(weight * 2^22 + ifelse(weight < 0, -0.5, 0.5))
+    weights[i, at + 1] <- weight
   }
   weights
 }

@@ -21,6 +21,21 @@ test_that("files are read as Pillow reads them", {
   }
 })
 
+test_that("16 bits a channel are read as Pillow reads them", {
+  skip_if_not_installed("png")
+  for (file in c("rgb16.png", "rgba16.png", "gray16.png", "la16.png")) {
+    for (mode in c("rgb", "rgba", "grayscale")) expect_image(image_load(image_file(file), mode), paste(file, mode))
+  }
+  for (method in c("nearest", names(pillow_kernels))) {
+    for (size in list(c(4, 5), c(11, 12))) {
+      expect_image(
+        image_load(image_file("gray16.png"), "grayscale", target_size = size, interpolation = method),
+        paste("deep", if (size[[1]] < 7) "small" else "large", method)
+      )
+    }
+  }
+})
+
 test_that("files are resized as Pillow resizes them", {
   skip_if_not_installed("png")
   for (method in c("nearest", names(pillow_kernels))) {
@@ -37,7 +52,7 @@ test_that("files are resized as Pillow resizes them", {
 test_that("arrays are cropped and resized as TensorFlow does", {
   skip_if_not_installed("png")
   x <- image_to_array(image_load(image_file("rgb.png")))
-  for (method in c("nearest", "bilinear", "bicubic")) {
+  for (method in c("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area")) {
     expect_close(image_smart_resize(x, c(5, 9), method), image_values[[paste("resize", method)]])
   }
   batch <- array(x[1:4, 1:5, ], c(1, 4, 5, 3))
@@ -54,6 +69,7 @@ test_that("images are arrays", {
   expect_identical(as.array(image), image_to_array(image))
   expect_identical(dim(image_to_array(image, "channels_first")), c(3L, 11L, 17L))
   expect_identical(dim(image_to_array(matrix(1, 2, 3))), c(2L, 3L, 1L))
+  expect_identical(image_smart_resize(image, c(5, 9)), image_smart_resize(image_to_array(image), c(5, 9)))
 })
 
 test_that("bad images and arguments are errors", {
