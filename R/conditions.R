@@ -90,6 +90,9 @@ raise_failure <- function(failure) {
   if (kind == "interrupted") interrupt()
   words <- engine_errors[[kind]]
   told <- if (is.null(words)) list(message = sentence(failure[["message"]])) else words(data)
+  if (kind == "internal") {
+    told$bullets <- c(i = "This is a defect of keraspredict. Please report it, with the model if you can.")
+  }
   do.call(abort, c(list(kind = kind), told, data))
 }
 
@@ -128,6 +131,42 @@ engine_errors <- list(
     list(
       message = "The model has no weights: it was loaded from its architecture alone.",
       bullets = c(i = "`load_model_weights()` loads them.")
+    )
+  },
+  unknown_config_key = function(data) {
+    list(
+      message = paste0("Layer `", data$layer, "` (", data$class_name, ") has an option that isn't known: `", data$key, "`."),
+      bullets = c(
+        x = paste0("It is ", data$given, ", and without it the predictions could be wrong."),
+        i = "Was the model saved by a newer version of Keras than this package knows?"
+      )
+    )
+  },
+  bad_config = function(data) {
+    list(
+      message = paste0("Layer `", data$layer, "` (", data$class_name, ") has an option that can't be used: `", data$key, "`."),
+      bullets = c(x = paste0("It must be ", data$expected, ", not ", data$given, "."))
+    )
+  },
+  bad_weight = function(data) {
+    list(
+      message = paste0("The weights of layer `", data$layer, "` don't fit its config."),
+      bullets = c(x = paste0("`", data$weight, "` must be ", data$expected, ", not ", data$given, "."))
+    )
+  },
+  shape = function(data) {
+    list(
+      message = paste0("Layer `", data$layer, "` can't take its input."),
+      bullets = c(x = sentence(data$reason), i = "Does `x` have the shape that the model was made for?")
+    )
+  },
+  out_of_vocabulary = function(data) {
+    list(
+      message = paste0("`x` has a value that layer `", data$layer, "` doesn't know."),
+      bullets = c(
+        x = paste0("The value is ", data$value, "."),
+        i = "The layer's vocabulary has no place for unknown values."
+      )
     )
   },
   unsupported_layers = function(data) {
@@ -268,6 +307,13 @@ check_count <- function(x, arg) {
 check_flag <- function(x, arg) {
   if (!(is.logical(x) && length(x) == 1 && !is.na(x))) {
     abort("bad_argument", paste0("`", arg, "` must be TRUE or FALSE, not ", show_value(x), "."), arg = arg)
+  }
+  x
+}
+
+check_flag_or_na <- function(x, arg) {
+  if (!(is.logical(x) && length(x) == 1)) {
+    abort("bad_argument", paste0("`", arg, "` must be TRUE, FALSE or NA, not ", show_value(x), "."), arg = arg)
   }
   x
 }

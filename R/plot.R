@@ -2,18 +2,25 @@
 #'
 #' Draws the graph of a model's layers, by base graphics alone: each layer with
 #' its class and name, with the shapes of the tensors at the edges. A long model
-#' is cut into columns, as a text in a newspaper, so that it fills the device.
+#' is cut into columns, as a text in a newspaper, so that it fills the device; of a
+#' very long one, only the classes are shown, so that they can be read.
 #'
 #' @param x A model: see [load_model()].
-#' @param show_shapes Whether the shapes of the tensors are shown.
+#' @param show_shapes Whether the shapes of the tensors are shown. `NA` shows them
+#'   where there is room for texts of a size that can be read.
 #' @param show_dtype Whether the type of each layer's computation is shown.
-#' @param show_layer_names Whether the names of the layers are shown.
+#' @param show_layer_names Whether the names of the layers are shown; `NA` as in
+#'   `show_shapes`.
 #' @param ... Not used; arguments here are an error.
 #' @param rankdir The direction: `"TB"` is down, `"LR"` to the right.
 #' @param expand_nested Whether nested models are drawn with the layers in them.
 #' @param dpi The dots per inch of a file.
 #' @param layer_range `NULL`, or two names (or regular expressions): the first and
 #'   the last layer drawn.
+#' @param show_layer_activations Whether the activation of layers that have one is
+#'   shown.
+#' @param show_trainable Whether layers with weights say if they are trainable. `NA`
+#'   shows it where some layers aren't.
 #' @param to_file `NULL` for the device that is open, or the path of a `.png`,
 #'   `.pdf` or `.svg` file, which gets the size that the drawing needs.
 #' @returns The model, invisibly.
@@ -24,23 +31,28 @@
 #' model <- load_model(keraspredict_example("digits"))
 #' plot(model)
 #' plot(model, rankdir = "LR", show_layer_names = FALSE)
-plot.keraspredict_model <- function(x, show_shapes = TRUE, show_dtype = FALSE, show_layer_names = TRUE,
+plot.keraspredict_model <- function(x, show_shapes = NA, show_dtype = FALSE, show_layer_names = NA,
                                     ..., rankdir = "TB", expand_nested = FALSE, dpi = 200,
-                                    layer_range = NULL, to_file = NULL) {
+                                    layer_range = NULL, show_layer_activations = FALSE,
+                                    show_trainable = NA, to_file = NULL) {
   if (...length()) check_plot_dots(...)
-  check_flag(show_shapes, "show_shapes")
+  check_flag_or_na(show_shapes, "show_shapes")
   check_flag(show_dtype, "show_dtype")
-  check_flag(show_layer_names, "show_layer_names")
+  check_flag_or_na(show_layer_names, "show_layer_names")
   check_flag(expand_nested, "expand_nested")
+  check_flag(show_layer_activations, "show_layer_activations")
+  check_flag_or_na(show_trainable, "show_trainable")
   if (!(identical(rankdir, "TB") || identical(rankdir, "LR"))) {
     abort("bad_argument", paste0("`rankdir` must be \"TB\" or \"LR\", not ", show_value(rankdir), "."), arg = "rankdir")
   }
   self <- environment(x)
   rows <- select_rows(model_rows(self), layer_range)
-  graph <- model_graph(rows, self$info, show_input = is.null(layer_range))
+  configs <- if (show_layer_activations) get_config(x)$layers else list()
+  graph <- model_graph(rows, configs)
+  if (is.na(show_trainable)) show_trainable <- any_frozen(rows)
   style <- list(
     shapes = show_shapes, dtype = show_dtype, names = show_layer_names, nested = expand_nested,
-    right = rankdir == "LR"
+    right = rankdir == "LR", activations = show_layer_activations, trainable = show_trainable
   )
   if (is.null(to_file)) {
     draw_graph(graph, style)
@@ -75,6 +87,8 @@ plot_to_file <- function(graph, style, file, dpi) {
   scratch <- tempfile()
   pdf(scratch)
   plot.new()
+  # A file is as large as it takes to show all.
+  style[c("shapes", "names")] <- lapply(style[c("shapes", "names")], function(shown) shown || is.na(shown))
   plan <- tryCatch(arrange_graph(graph, style, c(1.4, 1)), finally = {
     dev.off()
     unlink(scratch)
@@ -85,38 +99,39 @@ plot_to_file <- function(graph, style, file, dpi) {
 }
 
 # The layers as nodes, with the edges between them: list(nodes, from, to). A
-# node's `graph` is that of its nested layers.
-model_graph <- function(rows, info = NULL, show_input = TRUE) {
+# node's `graph` is that of its nested layers. `configs` are those of the layers,
+# where activations are wanted.
+model_graph <- function(rows, configs = list()) {
   names <- vapply(rows, `[[`, "", "name")
   connected <- lapply(rows, function(row) sub("\\[[0-9]+\\]\\[[0-9]+\\]$", "", as.character(row$connected)))
-  if (!any(lengths(connected)) && length(rows) > 1) {
-    # A Sequential: one chain.
-    connected[-1] <- as.list(names[-length(names)])
-    if (!is.null(info) && show_input && rows[[1]]$class != "InputLayer") {
-      rows <- c(list(input_row(info$inputs[[1]])), rows)
-      names <- vapply(rows, `[[`, "", "name")
-      connected <- c(list(character()), names[[1]], connected[-1])
-    }
-  }
   at <- lapply(connected, match, names)
   to <- rep(seq_along(at), lengths(at))
   from <- as.integer(unlist(at))
   known <- !is.na(from)
+  names(configs) <- vapply(configs, function(layer) c(layer$config$name, "")[[1]], "")
   nodes <- lapply(rows, function(row) {
+    config <- configs[[row$name]]$config
     list(
       name = row$name, class = row$class, shape = row$shape, dtype = row$dtype,
-      graph = if (length(row$layers)) model_graph(row$layers)
+      activation = activation_name(config$activation),
+      trainable = if (isTRUE(row$params > 0)) row$trainable,
+      graph = if (length(row$layers)) model_graph(row$layers, as.list(config$layers))
     )
   })
   list(nodes = nodes, from = from[known], to = to[known])
 }
 
-input_row <- function(input) {
-  shape <- ifelse(is.na(input$shape), "None", format_count(input$shape))
-  list(
-    name = input$name, class = "InputLayer", shape = paste0("(", paste(shape, collapse = ", "), if (length(shape) == 1) ",", ")"),
-    dtype = input$dtype
-  )
+# What a config calls an activation: a name, or an object with a class.
+activation_name <- function(activation) {
+  if (is.list(activation)) {
+    name <- if (is.character(activation$config)) activation$config else activation$class_name
+    return(name)
+  }
+  activation
+}
+
+any_frozen <- function(rows) {
+  any(vapply(rows, function(row) row$params > 0 && !row$trainable || any_frozen(row$layers), NA))
 }
 
 # Draws on the open device, as large as fits, but no larger than natural.
@@ -126,6 +141,7 @@ draw_graph <- function(graph, style, columns = NULL) {
   plot.new()
   given <- par("pin")
   room <- pmax(given - 0.2, 0.2)
+  style <- readable_style(graph, style, room, columns)
   plan <- arrange_graph(graph, style, room, columns)
   scale <- min(room / plan$size, 1)
   # Inches of the plan, from the top left corner, in the middle of the device.
@@ -137,6 +153,19 @@ draw_graph <- function(graph, style, columns = NULL) {
     xaxs = "i", yaxs = "i"
   )
   draw_plan(plan, style, text_size * scale)
+}
+
+# The fullest of the styles that the user leaves open in which texts are large
+# enough to be read, or else the barest.
+readable_style <- function(graph, style, room, columns) {
+  open <- names(Filter(is.na, style[c("shapes", "names")]))
+  for (bare in list(character(), "shapes", c("shapes", "names"))) {
+    tried <- style
+    tried[open] <- !open %in% bare
+    size <- arrange_graph(graph, tried, room, columns)$size
+    if (min(room / size) >= 0.6) break
+  }
+  tried
 }
 
 text_size <- 0.75
@@ -162,7 +191,7 @@ arrange_graph <- function(graph, style, room, columns = NULL) {
   height <- vapply(boxes, `[[`, 0, "height")
   shapes <- vapply(graph$nodes, function(node) if (is.null(node$shape)) "" else node$shape, "")
   gap <- if (!style$right) {
-    line * (if (style$shapes) 3.2 else 2.2)
+    line * (if (style$shapes) 3.2 else if (style$names) 2.2 else 1.4)
   } else if (style$shapes && length(graph$from)) {
     max(vapply(shapes[graph$from], text_width, 0, size = small)) + 3 * line
   } else {
@@ -174,7 +203,7 @@ arrange_graph <- function(graph, style, room, columns = NULL) {
   if (!style$right) {
     # As wide as a label on either side needs.
     taken <- unique(graph$from)
-    labels <- if (style$shapes) vapply(shapes[taken], text_width, 0, size = small) + text_height(small)
+    labels <- if (style$shapes) vapply(shapes[taken], text_width, 0, size = small) + text_height(small) else 0
     room_for <- width
     room_for[taken] <- pmax(width[taken], 2 * labels)
   }
@@ -224,9 +253,13 @@ edge_labels <- function(graph, edges, shapes, style, gap) {
 arrange_node <- function(node, style) {
   line <- text_height()
   inside <- if (style$nested && !is.null(node$graph)) arrange_graph(node$graph, style, c(6, 6))
-  detail <- paste(c(if (style$names) node$name, if (style$dtype) node$dtype), collapse = ", ")
+  detail <- paste(c(
+    if (style$names) node$name, if (style$dtype) node$dtype,
+    if (style$activations && !is.null(node$activation)) paste("activation:", node$activation),
+    if (style$trainable && !is.null(node$trainable)) if (node$trainable) "trainable" else "not trainable"
+  ), collapse = ", ")
   width <- max(text_width(node$class, TRUE), text_width(detail, size = small)) + 2 * line
-  height <- line * (if (nzchar(detail)) 4.4 else 2.6)
+  height <- line * (if (nzchar(detail)) 4.4 else 2.2)
   box <- list(title = node$class, detail = detail, width = width, height = height)
   if (!is.null(inside)) {
     box$inside <- inside

@@ -5,6 +5,33 @@ test_that("models are drawn", {
   vdiffr::expect_doppelganger("to the right", function() plot(loaded("dict"), rankdir = "LR", show_shapes = FALSE))
   vdiffr::expect_doppelganger("nested", function() plot(loaded("nested"), expand_nested = TRUE, show_dtype = TRUE))
   vdiffr::expect_doppelganger("no names", function() plot(loaded("two"), show_layer_names = FALSE))
+  vdiffr::expect_doppelganger("activations", function() {
+    plot(loaded("nested"), show_shapes = FALSE, expand_nested = TRUE, show_layer_activations = TRUE, show_trainable = TRUE)
+  })
+})
+
+test_that("a long model on a small device shows classes alone", {
+  layers <- rep("", 60)
+  names(layers) <- rep("Flatten", 60)
+  rows <- model_rows(environment(json_model("[null, 4]", layers)))
+  graph <- model_graph(rows)
+  style <- list(shapes = NA, names = NA, dtype = FALSE, nested = FALSE, right = FALSE, activations = FALSE, trainable = FALSE)
+  grDevices::pdf(tempfile())
+  on.exit(grDevices::dev.off())
+  graphics::plot.new()
+  shown <- function(room, style) unlist(readable_style(graph, style, room, NULL)[c("shapes", "names")])
+  expect_identical(shown(c(30, 30), style), c(shapes = TRUE, names = TRUE))
+  expect_identical(shown(c(3, 3), style), c(shapes = FALSE, names = FALSE))
+  # What the user asks for is shown.
+  style$names <- TRUE
+  expect_identical(shown(c(3, 3), style), c(shapes = FALSE, names = TRUE))
+})
+
+test_that("activations are named as the config has them", {
+  expect_null(activation_name(NULL))
+  expect_identical(activation_name("relu"), "relu")
+  expect_identical(activation_name(list(class_name = "LeakyReLU", config = list(alpha = 0.1))), "LeakyReLU")
+  expect_identical(activation_name(list(class_name = "function", config = "my_act")), "my_act")
 })
 
 test_that("a model is drawn to a file of its size", {
