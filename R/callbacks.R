@@ -60,7 +60,7 @@ Callback <- function(classname,
     abort("bad_argument", paste0("`classname` must be a name, not ", show_value(classname), "."), arg = "classname")
   }
   if (!is.null(inherit) && !inherits(inherit, "keraspredict_callback_class")) {
-    abort("bad_argument", "`inherit` must be a constructor made by Callback().", arg = "inherit")
+    abort("bad_argument", paste0("`inherit` must be a constructor made by Callback(), not ", describe(inherit), "."), arg = "inherit")
   }
   hooks <- list(
     on_epoch_begin = on_epoch_begin, on_epoch_end = on_epoch_end,

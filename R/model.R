@@ -159,7 +159,11 @@ NULL
 #' @export
 `$<-.keraspredict_model` <- function(x, name, value) {
   if (!identical(name, "stop_predicting")) {
-    abort("unknown_part", paste0("Can't set `", name, "` of a model."), part = name)
+    abort(
+      "unknown_part", paste0("Can't set `", name, "` of a model."),
+      c(i = "Only `stop_predicting` can be set."),
+      part = name
+    )
   }
   assign("stop_predicting", check_flag(value, "stop_predicting"), envir = environment(x))
   x

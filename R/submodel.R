@@ -21,11 +21,9 @@
 #' layers <- model$layers
 #' features <- keras_model(model$inputs, layers[[length(layers) - 1]]$output)
 #' features
-#' dim(predict(features, array(0, c(2, 28, 28, 1)), verbose = 0))
+#' dim(predict(features, array(0, c(2, 8, 8, 1)), verbose = 0))
 keras_model <- function(inputs = NULL, outputs = NULL, ..., name = "functional") {
-  if (...length()) {
-    abort("unknown_argument", "Unknown arguments.", c(i = "Arguments are inputs, outputs and name."))
-  }
+  check_no_more(...)
   if (!(is.character(name) && length(name) == 1 && !is.na(name) && nzchar(name))) {
     abort("bad_argument", paste0("`name` must be a name, not ", show_value(name), "."), arg = "name")
   }

@@ -67,7 +67,11 @@ format.keraspredict_model <- function(x, line_length = getOption("width"), posit
   }
   widths <- diff(c(0, as.integer(positions * line_length)))
   if (any(widths < 4)) {
-    abort("bad_argument", "`line_length` is too small for the table.", arg = "line_length")
+    abort(
+      "bad_argument",
+      paste0("`line_length` must be large enough for a table of ", length(widths), " columns, not ", show_value(line_length), "."),
+      arg = "line_length"
+    )
   }
   cells <- summary_cells(rows, chain, show_trainable, expand_nested, 0)
   text <- c(
@@ -100,7 +104,11 @@ select_rows <- function(rows, layer_range) {
     return(rows)
   }
   if (!is.character(layer_range) || length(layer_range) != 2) {
-    abort("bad_argument", "`layer_range` must be NULL or two names.", arg = "layer_range")
+    abort(
+      "bad_argument",
+      paste0("`layer_range` must be NULL or two names, not ", show_value(layer_range), "."),
+      arg = "layer_range"
+    )
   }
   names <- vapply(rows, `[[`, "", "name")
   first <- grep(paste0("^(", layer_range[[1]], ")"), names)
@@ -108,7 +116,7 @@ select_rows <- function(rows, layer_range) {
   if (length(first) == 0 || length(last) == 0) {
     abort(
       "bad_argument", "`layer_range` must be names of layers.",
-      c(i = paste0("The layers are ", enumerate(names), ".")),
+      c(x = paste0("It is ", enumerate(layer_range, "\""), "."), i = paste0("The layers are ", enumerate(names), ".")),
       arg = "layer_range"
     )
   }

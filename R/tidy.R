@@ -21,8 +21,10 @@ register_lazily <- function() {
     local({
       package <- package
       on_package_load(package, function() {
-        for (generic in names(methods[[package]])) {
-          registerS3method(generic, "keraspredict_model", methods[[package]][[generic]], envir = asNamespace(package))
+        ns <- asNamespace(package)
+        # Other versions of the package may not have all generics.
+        for (generic in intersect(names(methods[[package]]), ls(ns))) {
+          registerS3method(generic, "keraspredict_model", methods[[package]][[generic]], envir = ns)
         }
       })
     })

@@ -40,6 +40,20 @@ run_r <- function(code, env = character(), stderr = FALSE) {
   ))
 }
 
+# A Sequential model from the JSON of its layers: config keys without the name.
+json_model <- function(shape, ..., dtype = "float32") {
+  layers <- c(...)
+  load_model(charToRaw(sprintf(
+    '{"class_name": "Sequential", "config": {"name": "json", "layers": [
+      {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": %s, "dtype": "%s"}}%s]}}',
+    shape, dtype,
+    paste0(sprintf(
+      ', {"class_name": "%s", "config": {"name": "layer_%d"%s}}', names(layers), seq_along(layers),
+      ifelse(nzchar(layers), paste0(", ", layers), "")
+    ), collapse = "")
+  )))
+}
+
 parts_cases <- local({
   value <- NULL
   function() {

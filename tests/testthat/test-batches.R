@@ -67,6 +67,18 @@ test_that("columns go to inputs by name, text to inputs of text", {
   expect_identical(predict(loaded("text"), csv_batches(file)), matrix(c("1", "02", "x", "y\nz"), 2))
 })
 
+test_that("a URL is read, and a file without names one row at a time", {
+  model <- iris_model()
+  url <- paste0("file://", normalizePath(iris_file(), winslash = "/"))
+  expect_identical(predict(model, csv_batches(url, columns = 1:4)), predict(model, unname(as.matrix(iris[, 1:4]))))
+  file <- tempfile(fileext = ".csv")
+  writeLines(c("1,2,3,4", "", "5,6,7,8"), file)
+  expect_identical(
+    predict(model, csv_batches(file, header = FALSE), batch_size = 1),
+    predict(model, matrix(as.double(1:8), 2, byrow = TRUE), batch_size = 1)
+  )
+})
+
 test_that("missing numbers stay missing, also where a batch has no others", {
   file <- tempfile(fileext = ".csv")
   writeLines(c("value", "1", "NA", "NA", "2"), file)

@@ -114,6 +114,25 @@ test_that("constructors and other things are refused", {
   })
 })
 
+test_that("a callback is told the model and the parameters", {
+  told <- list()
+  Told <- Callback("Told",
+    set_model = function(model) told$model <<- model$name,
+    set_params = function(params) told$steps <<- params$steps,
+    on_predict_batch_end = function(batch) told$batches <<- batch,
+    on_predict_end = function() told$end <<- TRUE
+  )
+  predict(loaded("mlp"), cases()$mlp$x, batch_size = 4, callbacks = Told())
+  expect_identical(told, list(model = "mlp", steps = 2L, batches = 2L, end = TRUE))
+})
+
+test_that("parts of outputs that aren't one a row go to callbacks", {
+  parts <- list()
+  keep <- callback_lambda(on_predict_batch_end = function(batch, logs) parts[[batch]] <<- logs$outputs)
+  y <- predict(loaded("rank0"), cases()$rank0$x, batch_size = 16, callbacks = keep)
+  expect_identical(unlist(parts), as.vector(y))
+})
+
 test_that("a callback may predict", {
   model <- loaded("mlp")
   inner <- NULL

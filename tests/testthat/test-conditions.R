@@ -22,6 +22,29 @@ test_that("failures of the engine are values that R raises", {
   expect_snapshot(error = TRUE, checked(told))
 })
 
+test_that("what a model file holds that can't be used is told", {
+  weights <- tempfile(fileext = ".weights.h5")
+  on.exit(unlink(weights))
+  save_model_weights(loaded("mlp"), weights)
+  expect_snapshot(error = TRUE, {
+    json_model("[null, 4]", c(Dense = '"units": 2, "sparkle": 3'))
+    json_model("[null, 4]", c(Dense = '"units": "two"'))
+    json_model("[null, 4, 4, 1]", c(Resizing = '"height": 2, "width": 2, "interpolation": "best"'))
+    json_model("[null, 4]", c(Reshape = '"target_shape": [3]'))(matrix(0, 2, 4))
+    load_model_weights(json_model("[null, 4]", c(Dense = '"units": 9', Dense = '"units": 2')), weights)
+    predict(json_model("[null, 1]", c(StringLookup = '"vocabulary": ["a", "b"], "num_oov_indices": 0'), dtype = "string"), "c")
+  })
+})
+
+test_that("an error of the engine itself asks for a report", {
+  expect_snapshot(error = TRUE, checked(engine_rows(1:3, 2, 9)))
+})
+
+test_that("calls with the package's name are calls of users", {
+  condition <- tryCatch(keraspredict::load_model("none.keras"), error = identity)
+  expect_identical(conditionCall(condition), quote(keraspredict::load_model("none.keras")))
+})
+
 test_that("sentences, lists and shapes read well", {
   expect_identical(sentence("it is so"), "It is so.")
   expect_identical(sentence("`x` is so!"), "`x` is so!")

@@ -96,6 +96,24 @@ test_that("one error tells all that is missing, and how to give it", {
   })
 })
 
+test_that("the random numbers of a session without any stay so", {
+  old <- if (exists(".Random.seed", globalenv())) get(".Random.seed", globalenv())
+  on.exit(if (!is.null(old)) assign(".Random.seed", old, globalenv()))
+  restore_seed(NULL)
+  load_model(fixture("masked"), custom_objects = c(list(Mean = function(inputs, mask) {
+    stats::runif(1)
+    objects$Mean(inputs, mask)
+  }), objects))
+  expect_false(exists(".Random.seed", globalenv(), inherits = FALSE))
+})
+
+test_that("functions are called with what they take", {
+  told <- list(inputs = 1, config = 2, weights = 3, mask = NULL, training = FALSE, named = list(extra = 4))
+  expect_identical(custom_arguments(function(x, extra) 1, told), list(1, extra = 4))
+  expect_identical(custom_arguments(function(x, mask, ...) 1, told), list(1, extra = 4, mask = NULL))
+  expect_error(custom_arguments(function(x) 1, told), "called with `extra`, which the function doesn't take", fixed = TRUE)
+})
+
 test_that("errors of functions are errors that name the layer", {
   load_with <- function(fun, name = "masked") {
     load_model(fixture(name), custom_objects = c(list(Mean = fun), objects))

@@ -50,11 +50,13 @@ test_that("models go to future's workers", {
 test_that("forks predict side by side", {
   skip_on_cran()
   skip_on_os("windows")
-  model <- load_model(keraspredict_example("iris"))
-  x <- as.matrix(iris[, 1:4])
-  model(x)
-  parts <- parallel::mclapply(list(1:75, 76:150), function(rows) predict(model, x[rows, ], verbose = 0), mc.cores = 2)
-  expect_identical(do.call(rbind, parts), expected_iris())
+  expect_identical(run_r(c(
+    "library(keraspredict)",
+    "model <- load_model(keraspredict_example('iris'))",
+    "x <- as.matrix(iris[, 1:4])",
+    "parts <- parallel::mclapply(list(1:75, 76:150), function(rows) predict(model, x[rows, ], verbose = 0), mc.cores = 2)",
+    "cat(identical(do.call(rbind, parts), predict(model, x, verbose = 0)))"
+  )), "TRUE")
 })
 
 test_that("another package ships a model and predicts with it", {

@@ -185,6 +185,7 @@ test_that("mask = masks steps", {
   x <- cases()$words$x
   mask <- matrix(TRUE, 4, 5)
   expect_close(model(x, mask = mask), cases()$words$y)
+  expect_identical(model(x, mask = list(NULL)), model(x))
   expect_snapshot(error = TRUE, {
     model(x, mask = mask[, 1:3])
     model(x, mask = list(mask, mask))

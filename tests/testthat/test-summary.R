@@ -46,6 +46,7 @@ test_that("the columns and rows can be chosen", {
     summary(loaded("nested"), show_trainable = FALSE, line_length = 60)
     summary(loaded("mlp"), show_trainable = TRUE, line_length = 60, positions = c(.5, .7, 1))
     summary(loaded("image"), layer_range = c("conv", "fla"), line_length = 60)
+    summary(loaded("image"), layer_range = c("fla", "conv"), line_length = 60, compact = FALSE)
   })
   expect_snapshot(error = TRUE, {
     summary(loaded("mlp"), line_length = 8)

@@ -46,6 +46,41 @@ test_that("what bundle, butcher and vetiver ask for is there", {
   expect_equal(handle(list(body = x))$.pred, predict(model, x))
 })
 
+test_that("the methods find what they need in packages that aren't installed here", {
+  model <- load_model(keraspredict_example("iris"))
+  out <- run_r(c(
+    "stand_in <- function(name, exports) {",
+    "  ns <- new.env(parent = baseenv())",
+    "  info <- new.env()",
+    "  info$spec <- c(name = name, version = '1.0')",
+    "  assign('.__NAMESPACE__.', info, ns)",
+    "  assign('.__S3MethodsTable__.', new.env(), ns)",
+    "  for (f in names(exports)) assign(f, `environment<-`(exports[[f]], ns), ns)",
+    "  .Internal(registerNamespace(name, ns))",
+    "  invisible()",
+    "}",
+    "stand_in('bundle', list(",
+    "  bundle = function(x, ...) UseMethod('bundle'),",
+    "  bundle_constr = function(object, situate, desc_class) list(object, situate, desc_class)",
+    "))",
+    "stand_in('vetiver', list(",
+    "  vetiver_create_meta = function(model, metadata) UseMethod('vetiver_create_meta'),",
+    "  vetiver_meta = function(metadata, required_pkgs) list(required_pkgs = required_pkgs),",
+    "  handler_startup = function(vetiver_model) UseMethod('handler_startup', vetiver_model$model),",
+    "  attach_pkgs = function(pkgs) cat('attached', pkgs, '\\n')",
+    "))",
+    "library(keraspredict)",
+    "model <- load_model(keraspredict_example('iris'))",
+    "bundled <- bundle:::bundle(model)",
+    "again <- bundled[[2]](unserialize(serialize(bundled[[1]], NULL)))",
+    "x <- as.matrix(iris[1:3, 1:4])",
+    "cat(identical(predict(again, x, verbose = 0), predict(model, x, verbose = 0)), bundled[[3]], '\\n')",
+    "meta <- vetiver:::vetiver_create_meta(model, list())",
+    "vetiver:::handler_startup(list(model = model, metadata = meta))"
+  ))
+  expect_identical(trimws(out), c("TRUE keraspredict_model", "attached keraspredict"))
+})
+
 test_that("progress goes to progressr where it listens", {
   skip_if_not_installed("progressr")
   model <- load_model(keraspredict_example("iris"))
