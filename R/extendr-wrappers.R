@@ -37,6 +37,15 @@ engine_count_na <- function(x) .Call(wrap__engine_count_na, x)
 #' @noRd
 engine_reset_state <- function(handle) .Call(wrap__engine_reset_state, handle)
 
+#' The number of threads that predictions use; sets it where `n` isn't negative
+#' (0 is the default).
+#' @noRd
+engine_threads <- function(n) .Call(wrap__engine_threads, n)
+
+#' Times of the steps of one batch: list(layer, operation, seconds).
+#' @noRd
+engine_profile <- function(handle, x, dims, n, repeats) .Call(wrap__engine_profile, handle, x, dims, n, repeats)
+
 #' Allocates the arrays of a prediction: list(arrays, nest).
 #' @noRd
 engine_prepare <- function(handle, x, dims, n, batch) .Call(wrap__engine_prepare, handle, x, dims, n, batch)
@@ -45,8 +54,8 @@ engine_prepare <- function(handle, x, dims, n, batch) .Call(wrap__engine_prepare
 #' @noRd
 engine_run <- function(handle, x, dims, arrays, from, to, batch) .Call(wrap__engine_run, handle, x, dims, arrays, from, to, batch)
 
-#' Predicts all rows as one batch: list(arrays, nest). `training` is NULL where
-#' the model's own calls decide.
+#' Predicts all rows as one batch: the array where the output is one, else
+#' list(arrays, nest). `training` is NULL where the model's own calls decide.
 #' @noRd
 engine_batch <- function(handle, x, dims, n, training, seed) .Call(wrap__engine_batch, handle, x, dims, n, training, seed)
 

@@ -7,7 +7,7 @@
 #' |---|---|---|
 #' | `keras.verbose` | | the default of `verbose` in [`predict()`][predict.keraspredict_model]: `"auto"`, 0, 1 or 2 |
 #' | `keraspredict.class_index` | | a file with other names of ImageNet's classes for [application_decode_predictions()] |
-#' | | `KERASPREDICT_THREADS` | how many threads predictions use; the number of cores without it. Read at the first prediction |
+#' | `keraspredict.threads` | `KERASPREDICT_THREADS` | how many threads predictions use, see [keraspredict_threads()]; the option comes first, and without both it is the number of cores. The variable is read at the first prediction |
 #'
 #' @returns A named list of values, `NULL` where one isn't set. A value that can't be
 #'   used is an error.
@@ -24,6 +24,7 @@ keraspredict_options <- function() {
   if (!is.null(verbose)) resolve_verbose(verbose, "options(keras.verbose = )")
   index <- getOption("keraspredict.class_index")
   if (!is.null(index)) check_text(index, "options(keraspredict.class_index = )", "the path of a file")
+  set <- check_count(getOption("keraspredict.threads"), "options(keraspredict.threads = )")
   threads <- Sys.getenv("KERASPREDICT_THREADS", NA)
   if (!is.na(threads) && !grepl("^[1-9][0-9]*$", threads)) {
     abort(
@@ -33,7 +34,7 @@ keraspredict_options <- function() {
     )
   }
   list(
-    keras.verbose = verbose, keraspredict.class_index = index,
+    keras.verbose = verbose, keraspredict.class_index = index, keraspredict.threads = set,
     KERASPREDICT_THREADS = if (!is.na(threads)) as.numeric(threads)
   )
 }

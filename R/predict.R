@@ -47,13 +47,15 @@ predict.keraspredict_model <- function(object, x, ..., batch_size = NULL,
   # Live models of keras3 come here only while keras3 itself isn't loaded.
   if (!inherits(object, "keraspredict_model")) object <- load_model(object)
   self <- environment(object)
-  batch_size <- check_count(batch_size, "batch_size")
-  steps <- check_count(steps, "steps")
+  if (!is.null(batch_size)) batch_size <- check_count(batch_size, "batch_size")
+  if (!is.null(steps)) steps <- check_count(steps, "steps")
   verbose <- resolve_verbose(verbose)
-  callbacks <- as_callbacks(callbacks)
-  source <- batch_source(x, self, batch_size)
-  if (!is.null(source)) {
-    return(predict_stream(object, source, verbose, steps, callbacks))
+  if (!is.null(callbacks)) callbacks <- as_callbacks(callbacks)
+  if (is.object(x) || is.function(x)) {
+    source <- batch_source(x, self, batch_size)
+    if (!is.null(source)) {
+      return(predict_stream(object, source, verbose, steps, callbacks))
+    }
   }
   predict_arrays(object, as_inputs(self, x), batch_size, verbose, steps, callbacks)
 }
@@ -65,8 +67,13 @@ abort_no_x <- function() {
 # Predictions for arrays. `input` is what as_inputs() makes.
 predict_arrays <- function(model, input, batch_size, verbose, steps, callbacks) {
   self <- environment(model)
-  handle <- model_handle(self)
   n <- input$n
+  if (n <= 32 && verbose == 0L && is.null(batch_size) && is.null(steps) && is.null(callbacks) && is.na(self$info$batch)) {
+    # The usual case of few rows: one call of the engine.
+    return(run_one_batch(self, input, FALSE, 0))
+  }
+  use_threads()
+  handle <- model_handle(self)
   if (is.null(batch_size)) {
     batch_size <- if (!is.na(self$info$batch)) {
       self$info$batch
@@ -247,7 +254,24 @@ one_batch <- function(self, x, training, mask = NULL) {
   if (!is.null(mask)) input <- add_masks(self, input, mask)
   trains <- if (is.null(training)) self$info$trains else training
   seed <- if (trains) sample.int(.Machine$integer.max, 1) else 0
-  result <- checked(engine_batch(model_handle(self), input$x, input$dims, input$n, training, seed))
+  run_one_batch(self, input, training, seed)
+}
+
+# What the engine gives for a batch, as list(arrays, nest): one array comes bare.
+checked_batch <- function(result) {
+  result <- checked(result)
+  if (is.list(result)) result else list(arrays = list(result), nest = 1L)
+}
+
+# All rows as one batch. `input` is what as_inputs() makes.
+run_one_batch <- function(self, input, training, seed) {
+  use_threads()
+  result <- engine_batch(model_handle(self), input$x, input$dims, input$n, training, seed)
+  if (!is.list(result) && is.null(the$warnings)) {
+    # The usual case: one array.
+    return(if (is.null(input$row_names)) result else with_row_names(result, input$row_names))
+  }
+  result <- checked_batch(result)
   arrays <- result$arrays
   if (!is.null(input$row_names)) {
     arrays <- lapply(arrays, with_row_names, input$row_names)

@@ -6,8 +6,8 @@ resolve_verbose <- function(verbose, arg = "verbose") {
   if (identical(verbose, "auto")) {
     return(auto_verbose())
   }
-  ok <- is.numeric(verbose) || is.logical(verbose)
-  if (ok && length(verbose) == 1 && verbose %in% 0:2) {
+  ok <- (is.numeric(verbose) || is.logical(verbose)) && length(verbose) == 1 && !is.na(verbose)
+  if (ok && (verbose == 0 || verbose == 1 || verbose == 2)) {
     return(as.integer(verbose))
   }
   abort("bad_argument", paste0("`", arg, "` must be \"auto\", 0, 1 or 2, not ", show_value(verbose), "."), arg = arg)

@@ -10,9 +10,6 @@ new_source <- function(take, kind, total = NULL, close = function() NULL) {
 # The source for `x`, or NULL where `x` is data. Sources that are cut into rows
 # here take a batch_size; the others make their own batches.
 batch_source <- function(x, self, batch_size) {
-  if (!is.object(x) && !is.function(x)) {
-    return(NULL)
-  }
   rows <- if (inherits(x, "keraspredict_batches")) {
     csv_source
   } else if (inherits(x, "DBIResult")) {
@@ -80,6 +77,7 @@ predict_stream <- function(model, source, verbose, steps, callbacks) {
 # `total` is how many there are, if that is known. The outputs are bound along
 # their first axis.
 run_batches <- function(model, next_batch, total, verbose, steps, callbacks) {
+  use_threads()
   self <- environment(model)
   handle <- model_handle(self)
   self$stop_predicting <- FALSE
@@ -101,7 +99,7 @@ run_batches <- function(model, next_batch, total, verbose, steps, callbacks) {
     if (!is.null(callbacks)) {
       run_hooks(callbacks, "on_predict_batch_begin", count, empty_logs())
     }
-    result <- checked(engine_batch(handle, input$x, input$dims, input$n, FALSE, 0))
+    result <- checked_batch(engine_batch(handle, input$x, input$dims, input$n, FALSE, 0))
     result$row_names <- input$row_names
     results[[count]] <- result
     if (!is.null(callbacks)) {

@@ -1,7 +1,7 @@
 test_that("options are listed", {
   old <- options(keras.verbose = NULL, keraspredict.class_index = NULL)
   on.exit(options(old))
-  expect_named(keraspredict_options(), c("keras.verbose", "keraspredict.class_index", "KERASPREDICT_THREADS"))
+  expect_named(keraspredict_options(), c("keras.verbose", "keraspredict.class_index", "keraspredict.threads", "KERASPREDICT_THREADS"))
   options(keras.verbose = 2, keraspredict.class_index = "x.json")
   expect_identical(keraspredict_options()[1:2], list(keras.verbose = 2, keraspredict.class_index = "x.json"))
 })

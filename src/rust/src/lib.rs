@@ -19,6 +19,7 @@ use keraspredict_engine::keras::layer::Support;
 use keraspredict_engine::keras::layers::LAYERS;
 use keraspredict_engine::keras::ops::OPS;
 use keraspredict_engine::nest::Nest;
+use keraspredict_engine::run::pool;
 use keraspredict_engine::summary::{Dims, LayerRow};
 use keraspredict_engine::tensor::DType;
 use keraspredict_engine::{Error, Model, Result, RunOptions};
@@ -224,6 +225,36 @@ fn engine_info(handle: Robj) -> Robj {
     })
 }
 
+/// The number of threads that predictions use; sets it where `n` isn't negative
+/// (0 is the default).
+/// @noRd
+#[extendr]
+fn engine_threads(n: f64) -> i32 {
+    let before = pool::threads();
+    if n >= 0.0 {
+        pool::set_threads(n as usize);
+    }
+    before as i32
+}
+
+/// Times of the steps of one batch: list(layer, operation, seconds).
+/// @noRd
+#[extendr]
+fn engine_profile(handle: Robj, x: List, dims: List, n: f64, repeats: f64) -> Robj {
+    guard(|| {
+        let model = model_of(&handle)?;
+        let rows = n as usize;
+        let inputs = read_inputs(&model, &x, &dims, 0..rows)?;
+        let steps = model.profile(&inputs, rows, repeats as usize)?;
+        Ok(list!(
+            layer = steps.iter().map(|s| &*s.path).collect::<Vec<_>>(),
+            operation = steps.iter().map(|s| &*s.operation).collect::<Vec<_>>(),
+            seconds = steps.iter().map(|s| s.seconds).collect::<Vec<_>>()
+        )
+        .into())
+    })
+}
+
 /// Sets the states of stateful layers to zero.
 /// @noRd
 #[extendr]
@@ -250,7 +281,8 @@ fn engine_prepare(handle: Robj, x: List, dims: List, n: f64, batch: f64) -> Robj
         // Texts of the first batch may decide the shapes of all.
         let (n, batch) = (n as usize, batch as usize);
         let inputs = read_inputs(&model, &x, &dims, 0..n.min(batch))?;
-        prepare(&model, &inputs, n, batch, &RunOptions::default())
+        let (arrays, nest) = prepare(&model, &inputs, n, batch, &RunOptions::default())?;
+        Ok(with_nest(arrays, &nest))
     })
 }
 
@@ -277,8 +309,8 @@ fn engine_run(
     })
 }
 
-/// Predicts all rows as one batch: list(arrays, nest). `training` is NULL where
-/// the model's own calls decide.
+/// Predicts all rows as one batch: the array where the output is one, else
+/// list(arrays, nest). `training` is NULL where the model's own calls decide.
 /// @noRd
 #[extendr]
 fn engine_batch(handle: Robj, x: List, dims: List, n: f64, training: Robj, seed: f64) -> Robj {
@@ -291,13 +323,17 @@ fn engine_batch(handle: Robj, x: List, dims: List, n: f64, training: Robj, seed:
             seed: seed as u64,
             ..RunOptions::default()
         };
-        let prepared = prepare(&model, &inputs, n, n.max(1), &options)?;
+        let (mut arrays, nest) = prepare(&model, &inputs, n, n.max(1), &options)?;
         if n > 0 {
-            let arrays = prepared.dollar("arrays").ok().and_then(|a| a.as_list());
-            let arrays: Vec<Robj> = arrays.iter().flat_map(|a| a.values()).collect();
             run(&model, &inputs, &arrays, 0..n, n, &options)?;
         }
-        Ok(prepared)
+        match (&nest, arrays.pop()) {
+            (Nest::Leaf(_), Some(array)) => Ok(array),
+            (_, last) => {
+                arrays.extend(last);
+                Ok(with_nest(arrays, &nest))
+            }
+        }
     })
 }
 
@@ -375,7 +411,7 @@ fn prepare(
     n: usize,
     batch: usize,
     options: &RunOptions,
-) -> Result<Robj> {
+) -> Result<(Vec<Robj>, Nest<usize>)> {
     // Without rows there is nothing to plan for: one row tells the other dims.
     let rows = n.max(1);
     let mut results = model.result_facts(inputs, rows, batch, options)?;
@@ -389,8 +425,11 @@ fn prepare(
     }
     let compiled = model.compile_batch(inputs, 0..rows.min(batch), batch, options)?;
     let arrays = results.iter().map(|f| allocate(f.dtype, &f.shape));
-    let arrays = List::from_values(arrays.collect::<Result<Vec<_>>>()?);
-    Ok(list!(arrays = arrays, nest = nest(&compiled.output_nest)).into())
+    Ok((arrays.collect::<Result<_>>()?, compiled.output_nest.clone()))
+}
+
+fn with_nest(arrays: Vec<Robj>, structure: &Nest<usize>) -> Robj {
+    list!(arrays = List::from_values(arrays), nest = nest(structure)).into()
 }
 
 fn run(
@@ -535,6 +574,8 @@ extendr_module! {
     fn engine_info;
     fn engine_count_na;
     fn engine_reset_state;
+    fn engine_threads;
+    fn engine_profile;
     fn engine_prepare;
     fn engine_run;
     fn engine_batch;

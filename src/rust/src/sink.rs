@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use extendr_api::prelude::*;
 use extendr_ffi::{
-    cetype_t, Rf_allocVector, Rf_mkCharLenCE, INTEGER, LOGICAL, REAL, SET_STRING_ELT, SEXPTYPE,
+    cetype_t, R_DimSymbol, Rf_allocVector, Rf_mkCharLenCE, Rf_protect, Rf_setAttrib, Rf_unprotect,
+    INTEGER, LOGICAL, REAL, SET_STRING_ELT, SEXPTYPE,
 };
 use half::{bf16, f16};
 use keraspredict_engine::tensor::{DType, View};
@@ -27,16 +28,22 @@ pub fn allocate(dtype: DType, shape: &[usize]) -> Result<Robj> {
     let n = n
         .and_then(|n| isize::try_from(n).ok())
         .ok_or_else(too_long)?;
-    // SAFETY: main thread; Robj protects the vector.
-    let mut array = unsafe { Robj::from_sexp(Rf_allocVector(kind, n)) };
-    if !shape.is_empty() {
-        let dim = shape.iter().map(|&d| i32::try_from(d));
-        let dim: std::result::Result<Vec<i32>, _> = dim.collect();
-        let dim = dim.map_err(|_| too_long())?;
-        let set = array.set_attrib("dim", dim);
-        set.map_err(|e| Error::internal(e.to_string()))?;
+    if shape.iter().any(|&d| i32::try_from(d).is_err()) {
+        return Err(too_long());
     }
-    Ok(array)
+    // SAFETY: main thread; Robj protects the array, and the stack the dims.
+    unsafe {
+        let array = Robj::from_sexp(Rf_allocVector(kind, n));
+        if !shape.is_empty() {
+            let dim = Rf_protect(Rf_allocVector(SEXPTYPE::INTSXP, shape.len() as isize));
+            for (i, &d) in shape.iter().enumerate() {
+                *INTEGER(dim).add(i) = d as i32;
+            }
+            Rf_setAttrib(array.get(), R_DimSymbol, dim);
+            Rf_unprotect(1);
+        }
+        Ok(array)
+    }
 }
 
 /// A tensor as an R array.

@@ -1,6 +1,6 @@
 //! A loaded model: plans by input signature, predictions over any number of rows.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -141,33 +141,24 @@ impl Compiled {
 /// Facts of the inputs and of the stages' tokens, and what decides the graph besides.
 type Signature = (Vec<Option<Fact>>, Vec<Fact>, Option<bool>, Passes);
 
-/// Least recently used plans go first.
+/// Plans by signature, the most recently used last.
 #[derive(Default)]
-struct PlanCache {
-    plans: HashMap<Signature, Ready>,
-    order: VecDeque<Signature>,
-}
+struct PlanCache(Vec<(Signature, Ready)>);
 
 const PLANS: usize = 32;
 
 impl PlanCache {
-    fn get(&mut self, key: &Signature) -> Option<Ready> {
-        let found = self.plans.get(key)?.clone();
-        if self.order.back() != Some(key) {
-            self.order.retain(|k| k != key);
-            self.order.push_back(key.clone());
-        }
-        Some(found)
+    fn get(&mut self, is_wanted: impl Fn(&Signature) -> bool) -> Option<Ready> {
+        let at = self.0.iter().rposition(|(key, _)| is_wanted(key))?;
+        self.0[at..].rotate_left(1);
+        self.0.last().map(|(_, ready)| ready.clone())
     }
 
-    fn put(&mut self, key: Signature, plan: Ready) {
-        self.plans.insert(key.clone(), plan);
-        self.order.push_back(key);
-        while self.order.len() > PLANS {
-            if let Some(old) = self.order.pop_front() {
-                self.plans.remove(&old);
-            }
+    fn put(&mut self, key: Signature, ready: Ready) {
+        if self.0.len() == PLANS {
+            self.0.remove(0);
         }
+        self.0.push((key, ready));
     }
 }
 
@@ -557,12 +548,17 @@ impl Model {
         staged: &[Tensor],
         options: &RunOptions,
     ) -> Result<Ready> {
-        let facts = staged.iter().map(|t| t.fact().clone()).collect();
-        let key = (inputs.to_vec(), facts, options.training, options.without);
+        let is_wanted = |key: &Signature| {
+            key.0 == inputs
+                && key.1.iter().eq(staged.iter().map(|t| t.fact()))
+                && (key.2, key.3) == (options.training, options.without)
+        };
         let lock = || self.plans.lock().unwrap_or_else(|e| e.into_inner());
-        if let Some(found) = lock().get(&key) {
+        if let Some(found) = lock().get(is_wanted) {
             return Ok(found);
         }
+        let facts = staged.iter().map(|t| t.fact().clone()).collect();
+        let key = (inputs.to_vec(), facts, options.training, options.without);
         let compile = |lowered: Lowered| -> Result<Arc<Compiled>> {
             let graph = optimize(lowered.graph, &self.folds, options.without)?;
             let plan = plan(&graph, &self.packs)?;
