@@ -10,6 +10,7 @@ use super::epilogue::Epilogue;
 use super::gemm::{self, with_buffer, Dims, Packed, Rows, Shared};
 use super::simd::Num;
 use super::windows::Windows;
+use super::winograd;
 use super::{Kernel, Par, Request};
 use crate::error::{Error, Result};
 use crate::graph::Op;
@@ -61,6 +62,9 @@ impl Copy {
 
 /// Prepares `Op::Conv`.
 pub(super) fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
+    if matches!(req.op, Op::Conv(attrs, _) if winograd::fits(req, attrs)) {
+        return winograd::prepare(req);
+    }
     convert::prepare_num(req, prepare_in::<f32>, prepare_in::<f64>, prepare_in::<i64>)
 }
 

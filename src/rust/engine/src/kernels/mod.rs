@@ -41,6 +41,7 @@ mod testing;
 mod text;
 pub mod vecmath;
 mod windows;
+mod winograd;
 
 pub use elementwise::{unary_f32, Compiled};
 
