@@ -3,7 +3,7 @@
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: test demo conformance check document bench bench-quick
+.PHONY: test demo conformance check document site lint coverage bench bench-quick
 
 # Formatting, lints, the engine's tests, R CMD INSTALL, the R tests.
 test:
@@ -27,6 +27,23 @@ check:
 document:
 	@bash tools/setup.sh
 	@Rscript tools/document.R
+
+# The pkgdown site, in docs/.
+site:
+	@bash tools/setup.sh pkgdown
+	@bash tools/site.sh
+
+# lintr over all R code, with the package installed.
+lint:
+	@bash tools/setup.sh lintr
+	@bash tools/install.sh
+	@R_LIBS="$$PWD/.rlib" Rscript tools/lint.R
+
+# The share of the R code that the R tests run.
+coverage:
+	@bash tools/setup.sh covr
+	@bash tools/install.sh
+	@bash tools/coverage.sh
 
 # All workloads beside Keras, ONNX Runtime and OpenVINO: writes bench/RESULTS.md
 # and a plot. The quick one shows some of them and writes nothing.

@@ -106,6 +106,12 @@ define_members <- function(self, private, definition) {
     for (name in ls(self, all.names = TRUE)) {
       assign(name, self[[name]], envir = super)
     }
+  } else {
+    # What Keras' own class has, which does nothing.
+    hooks <- grep("^on_", names(formals(callback_lambda)), value = TRUE)
+    for (name in c("initialize", "set_model", "set_params", hooks)) {
+      assign(name, function(...) invisible(), envir = super)
+    }
   }
   scope <- new.env(parent = definition$parent_env)
   scope$self <- self

@@ -25,6 +25,8 @@ def export(x):
     """A dict of kind (f, i, b or s), shape and data, column-major."""
     a = _array(x)
     shape = [int(d) for d in a.shape]
+    if a.dtype.kind == "O" and not all(isinstance(v, (str, bytes)) or v is None or v != v for v in a.flat):
+        raise TypeError("it holds Python objects that are no text")
     if a.dtype.kind in "OSU":
         data = [
             s.decode("utf-8", "replace") if isinstance(s, bytes) else str(s)

@@ -216,7 +216,7 @@ test_that("Python's containers, pandas and scipy are input", {
 })
 
 test_that("live models of all kinds are taken, and others refused", {
-  python()
+  py <- python()
   reticulate::py_run_string("
 import keras
 from keras import layers
@@ -247,6 +247,11 @@ def compiled(path):
   expect_error(load_model(main$Own()), "call\\(\\)", class = "keraspredict_error_live_model")
   unbuilt <- main$keras$Sequential(list(main$layers$Dense(2L)))
   expect_error(load_model(unbuilt), "no input", class = "keraspredict_error_live_model")
+  expect_snapshot(error = TRUE, {
+    load_model(main$Own())
+    load_model(unbuilt)
+    predict(loaded("mlp"), py$np$add)
+  })
 })
 
 test_that("live models of Keras 2 are taken", {
