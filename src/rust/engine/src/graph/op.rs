@@ -232,6 +232,16 @@ pub struct ConvAttrs {
     pub groups: usize,
 }
 
+/// Attention: `softmax(scores(q k')) v`, matrix by matrix.
+#[derive(Clone, Debug)]
+pub struct AttentionAttrs {
+    /// What is done to the scores before the softmax; its input 0 is the scores.
+    pub scores: Option<Arc<Program>>,
+    /// Whether q, k, v and the result have their axes 1 and 2 swapped, of four:
+    /// (batch, length, heads, size).
+    pub swapped: [bool; 4],
+}
+
 /// Transposed convolution: the gradient of the convolution of the same
 /// attributes with respect to its input.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -456,6 +466,9 @@ pub enum Op {
         tb: bool,
         epilogue: Option<Arc<Program>>,
     },
+    /// q (..., m, size), k (..., n, size), v (..., n, width), then the operands of
+    /// `scores`: of one element, of n, or of the scores' shape; gives (..., m, width)
+    Attention(AttentionAttrs),
     /// x (n, spatial..., cin), kernel (spatial..., cin / groups, cout), epilogue operands
     Conv(ConvAttrs, Option<Arc<Program>>),
     /// x (n, spatial..., c), kernel (spatial..., c, multiplier), epilogue operands;

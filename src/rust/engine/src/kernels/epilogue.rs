@@ -106,28 +106,38 @@ impl Epilogue {
     /// # Errors
     /// [`Error::Internal`](crate::Error::Internal) for programs that don't fit.
     pub fn new(program: &Option<Arc<Program>>, req: &Request, extras: usize) -> Result<Self> {
-        let mut epilogue = Epilogue {
-            kinds: vec![],
-            program: None,
+        let kinds = match program {
+            Some(program)
+                if dtypes(req, extras)
+                    .iter()
+                    .chain(&program.dtypes)
+                    .all(|d| *d == DType::F32) =>
+            {
+                first_steps(program, req, extras)
+            }
+            _ => vec![],
+        };
+        Self::after(kinds, program, req, extras)
+    }
+
+    /// The same without steps: all is left to [`Epilogue::apply`].
+    pub fn whole(program: &Option<Arc<Program>>, req: &Request, extras: usize) -> Result<Self> {
+        Self::after(vec![], program, req, extras)
+    }
+
+    fn after(
+        kinds: Vec<Kind>,
+        program: &Option<Arc<Program>>,
+        req: &Request,
+        extras: usize,
+    ) -> Result<Self> {
+        let rest = program.as_ref().and_then(|p| without_first(p, kinds.len()));
+        let compile = |rest: Program| Compiled::new(&rest, &dtypes(req, extras));
+        Ok(Epilogue {
+            kinds,
+            program: rest.map(compile).transpose()?,
             extras,
-        };
-        let Some(program) = program else {
-            return Ok(epilogue);
-        };
-        let dtypes: Vec<DType> = std::iter::once(req.outs[0].dtype)
-            .chain(req.ins[extras..].iter().map(|o| o.fact.dtype))
-            .collect();
-        if dtypes
-            .iter()
-            .chain(&program.dtypes)
-            .all(|d| *d == DType::F32)
-        {
-            epilogue.kinds = first_steps(program, req, extras);
-        }
-        if let Some(rest) = without_first(program, epilogue.kinds.len()) {
-            epilogue.program = Some(Compiled::new(&rest, &dtypes)?);
-        }
-        Ok(epilogue)
+        })
     }
 
     /// The steps for results whose column 0 is the output's column `first`.
@@ -188,6 +198,13 @@ impl Epilogue {
             }
         }
     }
+}
+
+/// Dtypes of the result and of the operands.
+fn dtypes(req: &Request, extras: usize) -> Vec<DType> {
+    std::iter::once(req.outs[0].dtype)
+        .chain(req.ins[extras..].iter().map(|o| o.fact.dtype))
+        .collect()
 }
 
 /// The steps at a program's start that are of the kinds above: each works on

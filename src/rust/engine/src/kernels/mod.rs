@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Const, Op};
 use crate::tensor::{Fact, Line, View, ViewMut};
 
+mod attention;
 mod bitcast;
 mod concat;
 mod conv;
@@ -149,6 +150,7 @@ pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
         Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Cast(_) | Op::Map(_) => {
             elementwise::prepare(req)
         }
+        Op::Attention(_) => attention::prepare(req),
         Op::Conv(..) => conv::prepare(req),
         Op::ConvTranspose(..) => conv_transpose::prepare(req),
         Op::DepthwiseConv(..) => depthwise::prepare(req),

@@ -59,7 +59,8 @@ fn rows_f32_body<I: Isa>(rows: &mut [f32], axis: usize, log: bool) {
     softmax::<f32, Fast<I>>(rows, axis, log)
 }
 multiversion! {
-    fn rows_f32(rows: &mut [f32], axis: usize, log: bool) = rows_f32_body::<_>
+    /// Replaces rows of `axis` elements.
+    pub(super) fn rows_f32(rows: &mut [f32], axis: usize, log: bool) = rows_f32_body::<_>
 }
 
 #[inline(always)]

@@ -178,7 +178,7 @@ fn write(r: &mut Rewriter, node: &Node, join: &Join) {
 }
 
 /// The program with its inputs in another order.
-fn reordered(p: &Program, order: &[usize]) -> Program {
+pub(super) fn reordered(p: &Program, order: &[usize]) -> Program {
     let at = |i: usize| match i < p.inputs {
         true => order.iter().position(|&o| o == i).unwrap_or(i),
         false => i,

@@ -1,6 +1,7 @@
 //! Passes from graph to graph. Each keeps the values (floats to rounding) and
 //! can be left out.
 
+mod attention;
 mod epilogue;
 mod fold;
 mod fuse;
@@ -32,7 +33,9 @@ impl Passes {
     pub const EPILOGUE: Passes = Passes(16);
     /// Convolutions pad their images.
     pub const PAD: Passes = Passes(32);
-    pub const ALL: Passes = Passes(63);
+    /// Products around a softmax become attention.
+    pub const ATTENTION: Passes = Passes(64);
+    pub const ALL: Passes = Passes(127);
 
     pub fn has(self, pass: Passes) -> bool {
         self.0 & pass.0 != 0
@@ -59,6 +62,9 @@ pub fn optimize(graph: Graph, folds: &Folds, without: Passes) -> Result<Graph> {
         if !without.has(Passes::EPILOGUE) {
             g = epilogue::epilogue(&g);
         }
+    }
+    if !without.has(Passes::ATTENTION) {
+        g = attention::attention(&g);
     }
     Ok(prune::prune(&g))
 }

@@ -373,6 +373,11 @@ fn cost(graph: &Graph, node: &crate::graph::Node) -> f64 {
             };
             2.0 * out * k as f64
         }
+        Op::Attention(a) => {
+            let k = &graph.fact(node.inputs[1]).shape;
+            let n = k[if a.swapped[1] { 1 } else { k.len() - 2 }] as f64;
+            2.0 * n * (elements(0) + out)
+        }
         Op::Conv(..) | Op::DepthwiseConv(..) => 2.0 * out * elements(1) / last(1).max(1.0),
         Op::ConvTranspose(..) => {
             let f = graph.fact(node.inputs[0]);
