@@ -3,7 +3,7 @@
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: test demo conformance check document site lint coverage bench bench-quick
+.PHONY: test demo conformance check document site lint coverage bench bench-quick bench-kernels
 
 # Formatting, lints, the engine's tests, R CMD INSTALL, the R tests.
 test:
@@ -54,3 +54,8 @@ bench:
 bench-quick:
 	@bash tools/setup.sh
 	@bash tools/bench.sh --quick
+
+# Kernels alone, on one thread: GFLOP/s and the share of the processor's peak.
+bench-kernels:
+	@bash tools/setup.sh
+	@cargo bench --manifest-path bench/kernels/Cargo.toml
