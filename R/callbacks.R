@@ -23,9 +23,11 @@
 #' @param on_predict_begin,on_predict_end Functions of `logs`.
 #' @param on_predict_batch_begin,on_predict_batch_end Functions of `batch` and
 #'   `logs`.
-#' @param
-#'   on_epoch_begin,on_epoch_end,on_train_begin,on_train_end,on_train_batch_begin,on_train_batch_end,on_test_begin,on_test_end,on_test_batch_begin,on_test_batch_end
-#'   Accepted as in keras3 and never called: nothing is trained here.
+#' @param on_epoch_begin,on_epoch_end,on_train_begin,on_train_end Accepted as in
+#'   keras3 and never called: nothing is trained here.
+#' @param on_train_batch_begin,on_train_batch_end,on_test_begin,on_test_end
+#'   The same.
+#' @param on_test_batch_begin,on_test_batch_end The same.
 #' @param ...,public More members: methods and values. A method `initialize` is
 #'   called with the arguments of the constructor.
 #' @param private Members that only methods see, as `private$name`.

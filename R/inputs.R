@@ -35,6 +35,7 @@
 #'
 #' # Rules
 #'
+# nolint start: line_length_linter. A row of a table is one line.
 #' | given | what happens |
 #' |---|---|
 #' | a factor | integers from 0; the labels, where the input takes text |
@@ -49,6 +50,7 @@
 #' | doubles in an integer input | truncated |
 #' | doubles in a float32 input | rounded to float32, as in Keras |
 #' | a list column | an error |
+# nolint end
 #'
 #' Row names of `x` are those of the predictions. All errors about `x` are raised
 #' before anything is computed.

@@ -14,12 +14,11 @@
 #' * `weights`, `get_weights()`, `count_params()`, `params`: its weights and their number.
 #' * `get_config()`: its config as Keras saved it.
 #'
-#' @param object,x A model from [load_model()]; for `get_weights()`,
+#' @param object A model from [load_model()]; for `get_weights()`,
 #'   `get_config()` and `count_params()` also a layer.
 #' @param name The name of a layer (or operation).
 #' @param index Which of `model$layers` it is, counted from 1. Negative numbers
 #'   count from the end.
-#' @param ... Not used.
 #' @returns
 #' `get_layer()`: a layer, or a model where the layer is one.
 #'

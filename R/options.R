@@ -3,11 +3,13 @@
 #' `keraspredict_options()` lists the options and environment variables that the
 #' package reads, with the values they have, and checks them.
 #'
+# nolint start: line_length_linter. A row of a table is one line.
 #' | option | environment variable | meaning |
 #' |---|---|---|
 #' | `keras.verbose` | | the default of `verbose` in [`predict()`][predict.keraspredict_model]: `"auto"`, 0, 1 or 2 |
 #' | `keraspredict.class_index` | | a file with other names of ImageNet's classes for [application_decode_predictions()] |
 #' | `keraspredict.threads` | `KERASPREDICT_THREADS` | how many threads predictions use, see [keraspredict_threads()]; the option comes first, and without both it is the number of cores. The variable is read at the first prediction |
+# nolint end
 #'
 #' @returns A named list of values, `NULL` where one isn't set. A value that can't be
 #'   used is an error.
@@ -29,7 +31,10 @@ keraspredict_options <- function() {
   if (!is.na(threads) && !grepl("^[1-9][0-9]*$", threads)) {
     abort(
       "bad_argument",
-      paste0("The environment variable `KERASPREDICT_THREADS` must be a whole number of at least 1, not \"", threads, "\"."),
+      paste0(
+        "The environment variable `KERASPREDICT_THREADS` must be a whole number ",
+        "of at least 1, not \"", threads, "\"."
+      ),
       arg = "KERASPREDICT_THREADS"
     )
   }

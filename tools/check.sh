@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PATH:$HOME/.cargo/bin"
 export LC_ALL=${LC_ALL:-C.UTF-8}
-bash tools/setup.sh
+bash tools/setup.sh devscripts
 bash tools/vendor.sh
 
 work=$(mktemp -d)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that Rust is there and new enough, and installs R and the R
-# packages that the tests need, by apt, where they are missing; and the R packages
-# that are arguments.
+# packages that the tests need, by apt, where they are missing; and what the
+# arguments name: R packages, or devscripts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PATH:$HOME/.cargo/bin"
@@ -40,7 +40,13 @@ for package in bit64 callr data.table dbi:DBI future generics jpeg plumber png p
   rsqlite:RSQLite shiny tibble units vdiffr; do
   need_r "${package%%:*}" "${package##*:}"
 done
-for package in "$@"; do need_r "$package"; done
+for package in "$@"; do
+  case "$package" in
+    # checkbashisms, for R CMD check.
+    devscripts) need devscripts /usr/bin/checkbashisms ;;
+    *) need_r "$package" ;;
+  esac
+done
 need r-cran-matrix /usr/lib/R/library/Matrix/DESCRIPTION
 need pandoc /usr/bin/pandoc
 need python3-venv /usr/share/doc/python3-venv

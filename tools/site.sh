@@ -4,15 +4,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=${LC_ALL:-C.UTF-8}
 bash tools/install.sh
-
-# Links to functions of other packages are looked up in a list of CRAN's packages:
-# here, an empty one.
-web=$(mktemp -d)
-trap 'rm -rf "$web"' EXIT
-mkdir -p "$web/web/packages"
-WEB=$web Rscript -e 'saveRDS(data.frame(Package = character(), URL = character()),
-  file.path(Sys.getenv("WEB"), "web", "packages", "packages.rds"))'
-
-R_LIBS="$PWD/.rlib" R_CRAN_WEB="file://$web" Rscript -e '
+R_LIBS="$PWD/.rlib" Rscript -e '
   options(pkgdown.internet = FALSE)
+  # Packages that are not installed get no links: their addresses are on CRAN.
+  none <- function() data.frame(Package = character(), URL = character())
+  utils::assignInNamespace("CRAN_urls", none, "downlit")
   pkgdown::build_site(".", devel = FALSE, preview = FALSE, install = FALSE, new_process = FALSE)'

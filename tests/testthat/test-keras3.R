@@ -9,7 +9,8 @@ test_that("a script of keras3 runs with another library() call", {
   out <- run_r(c(
     sprintf("list2env(readRDS(%s), globalenv())", deparse(given)) |> paste("|> invisible()"),
     sub("library(keras3)", "library(keraspredict)", script, fixed = TRUE),
-    sprintf("rm(model, two, features, kept, hidden, logger, early, Logger); saveRDS(as.list(globalenv()), %s)", deparse(result))
+    "rm(model, two, features, kept, hidden, logger, early, Logger)",
+    sprintf("saveRDS(as.list(globalenv()), %s)", deparse(result))
   ), env = "LC_ALL=C.UTF-8")
   got <- readRDS(result)
   for (name in c("scores", "small", "steps", "direct", "batch", "logged", "rows", "silent", "again")) {

@@ -54,7 +54,8 @@ test_that("forks predict side by side", {
     "library(keraspredict)",
     "model <- load_model(keraspredict_example('iris'))",
     "x <- as.matrix(iris[, 1:4])",
-    "parts <- parallel::mclapply(list(1:75, 76:150), function(rows) predict(model, x[rows, ], verbose = 0), mc.cores = 2)",
+    "part <- function(rows) predict(model, x[rows, ], verbose = 0)",
+    "parts <- parallel::mclapply(list(1:75, 76:150), part, mc.cores = 2)",
     "cat(identical(do.call(rbind, parts), predict(model, x, verbose = 0)))"
   )), "TRUE")
 })
@@ -74,7 +75,8 @@ test_that("another package ships a model and predicts with it", {
     "# A model made while the package is installed works too.",
     "built <- load_model(keraspredict::keraspredict_example('iris'))",
     "score <- function(x) {",
-    "  if (is.null(the$model)) the$model <- load_model(system.file('iris.keras', package = 'scorer'))",
+    "  file <- system.file('iris.keras', package = 'scorer')",
+    "  if (is.null(the$model)) the$model <- load_model(file)",
     "  list(predict(the$model, x, verbose = 0), predict(built, x, verbose = 0))",
     "}"
   ), file.path(root, "R", "score.R"))
@@ -145,7 +147,7 @@ test_that("the plumber API answers", {
     expect_named(y, levels(iris$Species))
     expect_equal(unname(as.matrix(y)), unname(expected_iris()[c(1, 60, 150), ]), tolerance = 1e-3)
     expect_identical(ask(port, "/predict", "[{\"a\": 1}]")$status, 400L)
-    expect_identical(ask(port, "/predict", "[{\"Sepal.Length\": \"long\", \"Sepal.Width\": 1, \"Petal.Length\": 1, \"Petal.Width\": 1}]")$status, 400L)
+    expect_identical(ask(port, "/predict", sub("5.1", "\"long\"", jsonlite::toJSON(iris[1, ]), fixed = TRUE))$status, 400L)
     expect_match(ask(port, "/model")$body, "Dense")
   })
 })

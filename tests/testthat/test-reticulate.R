@@ -130,7 +130,8 @@ def rows(x, wrap, forever=False):
     while True:
         for i in range(0, len(x), 3):
             part = x[i:i + 3]
-            yield {'x': part, '1': (part,), '2': (part, np.zeros(3)), '3': (part, np.zeros(3), np.ones(3))}[wrap]
+            y, w = np.zeros(3), np.ones(3)
+            yield {'x': part, '1': (part,), '2': (part, y), '3': (part, y, w)}[wrap]
         if not forever:
             return
 def failing(x):
@@ -260,7 +261,8 @@ test_that("live models of Keras 2 are taken", {
   reticulate::py_run_string("
 import numpy as np, tf_keras
 tf_keras.utils.set_random_seed(1)
-live = tf_keras.Sequential([tf_keras.layers.Input((3,)), tf_keras.layers.Dense(2, activation='hard_sigmoid')])
+dense = tf_keras.layers.Dense(2, activation='hard_sigmoid')
+live = tf_keras.Sequential([tf_keras.layers.Input((3,)), dense])
 given = np.arange(6, dtype='float32').reshape(2, 3)
 made = live.predict(given, verbose=0)
 ")

@@ -66,7 +66,7 @@ test_that("the methods find what they need in packages that aren't installed her
     "stand_in('vetiver', list(",
     "  vetiver_create_meta = function(model, metadata) UseMethod('vetiver_create_meta'),",
     "  vetiver_meta = function(metadata, required_pkgs) list(required_pkgs = required_pkgs),",
-    "  handler_startup = function(vetiver_model) UseMethod('handler_startup', vetiver_model$model),",
+    "  handler_startup = function(v) UseMethod('handler_startup', v$model),",
     "  attach_pkgs = function(pkgs) cat('attached', pkgs, '\\n')",
     "))",
     "library(keraspredict)",
@@ -74,7 +74,8 @@ test_that("the methods find what they need in packages that aren't installed her
     "bundled <- bundle:::bundle(model)",
     "again <- bundled[[2]](unserialize(serialize(bundled[[1]], NULL)))",
     "x <- as.matrix(iris[1:3, 1:4])",
-    "cat(identical(predict(again, x, verbose = 0), predict(model, x, verbose = 0)), bundled[[3]], '\\n')",
+    "same <- identical(predict(again, x, verbose = 0), predict(model, x, verbose = 0))",
+    "cat(same, bundled[[3]], '\\n')",
     "meta <- vetiver:::vetiver_create_meta(model, list())",
     "vetiver:::handler_startup(list(model = model, metadata = meta))"
   ))
