@@ -8,13 +8,14 @@
 #'
 #' A prediction calls, in this order, `on_predict_begin(logs)`, then for each
 #' batch `on_predict_batch_begin(batch, logs)` and `on_predict_batch_end(batch,
-#' logs)`, and at last `on_predict_end(logs)`. `batch` counts from 1. `logs` is an
-#' empty list, and after a batch `list(outputs = )` with the batch's predictions.
+#' logs)`, and at last `on_predict_end(logs)`. `batch` counts from 1. `logs` is
+#' an empty list, and after a batch `list(outputs = )` with the batch's
+#' predictions.
 #'
 #' Methods see `self`, the instance, with `self$params` (a list of `verbose`,
 #' `epochs` and `steps`) and `self$model`; and `private`, an environment.
-#' `self$model$stop_predicting <- TRUE` ends the prediction after the batch, with
-#' the rows so far.
+#' `self$model$stop_predicting <- TRUE` ends the prediction after the batch,
+#' with the rows so far.
 #'
 #' An error in a method ends the prediction; it is raised again as an error of
 #' class `keraspredict_error_callback`, with the error as its `parent`.
@@ -34,8 +35,8 @@
 #' @param inherit Another constructor made by `Callback()`, whose methods are
 #'   seen as `super$name()`.
 #' @param parent_env The environment that methods see.
-#' @returns `Callback()`: a function that makes instances. `callback_lambda()`: an
-#'   instance.
+#' @returns `Callback()`: a function that makes instances. `callback_lambda()`:
+#'   an instance.
 #' @export
 #' @examples
 #' Counter <- Callback("Counter",
@@ -48,55 +49,109 @@
 #' model <- load_model(keraspredict_example("iris"))
 #' invisible(predict(model, as.matrix(iris[, 1:4]), callbacks = counter, verbose = 0))
 #' counter$rows
-Callback <- function(classname,
-                     on_epoch_begin = NULL, on_epoch_end = NULL,
-                     on_train_begin = NULL, on_train_end = NULL,
-                     on_train_batch_begin = NULL, on_train_batch_end = NULL,
-                     on_test_begin = NULL, on_test_end = NULL,
-                     on_test_batch_begin = NULL, on_test_batch_end = NULL,
-                     on_predict_begin = NULL, on_predict_end = NULL,
-                     on_predict_batch_begin = NULL, on_predict_batch_end = NULL,
-                     ..., public = list(), private = list(), inherit = NULL,
-                     parent_env = parent.frame()) {
-  if (!(is.character(classname) && length(classname) == 1 && !is.na(classname))) {
-    abort("bad_argument", paste0("`classname` must be a name, not ", show_value(classname), "."), arg = "classname")
+Callback <- function(
+  classname,
+  on_epoch_begin = NULL,
+  on_epoch_end = NULL,
+  on_train_begin = NULL,
+  on_train_end = NULL,
+  on_train_batch_begin = NULL,
+  on_train_batch_end = NULL,
+  on_test_begin = NULL,
+  on_test_end = NULL,
+  on_test_batch_begin = NULL,
+  on_test_batch_end = NULL,
+  on_predict_begin = NULL,
+  on_predict_end = NULL,
+  on_predict_batch_begin = NULL,
+  on_predict_batch_end = NULL,
+  ...,
+  public = list(),
+  private = list(),
+  inherit = NULL,
+  parent_env = parent.frame()
+) {
+  if (
+    !(is.character(classname) && length(classname) == 1 && !is.na(classname))
+  ) {
+    abort(
+      "bad_argument",
+      paste0("`classname` must be a name, not ", show_value(classname), "."),
+      arg = "classname"
+    )
   }
   if (!is.null(inherit) && !inherits(inherit, "keraspredict_callback_class")) {
-    abort("bad_argument", paste0("`inherit` must be a constructor made by Callback(), not ", describe(inherit), "."), arg = "inherit")
+    abort(
+      "bad_argument",
+      paste0(
+        "`inherit` must be a constructor made by Callback(), not ",
+        describe(inherit),
+        "."
+      ),
+      arg = "inherit"
+    )
   }
   hooks <- list(
-    on_epoch_begin = on_epoch_begin, on_epoch_end = on_epoch_end,
-    on_train_begin = on_train_begin, on_train_end = on_train_end,
-    on_train_batch_begin = on_train_batch_begin, on_train_batch_end = on_train_batch_end,
-    on_test_begin = on_test_begin, on_test_end = on_test_end,
-    on_test_batch_begin = on_test_batch_begin, on_test_batch_end = on_test_batch_end,
-    on_predict_begin = on_predict_begin, on_predict_end = on_predict_end,
-    on_predict_batch_begin = on_predict_batch_begin, on_predict_batch_end = on_predict_batch_end
+    on_epoch_begin = on_epoch_begin,
+    on_epoch_end = on_epoch_end,
+    on_train_begin = on_train_begin,
+    on_train_end = on_train_end,
+    on_train_batch_begin = on_train_batch_begin,
+    on_train_batch_end = on_train_batch_end,
+    on_test_begin = on_test_begin,
+    on_test_end = on_test_end,
+    on_test_batch_begin = on_test_batch_begin,
+    on_test_batch_end = on_test_batch_end,
+    on_predict_begin = on_predict_begin,
+    on_predict_end = on_predict_end,
+    on_predict_batch_begin = on_predict_batch_begin,
+    on_predict_batch_end = on_predict_batch_end
   )
   check_hooks(hooks)
   members <- utils::modifyList(hooks[!vapply(hooks, is.null, NA)], list(...))
   members <- utils::modifyList(members, public, keep.null = TRUE)
   definition <- list(
-    classname = classname, members = members, private = private,
-    inherit = attr(inherit, "definition"), parent_env = parent_env
+    classname = classname,
+    members = members,
+    private = private,
+    inherit = attr(inherit, "definition"),
+    parent_env = parent_env
   )
   constructor <- function(...) {
     self <- new.env(parent = emptyenv())
     define_members(self, new.env(parent = emptyenv()), definition)
-    class(self) <- c(class_names(definition), "keras.src.callbacks.callback.Callback", "keraspredict_callback")
+    class(self) <- c(
+      class_names(definition),
+      "keras.src.callbacks.callback.Callback",
+      "keraspredict_callback"
+    )
     if (is.function(self$initialize)) {
       self$initialize(...)
     } else if (...length() > 0) {
-      abort("bad_argument", paste0("`", classname, "()` takes no arguments: it has no method `initialize`."))
+      abort(
+        "bad_argument",
+        paste0(
+          "`",
+          classname,
+          "()` takes no arguments: it has no method `initialize`."
+        )
+      )
     }
     self
   }
-  structure(constructor, class = "keraspredict_callback_class", definition = definition)
+  structure(
+    constructor,
+    class = "keraspredict_callback_class",
+    definition = definition
+  )
 }
 
 # The names of a class and of those it inherits from.
 class_names <- function(definition) {
-  c(definition$classname, if (!is.null(definition$inherit)) class_names(definition$inherit))
+  c(
+    definition$classname,
+    if (!is.null(definition$inherit)) class_names(definition$inherit)
+  )
 }
 
 # Puts the members of a class into an instance, those it inherits first, and
@@ -120,7 +175,9 @@ define_members <- function(self, private, definition) {
   scope$private <- private
   scope$super <- super
   bind_member <- function(value) {
-    if (is.function(value) && !is.primitive(value)) environment(value) <- scope
+    if (is.function(value) && !is.primitive(value)) {
+      environment(value) <- scope
+    }
     value
   }
   for (name in names(definition$members)) {
@@ -134,41 +191,78 @@ define_members <- function(self, private, definition) {
 check_hooks <- function(hooks) {
   for (name in names(hooks)) {
     if (!is.null(hooks[[name]]) && !is.function(hooks[[name]])) {
-      abort("bad_argument", paste0("`", name, "` must be a function, not ", describe(hooks[[name]]), "."), arg = name)
+      abort(
+        "bad_argument",
+        paste0(
+          "`",
+          name,
+          "` must be a function, not ",
+          describe(hooks[[name]]),
+          "."
+        ),
+        arg = name
+      )
     }
   }
 }
 
 #' @rdname Callback
 #' @export
-callback_lambda <- function(on_epoch_begin = NULL, on_epoch_end = NULL,
-                            on_train_begin = NULL, on_train_end = NULL,
-                            on_train_batch_begin = NULL, on_train_batch_end = NULL,
-                            on_test_begin = NULL, on_test_end = NULL,
-                            on_test_batch_begin = NULL, on_test_batch_end = NULL,
-                            on_predict_begin = NULL, on_predict_end = NULL,
-                            on_predict_batch_begin = NULL, on_predict_batch_end = NULL,
-                            ...) {
+callback_lambda <- function(
+  on_epoch_begin = NULL,
+  on_epoch_end = NULL,
+  on_train_begin = NULL,
+  on_train_end = NULL,
+  on_train_batch_begin = NULL,
+  on_train_batch_end = NULL,
+  on_test_begin = NULL,
+  on_test_end = NULL,
+  on_test_batch_begin = NULL,
+  on_test_batch_end = NULL,
+  on_predict_begin = NULL,
+  on_predict_end = NULL,
+  on_predict_batch_begin = NULL,
+  on_predict_batch_end = NULL,
+  ...
+) {
   hooks <- list(
-    on_epoch_begin = on_epoch_begin, on_epoch_end = on_epoch_end,
-    on_train_begin = on_train_begin, on_train_end = on_train_end,
-    on_train_batch_begin = on_train_batch_begin, on_train_batch_end = on_train_batch_end,
-    on_test_begin = on_test_begin, on_test_end = on_test_end,
-    on_test_batch_begin = on_test_batch_begin, on_test_batch_end = on_test_batch_end,
-    on_predict_begin = on_predict_begin, on_predict_end = on_predict_end,
-    on_predict_batch_begin = on_predict_batch_begin, on_predict_batch_end = on_predict_batch_end,
+    on_epoch_begin = on_epoch_begin,
+    on_epoch_end = on_epoch_end,
+    on_train_begin = on_train_begin,
+    on_train_end = on_train_end,
+    on_train_batch_begin = on_train_batch_begin,
+    on_train_batch_end = on_train_batch_end,
+    on_test_begin = on_test_begin,
+    on_test_end = on_test_end,
+    on_test_batch_begin = on_test_batch_begin,
+    on_test_batch_end = on_test_batch_end,
+    on_predict_begin = on_predict_begin,
+    on_predict_end = on_predict_end,
+    on_predict_batch_begin = on_predict_batch_begin,
+    on_predict_batch_end = on_predict_batch_end,
     ...
   )
   check_hooks(hooks)
   self <- list2env(hooks[!vapply(hooks, is.null, NA)], parent = emptyenv())
-  class(self) <- c("LambdaCallback", "keras.src.callbacks.callback.Callback", "keraspredict_callback")
+  class(self) <- c(
+    "LambdaCallback",
+    "keras.src.callbacks.callback.Callback",
+    "keraspredict_callback"
+  )
   self
 }
 
 #' @export
 print.keraspredict_callback <- function(x, ...) {
   hooks <- grep("^on_", ls(x), value = TRUE)
-  cat("<", class(x)[[1]], "> callback", if (length(hooks)) paste(" with", paste(hooks, collapse = ", ")), "\n", sep = "")
+  cat(
+    "<",
+    class(x)[[1]],
+    "> callback",
+    if (length(hooks)) paste(" with", paste(hooks, collapse = ", ")),
+    "\n",
+    sep = ""
+  )
   invisible(x)
 }
 
@@ -177,21 +271,38 @@ as_callbacks <- function(callbacks) {
   if (is.null(callbacks)) {
     return(NULL)
   }
-  if (inherits(callbacks, c("keraspredict_callback", "keraspredict_callback_class"))) {
+  if (
+    inherits(
+      callbacks,
+      c("keraspredict_callback", "keraspredict_callback_class")
+    )
+  ) {
     callbacks <- list(callbacks)
   }
   if (!is.list(callbacks) || is.object(callbacks)) {
     abort(
       "bad_argument",
-      paste0("`callbacks` must be a callback or a list of callbacks, not ", describe(callbacks), "."),
+      paste0(
+        "`callbacks` must be a callback or a list of callbacks, not ",
+        describe(callbacks),
+        "."
+      ),
       arg = "callbacks"
     )
   }
   for (i in seq_along(callbacks)) {
-    if (inherits(callbacks[[i]], "keraspredict_callback")) next
+    if (inherits(callbacks[[i]], "keraspredict_callback")) {
+      next
+    }
     abort(
       "bad_argument",
-      paste0("`callbacks[[", i, "]]` must be a callback, not ", describe(callbacks[[i]]), "."),
+      paste0(
+        "`callbacks[[",
+        i,
+        "]]` must be a callback, not ",
+        describe(callbacks[[i]]),
+        "."
+      ),
       if (inherits(callbacks[[i]], "keraspredict_callback_class")) {
         c(i = "This is a constructor: did you mean to call it?")
       },
@@ -235,8 +346,17 @@ call_hook <- function(callback, hook, args) {
     do.call(f, args),
     error = function(e) {
       abort(
-        "callback", paste0("Can't go on: callback `", class(callback)[[1]], "` failed in `", hook, "()`."),
-        callback = callback, hook = hook, parent = e
+        "callback",
+        paste0(
+          "Can't go on: callback `",
+          class(callback)[[1]],
+          "` failed in `",
+          hook,
+          "()`."
+        ),
+        callback = callback,
+        hook = hook,
+        parent = e
       )
     }
   )

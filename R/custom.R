@@ -1,20 +1,21 @@
 #' R functions for layers whose code is not in the file
 #'
-#' A model file names the classes of its layers; of a layer of your own, it holds
-#' the config and the weights but not the code. Give an R function in its place,
-#' to [load_model()] as `custom_objects`, or for the session with
+#' A model file names the classes of its layers; of a layer of your own, it
+#' holds the config and the weights but not the code. Give an R function in its
+#' place, to [load_model()] as `custom_objects`, or for the session with
 #' `register_layer()`.
 #'
 #' # Layers
 #'
 #' A layer is `function(inputs, config, weights)`:
 #'
-#' * `inputs`: the array that the layer is called on, with the batch as its first
-#'   axis; a list of arrays where it is called on several.
-#' * `config`: the layer's config (what its `get_config()` gave in Python) as a list.
-#' * `weights`: a list of arrays, those of the layer and then those of the layers
-#'   in it, in the order in which the file has them. Their names are their places
-#'   in the file.
+#' * `inputs`: the array that the layer is called on, with the batch as its
+#'   first axis; a list of arrays where it is called on several.
+#' * `config`: the layer's config (what its `get_config()` gave in Python) as a
+#'   list.
+#' * `weights`: a list of arrays, those of the layer and then those of the
+#'   layers in it, in the order in which the file has them. Their names are
+#'   their places in the file.
 #'
 #' It returns an array, or a list (or named list) of arrays for several outputs.
 #' A function of fewer arguments gets the first of these. Arguments named
@@ -23,8 +24,8 @@
 #' logical array, is handed on as the mask of the output.
 #'
 #' The name in the list is the class (`"MyLayer"`) or the name it was registered
-#' under (`"package>MyLayer"`). A `Lambda` layer goes by the name of the layer, or
-#' `"Lambda"` for all of them.
+#' under (`"package>MyLayer"`). A `Lambda` layer goes by the name of the layer,
+#' or `"Lambda"` for all of them.
 #'
 #' # Activations
 #'
@@ -33,10 +34,10 @@
 #'
 #' # What to mind
 #'
-#' Functions see one batch at a time. They are called on zeros first, to find out
-#' the shapes of the results, and must give the same shapes for real data.
-#' Numbers of a result become the type that the layer computes in.
-#' Functions are kept with the model by [saveRDS()] and go with it to workers.
+#' Functions see one batch at a time. They are called on zeros first, to find
+#' out the shapes of the results, and must give the same shapes for real data.
+#' Numbers of a result become the type that the layer computes in. Functions are
+#' kept with the model by [saveRDS()] and go with it to workers.
 #'
 #' @param name The name of the class, layer or activation.
 #' @param fun The function; `NULL` forgets it.
@@ -57,11 +58,21 @@
 #' register_layer("LogLayer", function(inputs) log1p(inputs))
 #' register_layer("LogLayer", NULL)
 register_layer <- function(name, fun) {
-  if (!(is.character(name) && length(name) == 1 && !is.na(name) && nzchar(name))) {
-    abort("bad_argument", paste0("`name` must be a name, not ", show_value(name), "."), arg = "name")
+  if (
+    !(is.character(name) && length(name) == 1 && !is.na(name) && nzchar(name))
+  ) {
+    abort(
+      "bad_argument",
+      paste0("`name` must be a name, not ", show_value(name), "."),
+      arg = "name"
+    )
   }
   if (!(is.null(fun) || is_r_function(fun))) {
-    abort("bad_argument", paste0("`fun` must be an R function or NULL, not ", describe(fun), "."), arg = "fun")
+    abort(
+      "bad_argument",
+      paste0("`fun` must be an R function or NULL, not ", describe(fun), "."),
+      arg = "fun"
+    )
   }
   registered <- as.list(the$registered)
   before <- registered[[name]]
@@ -81,24 +92,36 @@ with_custom_object_scope <- function(objects, expr) {
 }
 
 check_custom_objects <- function(x, arg) {
-  ok <- is.null(x) || (is.list(x) && (
-    length(x) == 0 || (!is.null(names(x)) && all(nzchar(names(x))))))
+  ok <- is.null(x) ||
+    (is.list(x) &&
+      (length(x) == 0 || (!is.null(names(x)) && all(nzchar(names(x))))))
   if (!ok) {
-    abort("bad_argument", paste0("`", arg, "` must be NULL or a named list, not ", describe(x), "."), arg = arg)
+    abort(
+      "bad_argument",
+      paste0(
+        "`",
+        arg,
+        "` must be NULL or a named list, not ",
+        describe(x),
+        "."
+      ),
+      arg = arg
+    )
   }
 }
 
 is_r_function <- function(x) is.function(x) && !is_python(x)
 
 # The functions that a model may use: those given before those of the scope
-# before those registered. Python classes, as keras3 takes them, are no use here.
+# before those registered. Python classes, as keras3 takes them, are no use
+# here.
 known_functions <- function(custom_objects) {
   all <- Filter(is_r_function, c(custom_objects, the$scope, the$registered))
   all[!duplicated(names(all))]
 }
 
-# Called by the engine: the result of `fun` as list(value), or what went wrong as
-# list(failed) or list(interrupted), since nothing may jump over the engine.
+# Called by the engine: the result of `fun` as list(value), or what went wrong
+# as list(failed) or list(interrupted), since nothing may jump over the engine.
 run_custom <- function(fun, told) {
   if (told$probing) {
     # Finding out shapes must not change what is drawn later.
@@ -106,13 +129,24 @@ run_custom <- function(fun, told) {
     on.exit(restore_seed(seed))
   }
   keep_warning <- function(w) {
-    if (!told$probing) the$warnings <- c(the$warnings, list(w))
+    if (!told$probing) {
+      the$warnings <- c(the$warnings, list(w))
+    }
     tryInvokeRestart("muffleWarning")
   }
   tryCatch(
     {
-      args <- if (told$activation) list(told$inputs) else custom_arguments(fun, told)
-      list(value = withCallingHandlers(do.call(fun, args, quote = TRUE), warning = keep_warning))
+      args <- if (told$activation) {
+        list(told$inputs)
+      } else {
+        custom_arguments(fun, told)
+      }
+      list(
+        value = withCallingHandlers(
+          do.call(fun, args, quote = TRUE),
+          warning = keep_warning
+        )
+      )
     },
     error = function(e) {
       the$error <- e
@@ -130,17 +164,25 @@ restore_seed <- function(seed) {
   }
 }
 
-# inputs, config and weights as far as the function takes them; the rest by name.
+# inputs, config and weights as far as the function takes them; the rest by
+# name.
 custom_arguments <- function(fun, told) {
   takes <- names(formals(args(fun)))
   dots <- "..." %in% takes
   named <- told$named
   unknown <- setdiff(names(named), takes)
   if (length(unknown) && !dots) {
-    stop("the layer is called with `", unknown[[1]], "`, which the function doesn't take", call. = FALSE)
+    stop(
+      "the layer is called with `",
+      unknown[[1]],
+      "`, which the function doesn't take",
+      call. = FALSE
+    )
   }
   extras <- told[intersect(c("mask", "training"), takes)]
-  if ("mask" %in% takes && is.null(told$mask)) extras["mask"] <- list(NULL)
+  if ("mask" %in% takes && is.null(told$mask)) {
+    extras["mask"] <- list(NULL)
+  }
   named <- c(named, extras)
   free <- length(setdiff(takes, c("...", names(named))))
   first <- told[c("inputs", "config", "weights")]
@@ -152,5 +194,7 @@ custom_arguments <- function(fun, told) {
 replay_warnings <- function() {
   warnings <- the$warnings
   the$warnings <- NULL
-  for (w in warnings) warning(w)
+  for (w in warnings) {
+    warning(w)
+  }
 }

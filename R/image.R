@@ -5,23 +5,24 @@
 #' `image_to_array()` makes an array of it for a model. `image_smart_resize()`
 #' crops an array to another ratio of height and width and resizes it.
 #'
-#' Results are those of Keras: files are resized as Pillow does, in whole numbers,
-#' and arrays as TensorFlow does, without antialiasing. Of files with 16 bits a
-#' channel, the upper 8 count; a grey one that is read as `"grayscale"` keeps its
-#' numbers, from 0 to 65535.
+#' Results are those of Keras: files are resized as Pillow does, in whole
+#' numbers, and arrays as TensorFlow does, without antialiasing. Of files with
+#' 16 bits a channel, the upper 8 count; a grey one that is read as
+#' `"grayscale"` keeps its numbers, from 0 to 65535.
 #'
 #' @param path The path of a `.png` or `.jpg` file.
 #' @param color_mode `"rgb"`, `"rgba"` or `"grayscale"`.
 #' @param target_size `NULL`, or the height and width wanted.
-#' @param interpolation How pixels are found: `"nearest"`, `"bilinear"`, `"bicubic"`;
-#'   for files also `"hamming"`, `"box"` and `"lanczos"`, for arrays `"lanczos3"`,
-#'   `"lanczos5"` and `"area"`.
-#' @param keep_aspect_ratio Whether the image is cropped in its middle to the ratio
-#'   of `target_size`, and not stretched.
+#' @param interpolation How pixels are found: `"nearest"`, `"bilinear"`,
+#'   `"bicubic"`; for files also `"hamming"`, `"box"` and `"lanczos"`, for
+#'   arrays `"lanczos3"`, `"lanczos5"` and `"area"`.
+#' @param keep_aspect_ratio Whether the image is cropped in its middle to the
+#'   ratio of `target_size`, and not stretched.
 #' @param img An image of `image_load()`.
 #' @param data_format `"channels_last"` or `"channels_first"`.
 #' @param dtype Accepted as in keras3: numbers are doubles in R.
-#' @param x An array (rows, columns, channels) or (images, rows, columns, channels).
+#' @param x An array (rows, columns, channels) or (images, rows, columns,
+#'   channels).
 #' @param size The height and width wanted.
 #' @param ... Not used.
 #' @returns `image_load()`: an image. The others: an array of doubles.
@@ -33,11 +34,20 @@
 #' image
 #' dim(image_to_array(image))
 #' dim(image_smart_resize(image_to_array(image), c(16, 24)))
-image_load <- function(path, color_mode = "rgb", target_size = NULL, interpolation = "nearest",
-                       keep_aspect_ratio = FALSE) {
+image_load <- function(
+  path,
+  color_mode = "rgb",
+  target_size = NULL,
+  interpolation = "nearest",
+  keep_aspect_ratio = FALSE
+) {
   check_text(path, "path", "the path of a file")
   check_choice(color_mode, "color_mode", c("rgb", "rgba", "grayscale"))
-  check_choice(interpolation, "interpolation", c("nearest", names(pillow_kernels)))
+  check_choice(
+    interpolation,
+    "interpolation",
+    c("nearest", names(pillow_kernels))
+  )
   check_flag(keep_aspect_ratio, "keep_aspect_ratio")
   pixels <- read_pixels(path)
   deep <- pixels$deep && color_mode == "grayscale"
@@ -45,39 +55,78 @@ image_load <- function(path, color_mode = "rgb", target_size = NULL, interpolati
   if (!is.null(target_size)) {
     size <- check_size(target_size, "target_size")
     if (!identical(dim(image)[1:2], as.integer(size))) {
-      box <- if (keep_aspect_ratio) crop_ranges(dim(image)[1:2], size) else lapply(dim(image)[1:2], seq_len)
-      image <- pillow_resize(image, size, interpolation, lapply(box, range), deep)
+      box <- if (keep_aspect_ratio) {
+        crop_ranges(dim(image)[1:2], size)
+      } else {
+        lapply(dim(image)[1:2], seq_len)
+      }
+      image <- pillow_resize(
+        image,
+        size,
+        interpolation,
+        lapply(box, range),
+        deep
+      )
     }
   }
   storage.mode(image) <- "integer"
-  structure(list(pixels = image, mode = color_mode), class = "keraspredict_image")
+  structure(
+    list(pixels = image, mode = color_mode),
+    class = "keraspredict_image"
+  )
 }
 
 #' @rdname image_load
 #' @export
 image_to_array <- function(img, data_format = NULL, dtype = NULL) {
-  if (is.null(data_format)) data_format <- "channels_last"
+  if (is.null(data_format)) {
+    data_format <- "channels_last"
+  }
   check_choice(data_format, "data_format", c("channels_last", "channels_first"))
-  if (is_python(img)) img <- from_python(img, "`img`")
+  if (is_python(img)) {
+    img <- from_python(img, "`img`")
+  }
   x <- if (inherits(img, "keraspredict_image")) img$pixels else img
   if (!is_number(x) || !length(dim(x)) %in% 2:3) {
-    abort("bad_argument", paste0("`img` must be an image, not ", describe(img), "."), arg = "img")
+    abort(
+      "bad_argument",
+      paste0("`img` must be an image, not ", describe(img), "."),
+      arg = "img"
+    )
   }
-  if (length(dim(x)) == 2) dim(x) <- c(dim(x), 1L)
+  if (length(dim(x)) == 2) {
+    dim(x) <- c(dim(x), 1L)
+  }
   x <- array(as.numeric(x), dim(x))
   if (data_format == "channels_first") aperm(x, c(3, 1, 2)) else x
 }
 
 #' @rdname image_load
 #' @export
-image_smart_resize <- function(x, size, interpolation = "bilinear", data_format = "channels_last", ...) {
+image_smart_resize <- function(
+  x,
+  size,
+  interpolation = "bilinear",
+  data_format = "channels_last",
+  ...
+) {
   size <- check_size(size, "size")
-  check_choice(interpolation, "interpolation", c("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area"))
+  check_choice(
+    interpolation,
+    "interpolation",
+    c("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area")
+  )
   check_choice(data_format, "data_format", c("channels_last", "channels_first"))
-  if (inherits(x, "keraspredict_image")) x <- image_to_array(x)
+  if (inherits(x, "keraspredict_image")) {
+    x <- image_to_array(x)
+  }
   rank <- length(dim(x))
   if (!is_number(x) || !rank %in% 3:4) {
-    abort("bad_argument", paste0("`x` must be an array of 3 or 4 axes, not ", describe(x), "."), arg = "x")
+    abort(
+      "bad_argument",
+      paste0("`x` must be an array of 3 or 4 axes, not ", describe(x), "."),
+      arg = "x"
+    )
   }
   images <- array(as.numeric(x), c(if (rank == 3) 1, dim(x)))
   y <- resizer(size, interpolation, data_format)(images)
@@ -93,13 +142,25 @@ resizer <- function(size, interpolation, data_format) {
       {"class_name": "Resizing", "config": {
         "name": "resizing", "height": %d, "width": %d, "interpolation": "%s",
         "crop_to_aspect_ratio": true, "data_format": "%s", "dtype": "float32"}}]}}',
-    as.integer(size[[1]]), as.integer(size[[2]]), interpolation, data_format
+    as.integer(size[[1]]),
+    as.integer(size[[2]]),
+    interpolation,
+    data_format
   )))
 }
 
 #' @export
 print.keraspredict_image <- function(x, ...) {
-  cat("<image of ", dim(x$pixels)[[1]], " x ", dim(x$pixels)[[2]], " pixels, ", x$mode, ">\n", sep = "")
+  cat(
+    "<image of ",
+    dim(x$pixels)[[1]],
+    " x ",
+    dim(x$pixels)[[2]],
+    " pixels, ",
+    x$mode,
+    ">\n",
+    sep = ""
+  )
   invisible(x)
 }
 
@@ -111,18 +172,37 @@ as.array.keraspredict_image <- function(x, ...) image_to_array(x)
 
 check_size <- function(x, arg) {
   x <- unlist(x)
-  if (!(is.numeric(x) && length(x) == 2 && !anyNA(x) && all(x >= 1 & x == round(x)))) {
-    abort("bad_argument", paste0("`", arg, "` must be a height and a width, not ", show_value(x), "."), arg = arg)
+  if (
+    !(is.numeric(x) &&
+      length(x) == 2 &&
+      !anyNA(x) &&
+      all(x >= 1 & x == round(x)))
+  ) {
+    abort(
+      "bad_argument",
+      paste0(
+        "`",
+        arg,
+        "` must be a height and a width, not ",
+        show_value(x),
+        "."
+      ),
+      arg = arg
+    )
   }
   as.numeric(x)
 }
 
-# Pixels as (rows, columns, channels), from 0 to 255, or to 65535 where the image
-# is `deep`: of one channel of 16 bits. Of other images of 16 bits, the upper ones
-# are taken, as Pillow does.
+# Pixels as (rows, columns, channels), from 0 to 255, or to 65535 where the
+# image is `deep`: of one channel of 16 bits. Of other images of 16 bits, the
+# upper ones are taken, as Pillow does.
 read_pixels <- function(path) {
   if (!file.exists(path)) {
-    abort("file_missing", paste0("Can't find an image at '", path, "'."), c(i = paste0("The working directory is '", getwd(), "'.")))
+    abort(
+      "file_missing",
+      paste0("Can't find an image at '", path, "'."),
+      c(i = paste0("The working directory is '", getwd(), "'."))
+    )
   }
   start <- readBin(path, "raw", 8)
   if (identical(start[1:4], as.raw(c(0x89, 0x50, 0x4e, 0x47)))) {
@@ -134,23 +214,46 @@ read_pixels <- function(path) {
     x <- jpeg::readJPEG(path)
     bits <- 8
   } else {
-    abort("bad_argument", paste0("'", path, "' must be a PNG or JPEG file."), arg = "path")
+    abort(
+      "bad_argument",
+      paste0("'", path, "' must be a PNG or JPEG file."),
+      arg = "path"
+    )
   }
   shape <- dim(x)
-  if (length(shape) == 2) shape <- c(shape, 1L)
+  if (length(shape) == 2) {
+    shape <- c(shape, 1L)
+  }
   deep <- bits > 8 && shape[[3]] == 1
-  values <- if (bits > 8) round(65535 * as.numeric(x)) else round(255 * as.numeric(x))
-  if (bits > 8 && !deep) values <- floor(values / 256)
+  values <- if (bits > 8) {
+    round(65535 * as.numeric(x))
+  } else {
+    round(255 * as.numeric(x))
+  }
+  if (bits > 8 && !deep) {
+    values <- floor(values / 256)
+  }
   list(values = array(values, shape), deep = deep)
 }
 
 # Channels as Pillow converts them.
 recolour <- function(x, mode, deep) {
-  if (deep && mode != "grayscale") x <- pmin(x, 255)
+  if (deep && mode != "grayscale") {
+    x <- pmin(x, 255)
+  }
   channels <- dim(x)[[3]]
-  alpha <- if (channels %in% c(2, 4)) x[, , channels] else array(255, dim(x)[1:2])
-  colours <- if (channels > 2) x[, , 1:3, drop = FALSE] else x[, , c(1, 1, 1), drop = FALSE]
-  switch(mode,
+  alpha <- if (channels %in% c(2, 4)) {
+    x[, , channels]
+  } else {
+    array(255, dim(x)[1:2])
+  }
+  colours <- if (channels > 2) {
+    x[, , 1:3, drop = FALSE]
+  } else {
+    x[, , c(1, 1, 1), drop = FALSE]
+  }
+  switch(
+    mode,
     rgb = colours,
     rgba = array(c(colours, alpha), c(dim(x)[1:2], 4L)),
     grayscale = if (channels < 3) {
@@ -166,7 +269,10 @@ recolour <- function(x, mode, deep) {
 crop_ranges <- function(shape, size) {
   height <- max(min(shape[[1]], trunc(shape[[2]] * size[[1]] / size[[2]])), 1)
   width <- max(min(shape[[2]], trunc(shape[[1]] * size[[2]] / size[[1]])), 1)
-  list(trunc((shape[[1]] - height) / 2) + seq_len(height), trunc((shape[[2]] - width) / 2) + seq_len(width))
+  list(
+    trunc((shape[[1]] - height) / 2) + seq_len(height),
+    trunc((shape[[2]] - width) / 2) + seq_len(width)
+  )
 }
 
 # Applies f to the array as a matrix with one axis as rows.
@@ -179,7 +285,11 @@ along_axis <- function(x, axis, f) {
 }
 
 cubic <- function(x, a = -0.5) {
-  ifelse(x < 1, ((a + 2) * x - (a + 3)) * x^2 + 1, ifelse(x < 2, ((x - 5) * x + 8) * x * a - 4 * a, 0))
+  ifelse(
+    x < 1,
+    ((a + 2) * x - (a + 3)) * x^2 + 1,
+    ifelse(x < 2, ((x - 5) * x + 8) * x * a - 4 * a, 0)
+  )
 }
 
 sinc <- function(x) ifelse(x == 0, 1, sin(pi * x) / (pi * x))
@@ -188,9 +298,13 @@ sinc <- function(x) ifelse(x == 0, 1, sin(pi * x) / (pi * x))
 pillow_kernels <- list(
   bilinear = list(1, function(x) pmax(1 - abs(x), 0)),
   bicubic = list(2, function(x) cubic(abs(x))),
-  hamming = list(1, function(x) ifelse(abs(x) < 1, sinc(x) * (0.54 + 0.46 * cos(pi * x)), 0)),
+  hamming = list(1, function(x) {
+    ifelse(abs(x) < 1, sinc(x) * (0.54 + 0.46 * cos(pi * x)), 0)
+  }),
   box = list(0.5, function(x) as.numeric(x > -0.5 & x <= 0.5)),
-  lanczos = list(3, function(x) ifelse(x >= -3 & x < 3, sinc(x) * sinc(x / 3), 0))
+  lanczos = list(3, function(x) {
+    ifelse(x >= -3 & x < 3, sinc(x) * sinc(x / 3), 0)
+  })
 )
 
 # `box` is the first and last row, and column, of the part that is resized.
@@ -200,13 +314,28 @@ pillow_resize <- function(x, size, interpolation, box, deep) {
     return(x[index[[1]], index[[2]], , drop = FALSE])
   }
   transparent <- dim(x)[[3]] == 4
-  if (transparent) x <- premultiplied(x)
+  if (transparent) {
+    x <- premultiplied(x)
+  }
   # Columns first, then rows, each rounded to whole pixels.
   for (axis in 2:1) {
-    if (dim(x)[[axis]] == size[[axis]] && diff(box[[axis]]) + 1 == size[[axis]]) next
-    weights <- pillow_weights(dim(x)[[axis]], size[[axis]], interpolation, box[[axis]])
-    if (!deep) weights <- trunc(weights * 2^22 + ifelse(weights < 0, -0.5, 0.5))
-    x <- along_axis(x, axis, function(m) if (deep) rounded_deep(weights %*% m) else rounded_sum(weights %*% m))
+    if (
+      dim(x)[[axis]] == size[[axis]] && diff(box[[axis]]) + 1 == size[[axis]]
+    ) {
+      next
+    }
+    weights <- pillow_weights(
+      dim(x)[[axis]],
+      size[[axis]],
+      interpolation,
+      box[[axis]]
+    )
+    if (!deep) {
+      weights <- trunc(weights * 2^22 + ifelse(weights < 0, -0.5, 0.5))
+    }
+    x <- along_axis(x, axis, function(m) {
+      if (deep) rounded_deep(weights %*% m) else rounded_sum(weights %*% m)
+    })
   }
   if (transparent) unpremultiplied(x) else x
 }
@@ -223,10 +352,17 @@ rounded_deep <- function(x) {
 pillow_nearest <- function(box, to) {
   step <- (diff(box) + 1) / to
   # Added up one by one, as Pillow does.
-  trunc(Reduce(`+`, rep(step, to - 1), box[[1]] - 1 + step / 2, accumulate = TRUE)) + 1
+  trunc(Reduce(
+    `+`,
+    rep(step, to - 1),
+    box[[1]] - 1 + step / 2,
+    accumulate = TRUE
+  )) +
+    1
 }
 
-# The weights (to, from) of one axis. The filter sees what is beside the box, too.
+# The weights (to, from) of one axis. The filter sees what is beside the box,
+# too.
 pillow_weights <- function(from, to, interpolation, box) {
   kernel <- pillow_kernels[[interpolation]]
   scale <- (diff(box) + 1) / to
@@ -239,7 +375,9 @@ pillow_weights <- function(from, to, interpolation, box) {
     last <- min(trunc(centre + reach + 0.5), from)
     at <- seq(first, length.out = last - first)
     weight <- kernel[[2]]((at - centre + 0.5) / stretch)
-    if (sum(weight) != 0) weight <- weight / sum(weight)
+    if (sum(weight) != 0) {
+      weight <- weight / sum(weight)
+    }
     weights[i, at + 1] <- weight
   }
   weights
@@ -256,7 +394,11 @@ premultiplied <- function(x) {
 unpremultiplied <- function(x) {
   alpha <- x[, , 4]
   for (k in 1:3) {
-    x[, , k] <- ifelse(alpha == 0 | alpha == 255, x[, , k], pmin(floor(255 * x[, , k] / pmax(alpha, 1)), 255))
+    x[, , k] <- ifelse(
+      alpha == 0 | alpha == 255,
+      x[, , k],
+      pmin(floor(255 * x[, , k] / pmax(alpha, 1)), 255)
+    )
   }
   x
 }

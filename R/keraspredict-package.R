@@ -1,5 +1,5 @@
-#' @section Options:
-#' The options and environment variables are on the page [keraspredict_options()].
+#' @section Options: The options and environment variables are on the page
+#' [keraspredict_options()].
 #' @keywords internal
 "_PACKAGE"
 

@@ -7,11 +7,12 @@
 #' arrays), as one batch. `layer$name` reads one of its parts:
 #'
 #' * `name`, `class_name`, `trainable`, `dtype`: what it is.
-#' * `input`, `output`: the tensor (or list of tensors) that its first call takes
-#'   and gives, for [keras_model()]. A layer that the model calls several times
-#'   has others: `get_input_at(i)` and `get_output_at(i)`.
+#' * `input`, `output`: the tensor (or list of tensors) that its first call
+#'   takes and gives, for [keras_model()]. A layer that the model calls several
+#'   times has others: `get_input_at(i)` and `get_output_at(i)`.
 #' * `input_shape`, `output_shape`: their shapes, with `NA` for open sizes.
-#' * `weights`, `get_weights()`, `count_params()`, `params`: its weights and their number.
+#' * `weights`, `get_weights()`, `count_params()`, `params`: its weights and
+#'   their number.
 #' * `get_config()`: its config as Keras saved it.
 #'
 #' @param object A model from [load_model()]; for `get_weights()`,
@@ -23,8 +24,8 @@
 #' `get_layer()`: a layer, or a model where the layer is one.
 #'
 #' `get_weights()`: a list of arrays in Keras' order: for each layer its own
-#' weights, trainable ones first, then those of the layers in it. `get_config()`: a
-#' list. `count_params()`: a number.
+#' weights, trainable ones first, then those of the layers in it.
+#' `get_config()`: a list. `count_params()`: a number.
 #' @seealso [keras_model()] for the outputs of layers.
 #' @export
 #' @examples
@@ -43,30 +44,60 @@ get_layer <- function(object, name = NULL, index = NULL) {
   }
   if (!is.null(name)) {
     if (!(is.character(name) && length(name) == 1 && !is.na(name))) {
-      abort("bad_argument", paste0("`name` must be the name of a layer, not ", show_value(name), "."), arg = "name")
+      abort(
+        "bad_argument",
+        paste0(
+          "`name` must be the name of a layer, not ",
+          show_value(name),
+          "."
+        ),
+        arg = "name"
+      )
     }
     names <- vapply(entries, `[[`, "", "name")
     at <- match(name, names)
     if (is.na(at)) {
       close <- agrep(name, names, value = TRUE, max.distance = 0.2)
       abort(
-        "no_layer", paste0("The model has no layer `", name, "`."),
-        c(i = paste0(if (length(close)) "Similar ones are " else "Its layers are ", enumerate(if (length(close)) close else names), ".")),
-        arg = "name", name = name
+        "no_layer",
+        paste0("The model has no layer `", name, "`."),
+        c(
+          i = paste0(
+            if (length(close)) "Similar ones are " else "Its layers are ",
+            enumerate(if (length(close)) close else names),
+            "."
+          )
+        ),
+        arg = "name",
+        name = name
       )
     }
     return(layer_object(self, entries[[at]]))
   }
   layers <- Filter(function(entry) !entry$is_op, entries)
-  ok <- is.numeric(index) && length(index) == 1 && !is.na(index) && index == round(index) &&
-    index != 0 && abs(index) <= length(layers)
+  ok <- is.numeric(index) &&
+    length(index) == 1 &&
+    !is.na(index) &&
+    index == round(index) &&
+    index != 0 &&
+    abs(index) <= length(layers)
   if (!ok) {
     abort(
-      "no_layer", paste0("`index` must be a whole number from 1 to ", length(layers), ", not ", show_value(index), "."),
+      "no_layer",
+      paste0(
+        "`index` must be a whole number from 1 to ",
+        length(layers),
+        ", not ",
+        show_value(index),
+        "."
+      ),
       arg = "index"
     )
   }
-  layer_object(self, layers[[if (index < 0) length(layers) + 1 + index else index]])
+  layer_object(
+    self,
+    layers[[if (index < 0) length(layers) + 1 + index else index]]
+  )
 }
 
 # The layers and operations as the engine tells them, those of a Sequential
@@ -98,42 +129,65 @@ layer_object <- function(owner, entry) {
   layer <- function(x) call_layer(self, x)
   environment(layer) <- self
   class(layer) <- c(
-    "keraspredict_layer", paste0("keras.", entry$class), "keras.src.layers.layer.Layer", "function"
+    "keraspredict_layer",
+    paste0("keras.", entry$class),
+    "keras.src.layers.layer.Layer",
+    "function"
   )
   layer
 }
 
 call_layer <- function(self, x) {
-  if (missing(x) || is.null(x)) abort_no_x()
+  if (missing(x) || is.null(x)) {
+    abort_no_x()
+  }
   if (self$entry$class == "InputLayer") {
     return(x)
   }
   if (is_symbol(x)) {
     abort(
-      "bad_input", "A layer of a loaded model can't be called on a symbolic tensor.",
+      "bad_input",
+      "A layer of a loaded model can't be called on a symbolic tensor.",
       c(i = "keras_model() makes models between tensors that are there.")
     )
   }
   if (is.null(self$alone)) {
-    self$alone <- keras_model(layer_input(self, 1), layer_output(self, 1), name = self$entry$name)
+    self$alone <- keras_model(
+      layer_input(self, 1),
+      layer_output(self, 1),
+      name = self$entry$name
+    )
   }
   self$alone(x)
 }
 
 layer_call <- function(self, i) {
   calls <- self$entry$calls
-  ok <- is.numeric(i) && length(i) == 1 && !is.na(i) && i == round(i) && i >= 1 && i <= length(calls)
+  ok <- is.numeric(i) &&
+    length(i) == 1 &&
+    !is.na(i) &&
+    i == round(i) &&
+    i >= 1 &&
+    i <= length(calls)
   if (!ok) {
     abort(
       "bad_argument",
-      paste0("The index of a call of this layer must be a whole number from 1 to ", length(calls), ", not ", show_value(i), "."),
+      paste0(
+        "The index of a call of this layer must be a whole number from 1 to ",
+        length(calls),
+        ", not ",
+        show_value(i),
+        "."
+      ),
       arg = "node_index"
     )
   }
   calls[[i]]
 }
 
-layer_output <- function(self, i) as_tensors(layer_call(self, i)$outputs, self$owner)
+layer_output <- function(self, i) {
+  as_tensors(layer_call(self, i)$outputs, self$owner)
+}
 
 layer_input <- function(self, i) {
   if (self$entry$class == "InputLayer") {
@@ -142,7 +196,9 @@ layer_input <- function(self, i) {
   one_or_list(as_tensors(layer_call(self, i)$inputs, self$owner))
 }
 
-tensor_shapes <- function(x) if (is_symbol(x)) x$shape else lapply(x, tensor_shapes)
+tensor_shapes <- function(x) {
+  if (is_symbol(x)) x$shape else lapply(x, tensor_shapes)
+}
 
 layer_weights <- function(self) {
   checked(engine_weights(model_handle(self$owner), self$entry$name))
@@ -164,8 +220,12 @@ layer_parts <- list(
     function() checked(engine_config(model_handle(self$owner), self$entry$name))
   },
   count_params = function(self) function() self$entry$params,
-  get_input_at = function(self) function(node_index) layer_input(self, node_index),
-  get_output_at = function(self) function(node_index) layer_output(self, node_index)
+  get_input_at = function(self) {
+    function(node_index) layer_input(self, node_index)
+  },
+  get_output_at = function(self) {
+    function(node_index) layer_output(self, node_index)
+  }
 )
 
 #' @export
@@ -173,7 +233,8 @@ layer_parts <- list(
   part <- layer_parts[[name]]
   if (is.null(part)) {
     abort(
-      "unknown_part", paste0("A layer has no part `", name, "`."),
+      "unknown_part",
+      paste0("A layer has no part `", name, "`."),
       c(i = paste0("It has ", paste(names(layer_parts), collapse = ", "), ".")),
       part = name
     )
@@ -194,10 +255,19 @@ layer_parts <- list(
 #' @export
 format.keraspredict_layer <- function(x, ...) {
   self <- environment(x)
-  shapes <- tryCatch(show_shapes(layer_output(self, 1)), error = function(e) "?")
+  shapes <- tryCatch(show_shapes(layer_output(self, 1)), error = function(e) {
+    "?"
+  })
   paste0(
-    "<", self$entry$class, " layer \"", self$entry$name, "\", output ", shapes, ", ",
-    format_number(self$entry$params), " params>"
+    "<",
+    self$entry$class,
+    " layer \"",
+    self$entry$name,
+    "\", output ",
+    shapes,
+    ", ",
+    format_number(self$entry$params),
+    " params>"
   )
 }
 
@@ -244,6 +314,10 @@ count_params <- function(object) {
 
 check_model_or_layer <- function(x) {
   if (!inherits(x, "keraspredict_model")) {
-    abort("bad_argument", paste0("`object` must be a model or a layer, not ", describe(x), "."), arg = "object")
+    abort(
+      "bad_argument",
+      paste0("`object` must be a model or a layer, not ", describe(x), "."),
+      arg = "object"
+    )
   }
 }

@@ -17,16 +17,20 @@ layout_graph <- function(graph, gap, space, columns = 1) {
   place_columns(graph, cross, gap, space, columns)
 }
 
-# The number of columns with which the drawing is largest in the room (a height and
-# a width, turned where ranks go to the right), but no larger than natural. Few
-# columns are easier to follow, and win unless more make it much larger.
+# The number of columns with which the drawing is largest in the room (a height
+# and a width, turned where ranks go to the right), but no larger than natural.
+# Few columns are easier to follow, and win unless more make it much larger.
 best_columns <- function(graph, gap, space, room) {
   graph <- order_ranks(rank_graph(graph))
   cross <- place_across(graph, space)
   columns <- seq_len(min(12, max(1, graph$real %/% 4)))
-  scale <- vapply(columns, function(k) {
-    min(room / place_columns(graph, cross, gap, space, k)$size, 1)
-  }, 0)
+  scale <- vapply(
+    columns,
+    function(k) {
+      min(room / place_columns(graph, cross, gap, space, k)$size, 1)
+    },
+    0
+  )
   which(scale >= 0.85 * max(scale))[[1]]
 }
 
@@ -39,7 +43,9 @@ rank_graph <- function(graph) {
   to <- ifelse(forward, graph$to, graph$from)
   rank <- longest_paths(n, from, to)
   # What nothing comes before stands right before what takes it.
-  for (node in setdiff(from, to)) rank[[node]] <- min(rank[to[from == node]]) - 1
+  for (node in setdiff(from, to)) {
+    rank[[node]] <- min(rank[to[from == node]]) - 1
+  }
   chains <- vector("list", length(from))
   links <- list()
   main <- graph$main
@@ -55,7 +61,14 @@ rank_graph <- function(graph) {
     links[[e]] <- cbind(chain[-length(chain)], chain[-1])
   }
   links <- if (length(links)) unique(do.call(rbind, links)) else matrix(0, 0, 2)
-  list(main = main, cross = cross, rank = rank, real = n, links = links, chains = chains)
+  list(
+    main = main,
+    cross = cross,
+    rank = rank,
+    real = n,
+    links = links,
+    chains = chains
+  )
 }
 
 # Which edges to keep as they are so that, with the others turned round, there
@@ -77,7 +90,9 @@ acyclic_edges <- function(n, from, to) {
   # Layers come in the order of the model, so that few edges go back: only then
   # the search is worth its depth.
   if (any(from >= to)) {
-    for (node in seq_len(n)) if (state[[node]] == 0L) visit(node)
+    for (node in seq_len(n)) {
+      if (state[[node]] == 0L) visit(node)
+    }
   }
   forward
 }
@@ -98,17 +113,33 @@ longest_paths <- function(n, from, to) {
 # mean position of the neighbours, of which the best is kept.
 order_ranks <- function(graph) {
   ranks <- split(seq_along(graph$rank), graph$rank)
-  above <- split(graph$links[, 1], factor(graph$links[, 2], seq_along(graph$rank)))
-  below <- split(graph$links[, 2], factor(graph$links[, 1], seq_along(graph$rank)))
+  above <- split(
+    graph$links[, 1],
+    factor(graph$links[, 2], seq_along(graph$rank))
+  )
+  below <- split(
+    graph$links[, 2],
+    factor(graph$links[, 1], seq_along(graph$rank))
+  )
   graph$above <- above
   graph$below <- below
   position <- numeric(length(graph$rank))
-  for (nodes in ranks) position[nodes] <- seq_along(nodes)
+  for (nodes in ranks) {
+    position[nodes] <- seq_along(nodes)
+  }
   sort_along <- function(position, along, neighbours) {
     for (nodes in along) {
-      mean_of <- vapply(nodes, function(node) {
-        if (length(neighbours[[node]])) mean(position[neighbours[[node]]]) else position[[node]]
-      }, 0)
+      mean_of <- vapply(
+        nodes,
+        function(node) {
+          if (length(neighbours[[node]])) {
+            mean(position[neighbours[[node]]])
+          } else {
+            position[[node]]
+          }
+        },
+        0
+      )
       position[nodes[order(mean_of, position[nodes])]] <- seq_along(nodes)
     }
     position
@@ -116,8 +147,14 @@ order_ranks <- function(graph) {
   best <- position
   fewest <- count_crossings(graph, position)
   for (i in seq_len(12)) {
-    if (fewest == 0) break
-    position <- if (i %% 2) sort_along(position, ranks, above) else sort_along(position, rev(ranks), below)
+    if (fewest == 0) {
+      break
+    }
+    position <- if (i %% 2) {
+      sort_along(position, ranks, above)
+    } else {
+      sort_along(position, rev(ranks), below)
+    }
     crossings <- count_crossings(graph, position)
     if (crossings < fewest) {
       best <- position
@@ -130,21 +167,28 @@ order_ranks <- function(graph) {
 
 count_crossings <- function(graph, position) {
   links <- split(seq_len(nrow(graph$links)), graph$rank[graph$links[, 1]])
-  sum(vapply(links, function(e) {
-    a <- position[graph$links[e, 1]]
-    b <- position[graph$links[e, 2]]
-    sum(outer(a, a, "<") & outer(b, b, ">"))
-  }, 0))
+  sum(vapply(
+    links,
+    function(e) {
+      a <- position[graph$links[e, 1]]
+      b <- position[graph$links[e, 2]]
+      sum(outer(a, a, "<") & outer(b, b, ">"))
+    },
+    0
+  ))
 }
 
-# Positions across: the longest path is one straight line; else each rank in turn
-# takes the places that its neighbours would have it at, in its order and with
-# space between. Links between dummies weigh more, and are made straight at last.
+# Positions across: the longest path is one straight line; else each rank in
+# turn takes the places that its neighbours would have it at, in its order and
+# with space between. Links between dummies weigh more, and are made straight at
+# last.
 place_across <- function(graph, space) {
   n <- length(graph$rank)
   spine <- longest_path_nodes(graph)
   both <- Map(c, graph$above, graph$below)
-  weights <- lapply(seq_len(n), function(i) 1 + (i > graph$real) + 6 * (i > graph$real & both[[i]] > graph$real))
+  weights <- lapply(seq_len(n), function(i) {
+    1 + (i > graph$real) + 6 * (i > graph$real & both[[i]] > graph$real)
+  })
   cross <- numeric(n)
   offsets <- lapply(graph$ranks, function(nodes) {
     sizes <- graph$cross[nodes]
@@ -152,7 +196,11 @@ place_across <- function(graph, space) {
   })
   for (r in seq_along(graph$ranks)) {
     nodes <- graph$ranks[[r]]
-    middle <- if (any(nodes %in% spine)) offsets[[r]][[match(TRUE, nodes %in% spine)]] else mean(range(offsets[[r]]))
+    middle <- if (any(nodes %in% spine)) {
+      offsets[[r]][[match(TRUE, nodes %in% spine)]]
+    } else {
+      mean(range(offsets[[r]]))
+    }
     cross[nodes] <- offsets[[r]] - middle
   }
   fixed <- rep(NA_real_, n)
@@ -179,7 +227,11 @@ place_across <- function(graph, space) {
   order <- seq_along(graph$ranks)
   several <- order[lengths(graph$ranks) > 1]
   sweeps <- function(times) {
-    for (i in seq_len(times)) for (r in if (i %% 2) several else rev(several)) settle(r)
+    for (i in seq_len(times)) {
+      for (r in if (i %% 2) several else rev(several)) {
+        settle(r)
+      }
+    }
   }
   sweeps(16)
   for (i in seq_len(3)) {
@@ -221,7 +273,10 @@ monotone <- function(y, weight) {
     count[[k]] <- 1L
     while (k > 1 && value[[k - 1]] > value[[k]]) {
       sum <- mass[[k - 1]] + mass[[k]]
-      value[[k - 1]] <- (value[[k - 1]] * mass[[k - 1]] + value[[k]] * mass[[k]]) / sum
+      value[[k - 1]] <- (value[[k - 1]] *
+        mass[[k - 1]] +
+        value[[k]] * mass[[k]]) /
+        sum
       mass[[k - 1]] <- sum
       count[[k - 1]] <- count[[k - 1]] + count[[k]]
       k <- k - 1
@@ -281,16 +336,28 @@ place_columns <- function(graph, cross, gap, space, columns) {
         shift <- (turns %% 5) * space / 6
         turns <<- turns + 1
         beside <- lefts[[column[[rank_of[[b]]]]]] - gutter / 2 + shift
-        points <- rbind(points, rounded(rbind(
-          start, c(bottom - margin / 2 - shift / 2, start[[2]]), c(bottom - margin / 2 - shift / 2, beside),
-          c(margin / 2 - shift / 2, beside), c(margin / 2 - shift / 2, end[[2]]), end
-        ), space / 3))
+        points <- rbind(
+          points,
+          rounded(
+            rbind(
+              start,
+              c(bottom - margin / 2 - shift / 2, start[[2]]),
+              c(bottom - margin / 2 - shift / 2, beside),
+              c(margin / 2 - shift / 2, beside),
+              c(margin / 2 - shift / 2, end[[2]]),
+              end
+            ),
+            space / 3
+          )
+        )
       }
     }
     points
   })
   list(
-    main = main[real], cross = cross[real], edges = edges,
+    main = main[real],
+    cross = cross[real],
+    edges = edges,
     size = c(bottom, left - gutter)
   )
 }
@@ -304,10 +371,14 @@ cut_ranks <- function(graph, height, columns) {
   links <- table(factor(graph$rank[graph$links[, 1]], names(graph$ranks)))
   end <- cumsum(height)
   total <- end[[n]]
-  cuts <- vapply(seq_len(columns - 1), function(k) {
-    off <- abs(end[-n] - total * k / columns) / (total / columns)
-    which.min(off + 0.4 * (links[-n] - 1))
-  }, 0)
+  cuts <- vapply(
+    seq_len(columns - 1),
+    function(k) {
+      off <- abs(end[-n] - total * k / columns) / (total / columns)
+      which.min(off + 0.4 * (links[-n] - 1))
+    },
+    0
+  )
   cuts <- unique(cuts)
   1L + findInterval(seq_len(n) - 1, cuts)
 }
@@ -320,8 +391,16 @@ curve_between <- function(start, end) {
   t <- seq(0, 1, length.out = 24)
   middle <- (start[[1]] + end[[1]]) / 2
   cbind(
-    (1 - t)^3 * start[[1]] + 3 * (1 - t)^2 * t * middle + 3 * (1 - t) * t^2 * middle + t^3 * end[[1]],
-    (1 - t)^3 * start[[2]] + 3 * (1 - t)^2 * t * start[[2]] + 3 * (1 - t) * t^2 * end[[2]] + t^3 * end[[2]]
+    (1 - t)^3 *
+      start[[1]] +
+      3 * (1 - t)^2 * t * middle +
+      3 * (1 - t) * t^2 * middle +
+      t^3 * end[[1]],
+    (1 - t)^3 *
+      start[[2]] +
+      3 * (1 - t)^2 * t * start[[2]] +
+      3 * (1 - t) * t^2 * end[[2]] +
+      t^3 * end[[2]]
   )
 }
 
@@ -333,11 +412,16 @@ rounded <- function(points, radius) {
     before <- points[i - 1, ] - corner
     after <- points[i + 1, ] - corner
     r <- min(radius, sqrt(sum(before^2)) / 2, sqrt(sum(after^2)) / 2)
-    if (r < 1e-6) next
+    if (r < 1e-6) {
+      next
+    }
     a <- corner + before / sqrt(sum(before^2)) * r
     b <- corner + after / sqrt(sum(after^2)) * r
     t <- seq(0, 1, length.out = 6)
-    out <- rbind(out, outer((1 - t)^2, a) + outer(2 * t * (1 - t), corner) + outer(t^2, b))
+    out <- rbind(
+      out,
+      outer((1 - t)^2, a) + outer(2 * t * (1 - t), corner) + outer(t^2, b)
+    )
   }
   rbind(out, points[nrow(points), ])
 }

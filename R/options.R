@@ -11,8 +11,8 @@
 #' | `keraspredict.threads` | `KERASPREDICT_THREADS` | how many threads predictions use, see [keraspredict_threads()]; the option comes first, and without both it is the number of cores. The variable is read at the first prediction |
 # nolint end
 #'
-#' @returns A named list of values, `NULL` where one isn't set. A value that can't be
-#'   used is an error.
+#' @returns A named list of values, `NULL` where one isn't set. A value that
+#'   can't be used is an error.
 #' @aliases keraspredict_options
 #' @export
 #' @examples
@@ -23,23 +23,38 @@
 #' options(old)
 keraspredict_options <- function() {
   verbose <- getOption("keras.verbose")
-  if (!is.null(verbose)) resolve_verbose(verbose, "options(keras.verbose = )")
+  if (!is.null(verbose)) {
+    resolve_verbose(verbose, "options(keras.verbose = )")
+  }
   index <- getOption("keraspredict.class_index")
-  if (!is.null(index)) check_text(index, "options(keraspredict.class_index = )", "the path of a file")
-  set <- check_count(getOption("keraspredict.threads"), "options(keraspredict.threads = )")
+  if (!is.null(index)) {
+    check_text(
+      index,
+      "options(keraspredict.class_index = )",
+      "the path of a file"
+    )
+  }
+  set <- check_count(
+    getOption("keraspredict.threads"),
+    "options(keraspredict.threads = )"
+  )
   threads <- Sys.getenv("KERASPREDICT_THREADS", NA)
   if (!is.na(threads) && !grepl("^[1-9][0-9]*$", threads)) {
     abort(
       "bad_argument",
       paste0(
         "The environment variable `KERASPREDICT_THREADS` must be a whole number ",
-        "of at least 1, not \"", threads, "\"."
+        "of at least 1, not \"",
+        threads,
+        "\"."
       ),
       arg = "KERASPREDICT_THREADS"
     )
   }
   list(
-    keras.verbose = verbose, keraspredict.class_index = index, keraspredict.threads = set,
+    keras.verbose = verbose,
+    keraspredict.class_index = index,
+    keraspredict.threads = set,
     KERASPREDICT_THREADS = if (!is.na(threads)) as.numeric(threads)
   )
 }

@@ -2,12 +2,12 @@
 #'
 #' Draws the graph of a model's layers, by base graphics alone: each layer with
 #' its class and name, with the shapes of the tensors at the edges. A long model
-#' is cut into columns, as a text in a newspaper, so that it fills the device; of a
-#' very long one, only the classes are shown, so that they can be read.
+#' is cut into columns, as a text in a newspaper, so that it fills the device;
+#' of a very long one, only the classes are shown, so that they can be read.
 #'
 #' @param x A model: see [load_model()].
-#' @param show_shapes Whether the shapes of the tensors are shown. `NA` shows them
-#'   where there is room for texts of a size that can be read.
+#' @param show_shapes Whether the shapes of the tensors are shown. `NA` shows
+#'   them where there is room for texts of a size that can be read.
 #' @param show_dtype Whether the type of each layer's computation is shown.
 #' @param show_layer_names Whether the names of the layers are shown; `NA` as in
 #'   `show_shapes`.
@@ -15,12 +15,12 @@
 #' @param rankdir The direction: `"TB"` is down, `"LR"` to the right.
 #' @param expand_nested Whether nested models are drawn with the layers in them.
 #' @param dpi The dots per inch of a file.
-#' @param layer_range `NULL`, or two names (or regular expressions): the first and
-#'   the last layer drawn.
-#' @param show_layer_activations Whether the activation of layers that have one is
-#'   shown.
-#' @param show_trainable Whether layers with weights say if they are trainable. `NA`
-#'   shows it where some layers aren't.
+#' @param layer_range `NULL`, or two names (or regular expressions): the first
+#'   and the last layer drawn.
+#' @param show_layer_activations Whether the activation of layers that have one
+#'   is shown.
+#' @param show_trainable Whether layers with weights say if they are trainable.
+#'   `NA` shows it where some layers aren't.
 #' @param to_file `NULL` for the device that is open, or the path of a `.png`,
 #'   `.pdf` or `.svg` file, which gets the size that the drawing needs.
 #' @returns The model, invisibly.
@@ -31,11 +31,23 @@
 #' model <- load_model(keraspredict_example("digits"))
 #' plot(model)
 #' plot(model, rankdir = "LR", show_layer_names = FALSE)
-plot.keraspredict_model <- function(x, show_shapes = NA, show_dtype = FALSE, show_layer_names = NA,
-                                    ..., rankdir = "TB", expand_nested = FALSE, dpi = 200,
-                                    layer_range = NULL, show_layer_activations = FALSE,
-                                    show_trainable = NA, to_file = NULL) {
-  if (...length()) check_plot_dots(...)
+plot.keraspredict_model <- function(
+  x,
+  show_shapes = NA,
+  show_dtype = FALSE,
+  show_layer_names = NA,
+  ...,
+  rankdir = "TB",
+  expand_nested = FALSE,
+  dpi = 200,
+  layer_range = NULL,
+  show_layer_activations = FALSE,
+  show_trainable = NA,
+  to_file = NULL
+) {
+  if (...length()) {
+    check_plot_dots(...)
+  }
   check_flag_or_na(show_shapes, "show_shapes")
   check_flag(show_dtype, "show_dtype")
   check_flag_or_na(show_layer_names, "show_layer_names")
@@ -43,16 +55,31 @@ plot.keraspredict_model <- function(x, show_shapes = NA, show_dtype = FALSE, sho
   check_flag(show_layer_activations, "show_layer_activations")
   check_flag_or_na(show_trainable, "show_trainable")
   if (!(identical(rankdir, "TB") || identical(rankdir, "LR"))) {
-    abort("bad_argument", paste0("`rankdir` must be \"TB\" or \"LR\", not ", show_value(rankdir), "."), arg = "rankdir")
+    abort(
+      "bad_argument",
+      paste0(
+        "`rankdir` must be \"TB\" or \"LR\", not ",
+        show_value(rankdir),
+        "."
+      ),
+      arg = "rankdir"
+    )
   }
   self <- environment(x)
   rows <- select_rows(model_rows(self), layer_range)
   configs <- if (show_layer_activations) get_config(x)$layers else list()
   graph <- model_graph(rows, configs)
-  if (is.na(show_trainable)) show_trainable <- any_frozen(rows)
+  if (is.na(show_trainable)) {
+    show_trainable <- any_frozen(rows)
+  }
   style <- list(
-    shapes = show_shapes, dtype = show_dtype, names = show_layer_names, nested = expand_nested,
-    right = rankdir == "LR", activations = show_layer_activations, trainable = show_trainable
+    shapes = show_shapes,
+    dtype = show_dtype,
+    names = show_layer_names,
+    nested = expand_nested,
+    right = rankdir == "LR",
+    activations = show_layer_activations,
+    trainable = show_trainable
   )
   if (is.null(to_file)) {
     draw_graph(graph, style)
@@ -69,7 +96,13 @@ check_plot_dots <- function(...) {
     if (is.null(names) || !any(nzchar(names))) {
       "Arguments of plot() must be given by name."
     } else {
-      paste0("Unknown argument", if (sum(nzchar(names)) > 1) "s", ": ", enumerate(names[nzchar(names)]), ".")
+      paste0(
+        "Unknown argument",
+        if (sum(nzchar(names)) > 1) "s",
+        ": ",
+        enumerate(names[nzchar(names)]),
+        "."
+      )
     }
   )
 }
@@ -77,18 +110,32 @@ check_plot_dots <- function(...) {
 plot_to_file <- function(graph, style, file, dpi) {
   check_text(file, "to_file", "NULL or the path of a file")
   dpi <- check_count(dpi, "dpi")
-  device <- switch(tolower(sub(".*\\.", "", basename(file))),
-    png = function(size) png(file, size[[1]], size[[2]], units = "in", res = dpi),
+  device <- switch(
+    tolower(sub(".*\\.", "", basename(file))),
+    png = function(size) {
+      png(file, size[[1]], size[[2]], units = "in", res = dpi)
+    },
     pdf = function(size) pdf(file, size[[1]], size[[2]]),
     svg = function(size) svg(file, size[[1]], size[[2]]),
-    abort("bad_argument", paste0("`to_file` must end in .png, .pdf or .svg, not '", basename(file), "'."), arg = "to_file")
+    abort(
+      "bad_argument",
+      paste0(
+        "`to_file` must end in .png, .pdf or .svg, not '",
+        basename(file),
+        "'."
+      ),
+      arg = "to_file"
+    )
   )
   # Texts are measured on a device of the same kind.
   scratch <- tempfile()
   pdf(scratch)
   plot.new()
   # A file is as large as it takes to show all.
-  style[c("shapes", "names")] <- lapply(style[c("shapes", "names")], function(shown) shown || is.na(shown))
+  style[c("shapes", "names")] <- lapply(
+    style[c("shapes", "names")],
+    function(shown) shown || is.na(shown)
+  )
   plan <- tryCatch(arrange_graph(graph, style, c(1.4, 1)), finally = {
     dev.off()
     unlink(scratch)
@@ -99,23 +146,34 @@ plot_to_file <- function(graph, style, file, dpi) {
 }
 
 # The layers as nodes, with the edges between them: list(nodes, from, to). A
-# node's `graph` is that of its nested layers. `configs` are those of the layers,
-# where activations are wanted.
+# node's `graph` is that of its nested layers. `configs` are those of the
+# layers, where activations are wanted.
 model_graph <- function(rows, configs = list()) {
   names <- vapply(rows, `[[`, "", "name")
-  connected <- lapply(rows, function(row) sub("\\[[0-9]+\\]\\[[0-9]+\\]$", "", as.character(row$connected)))
+  connected <- lapply(rows, function(row) {
+    sub("\\[[0-9]+\\]\\[[0-9]+\\]$", "", as.character(row$connected))
+  })
   at <- lapply(connected, match, names)
   to <- rep(seq_along(at), lengths(at))
   from <- as.integer(unlist(at))
   known <- !is.na(from)
-  names(configs) <- vapply(configs, function(layer) c(layer$config$name, "")[[1]], "")
+  names(configs) <- vapply(
+    configs,
+    function(layer) c(layer$config$name, "")[[1]],
+    ""
+  )
   nodes <- lapply(rows, function(row) {
     config <- configs[[row$name]]$config
     list(
-      name = row$name, class = row$class, shape = row$shape, dtype = row$dtype,
+      name = row$name,
+      class = row$class,
+      shape = row$shape,
+      dtype = row$dtype,
       activation = activation_name(config$activation),
       trainable = if (isTRUE(row$params > 0)) row$trainable,
-      graph = if (length(row$layers)) model_graph(row$layers, as.list(config$layers))
+      graph = if (length(row$layers)) {
+        model_graph(row$layers, as.list(config$layers))
+      }
     )
   })
   list(nodes = nodes, from = from[known], to = to[known])
@@ -124,14 +182,22 @@ model_graph <- function(rows, configs = list()) {
 # What a config calls an activation: a name, or an object with a class.
 activation_name <- function(activation) {
   if (is.list(activation)) {
-    name <- if (is.character(activation$config)) activation$config else activation$class_name
+    name <- if (is.character(activation$config)) {
+      activation$config
+    } else {
+      activation$class_name
+    }
     return(name)
   }
   activation
 }
 
 any_frozen <- function(rows) {
-  any(vapply(rows, function(row) row$params > 0 && !row$trainable || any_frozen(row$layers), NA))
+  any(vapply(
+    rows,
+    function(row) row$params > 0 && !row$trainable || any_frozen(row$layers),
+    NA
+  ))
 }
 
 # Draws on the open device, as large as fits, but no larger than natural.
@@ -149,8 +215,10 @@ draw_graph <- function(graph, style, columns = NULL) {
   left <- (given[[1]] - shown[[1]]) / 2
   top <- (given[[2]] - shown[[2]]) / 2
   plot.window(
-    c(-left, given[[1]] - left) / scale, c(given[[2]] - top, -top) / scale,
-    xaxs = "i", yaxs = "i"
+    c(-left, given[[1]] - left) / scale,
+    c(given[[2]] - top, -top) / scale,
+    xaxs = "i",
+    yaxs = "i"
   )
   draw_plan(plan, style, text_size * scale)
 }
@@ -172,7 +240,10 @@ text_size <- 0.75
 
 # Widths and heights of texts in inches at natural size.
 text_width <- function(text, bold = FALSE, size = 1) {
-  max(0, strwidth(text, "inches", cex = text_size * size, font = if (bold) 2 else 1))
+  max(
+    0,
+    strwidth(text, "inches", cex = text_size * size, font = if (bold) 2 else 1)
+  )
 }
 
 text_height <- function(size = 1) {
@@ -189,9 +260,20 @@ arrange_graph <- function(graph, style, room, columns = NULL) {
   boxes <- lapply(graph$nodes, arrange_node, style = style)
   width <- vapply(boxes, `[[`, 0, "width")
   height <- vapply(boxes, `[[`, 0, "height")
-  shapes <- vapply(graph$nodes, function(node) if (is.null(node$shape)) "" else node$shape, "")
+  shapes <- vapply(
+    graph$nodes,
+    function(node) if (is.null(node$shape)) "" else node$shape,
+    ""
+  )
   gap <- if (!style$right) {
-    line * (if (style$shapes) 3.2 else if (style$names) 2.2 else 1.4)
+    line *
+      (if (style$shapes) {
+        3.2
+      } else if (style$names) {
+        2.2
+      } else {
+        1.4
+      })
   } else if (style$shapes && length(graph$from)) {
     max(vapply(shapes[graph$from], text_width, 0, size = small)) + 3 * line
   } else {
@@ -203,17 +285,32 @@ arrange_graph <- function(graph, style, room, columns = NULL) {
   if (!style$right) {
     # As wide as a label on either side needs.
     taken <- unique(graph$from)
-    labels <- if (style$shapes) vapply(shapes[taken], text_width, 0, size = small) + text_height(small) else 0
+    labels <- if (style$shapes) {
+      vapply(shapes[taken], text_width, 0, size = small) + text_height(small)
+    } else {
+      0
+    }
     room_for <- width
     room_for[taken] <- pmax(width[taken], 2 * labels)
   }
   sizes <- list(
-    main = if (style$right) width else height, cross = room_for,
-    from = graph$from, to = graph$to
+    main = if (style$right) width else height,
+    cross = room_for,
+    from = graph$from,
+    to = graph$to
   )
-  if (is.null(columns)) columns <- best_columns(sizes, gap, space, if (style$right) room else rev(room))
+  if (is.null(columns)) {
+    columns <- best_columns(
+      sizes,
+      gap,
+      space,
+      if (style$right) room else rev(room)
+    )
+  }
   drawn <- layout_graph(sizes, gap, space, columns)
-  xy <- function(points) if (style$right) points else points[, 2:1, drop = FALSE]
+  xy <- function(points) {
+    if (style$right) points else points[, 2:1, drop = FALSE]
+  }
   centres <- xy(cbind(drawn$main, drawn$cross))
   for (i in seq_along(boxes)) {
     boxes[[i]]$x <- centres[i, 1]
@@ -221,7 +318,10 @@ arrange_graph <- function(graph, style, room, columns = NULL) {
   }
   edges <- lapply(drawn$edges, xy)
   list(
-    boxes = boxes, edges = edges, columns = columns, size = if (style$right) drawn$size else rev(drawn$size),
+    boxes = boxes,
+    edges = edges,
+    columns = columns,
+    size = if (style$right) drawn$size else rev(drawn$size),
     labels = if (style$shapes) edge_labels(graph, edges, shapes, style, gap)
   )
 }
@@ -238,13 +338,25 @@ edge_labels <- function(graph, edges, shapes, style, gap) {
     start <- edges[[e]][1, ]
     way <- sign(edges[[e]][2, ] - start)
     sides <- if (style$right) {
-      lapply(c(-1, 1), function(side) start + c(way[[1]] * gap / 2 - wide / 2, side * 1.1 * high))
+      lapply(c(-1, 1), function(side) {
+        start + c(way[[1]] * gap / 2 - wide / 2, side * 1.1 * high)
+      })
     } else {
-      lapply(c(0.6 * high, -0.6 * high - wide), function(side) start + c(side, way[[2]] * gap * 0.42))
+      lapply(c(0.6 * high, -0.6 * high - wide), function(side) {
+        start + c(side, way[[2]] * gap * 0.42)
+      })
     }
-    passing <- vapply(sides, function(at) {
-      sum(points[, 1] > at[[1]] & points[, 1] < at[[1]] + wide & abs(points[, 2] - at[[2]]) < high)
-    }, 0)
+    passing <- vapply(
+      sides,
+      function(at) {
+        sum(
+          points[, 1] > at[[1]] &
+            points[, 1] < at[[1]] + wide &
+            abs(points[, 2] - at[[2]]) < high
+        )
+      },
+      0
+    )
     at <- sides[[which.min(passing)]]
     list(text = text, x = at[[1]], y = at[[2]], width = wide, height = high)
   })
@@ -252,15 +364,31 @@ edge_labels <- function(graph, edges, shapes, style, gap) {
 
 arrange_node <- function(node, style) {
   line <- text_height()
-  inside <- if (style$nested && !is.null(node$graph)) arrange_graph(node$graph, style, c(6, 6))
-  detail <- paste(c(
-    if (style$names) node$name, if (style$dtype) node$dtype,
-    if (style$activations && !is.null(node$activation)) paste("activation:", node$activation),
-    if (style$trainable && !is.null(node$trainable)) if (node$trainable) "trainable" else "not trainable"
-  ), collapse = ", ")
-  width <- max(text_width(node$class, TRUE), text_width(detail, size = small)) + 2 * line
+  inside <- if (style$nested && !is.null(node$graph)) {
+    arrange_graph(node$graph, style, c(6, 6))
+  }
+  detail <- paste(
+    c(
+      if (style$names) node$name,
+      if (style$dtype) node$dtype,
+      if (style$activations && !is.null(node$activation)) {
+        paste("activation:", node$activation)
+      },
+      if (style$trainable && !is.null(node$trainable)) {
+        if (node$trainable) "trainable" else "not trainable"
+      }
+    ),
+    collapse = ", "
+  )
+  width <- max(text_width(node$class, TRUE), text_width(detail, size = small)) +
+    2 * line
   height <- line * (if (nzchar(detail)) 4.4 else 2.2)
-  box <- list(title = node$class, detail = detail, width = width, height = height)
+  box <- list(
+    title = node$class,
+    detail = detail,
+    width = width,
+    height = height
+  )
   if (!is.null(inside)) {
     box$inside <- inside
     box$head <- height
@@ -274,7 +402,12 @@ draw_plan <- function(plan, style, cex, x = 0, y = 0) {
   line <- text_height()
   ink <- "#5F6B7A"
   for (points in plan$edges) {
-    lines(points[, 1] + x, points[, 2] + y, col = ink, lwd = 1.2 * cex / text_size)
+    lines(
+      points[, 1] + x,
+      points[, 2] + y,
+      col = ink,
+      lwd = 1.2 * cex / text_size
+    )
     draw_arrow(points, line * 0.75, ink, x, y)
   }
   for (box in plan$boxes) {
@@ -282,26 +415,81 @@ draw_plan <- function(plan, style, cex, x = 0, y = 0) {
     top <- box$y - box$height / 2 + y
     colour <- if (is.null(box$inside)) layer_colour(box$title) else "#8894A4"
     fill <- adjustcolor(colour, if (is.null(box$inside)) 0.22 else 0.08)
-    round_box(left, top, left + box$width, top + box$height, line * 0.6, "white", NA, 1)
-    round_box(left, top, left + box$width, top + box$height, line * 0.6, fill, colour, 1.2 * cex / text_size)
+    round_box(
+      left,
+      top,
+      left + box$width,
+      top + box$height,
+      line * 0.6,
+      "white",
+      NA,
+      1
+    )
+    round_box(
+      left,
+      top,
+      left + box$width,
+      top + box$height,
+      line * 0.6,
+      fill,
+      colour,
+      1.2 * cex / text_size
+    )
     head <- if (is.null(box$inside)) box$height else box$head
     if (nzchar(box$detail)) {
-      text(box$x + x, top + head * 0.34, box$title, cex = cex, font = 2, col = "#1F2933")
-      text(box$x + x, top + head * 0.70, box$detail, cex = cex * small, col = "#52606D")
+      text(
+        box$x + x,
+        top + head * 0.34,
+        box$title,
+        cex = cex,
+        font = 2,
+        col = "#1F2933"
+      )
+      text(
+        box$x + x,
+        top + head * 0.70,
+        box$detail,
+        cex = cex * small,
+        col = "#52606D"
+      )
     } else {
-      text(box$x + x, top + head / 2, box$title, cex = cex, font = 2, col = "#1F2933")
+      text(
+        box$x + x,
+        top + head / 2,
+        box$title,
+        cex = cex,
+        font = 2,
+        col = "#1F2933"
+      )
     }
     if (!is.null(box$inside)) {
-      draw_plan(box$inside, style, cex, left + (box$width - box$inside$size[[1]]) / 2, top + box$head)
+      draw_plan(
+        box$inside,
+        style,
+        cex,
+        left + (box$width - box$inside$size[[1]]) / 2,
+        top + box$head
+      )
     }
   }
   for (label in plan$labels) {
     # Over a line, the text stays readable.
     rect(
-      label$x + x, label$y + y - label$height * 0.75, label$x + x + label$width, label$y + y + label$height * 0.75,
-      col = adjustcolor("white", 0.8), border = NA
+      label$x + x,
+      label$y + y - label$height * 0.75,
+      label$x + x + label$width,
+      label$y + y + label$height * 0.75,
+      col = adjustcolor("white", 0.8),
+      border = NA
     )
-    text(label$x + x, label$y + y, label$text, cex = cex * small, adj = c(0, 0.5), col = "#52606D")
+    text(
+      label$x + x,
+      label$y + y,
+      label$text,
+      cex = cex * small,
+      adj = c(0, 0.5),
+      col = "#52606D"
+    )
   }
 }
 
@@ -319,10 +507,14 @@ draw_arrow <- function(points, size, colour, x, y) {
 
 round_box <- function(left, top, right, bottom, radius, fill, border, lwd) {
   a <- seq(0, pi / 2, length.out = 7)
-  corner <- function(cx, cy, turn) cbind(cx + radius * cos(a + turn), cy + radius * sin(a + turn))
+  corner <- function(cx, cy, turn) {
+    cbind(cx + radius * cos(a + turn), cy + radius * sin(a + turn))
+  }
   outline <- rbind(
-    corner(right - radius, bottom - radius, 0), corner(left + radius, bottom - radius, pi / 2),
-    corner(left + radius, top + radius, pi), corner(right - radius, top + radius, 1.5 * pi)
+    corner(right - radius, bottom - radius, 0),
+    corner(left + radius, bottom - radius, pi / 2),
+    corner(left + radius, top + radius, pi),
+    corner(right - radius, top + radius, 1.5 * pi)
   )
   polygon(outline[, 1], outline[, 2], col = fill, border = border, lwd = lwd)
 }
@@ -358,19 +550,29 @@ layer_colours <- c(
 #' @param expand_nested Whether the layers of nested models follow them, with
 #'   names such as `"inner/dense"`.
 #' @param ... Not used.
-#' @returns A data frame with the columns `name`, `class`, `output_shape` (text, as
-#'   Keras shows it), `params`, `trainable`, `dtype` (of the computation) and
+#' @returns A data frame with the columns `name`, `class`, `output_shape` (text,
+#'   as Keras shows it), `params`, `trainable`, `dtype` (of the computation) and
 #'   `connected_to` (a list of names).
 #' @export
 #' @examples
 #' as.data.frame(load_model(keraspredict_example("digits")))
-as.data.frame.keraspredict_model <- function(x, row.names = NULL, optional = FALSE, ..., expand_nested = FALSE) {
+as.data.frame.keraspredict_model <- function(
+  x,
+  row.names = NULL,
+  optional = FALSE,
+  ...,
+  expand_nested = FALSE
+) {
   check_flag(expand_nested, "expand_nested")
   rows <- flat_rows(model_rows(environment(x)), "", expand_nested)
   column <- function(name, type) vapply(rows, function(row) row[[name]], type)
   frame <- data.frame(
-    name = column("name", ""), class = column("class", ""), output_shape = column("shape", ""),
-    params = column("params", 0), trainable = column("trainable", NA), dtype = column("dtype", ""),
+    name = column("name", ""),
+    class = column("class", ""),
+    output_shape = column("shape", ""),
+    params = column("params", 0),
+    trainable = column("trainable", NA),
+    dtype = column("dtype", ""),
     row.names = row.names
   )
   frame$connected_to <- lapply(rows, function(row) as.character(row$connected))
@@ -382,7 +584,9 @@ flat_rows <- function(rows, path, expand_nested) {
   for (row in rows) {
     row$name <- paste0(path, row$name)
     out <- c(out, list(row))
-    if (expand_nested) out <- c(out, flat_rows(row$layers, paste0(row$name, "/"), TRUE))
+    if (expand_nested) {
+      out <- c(out, flat_rows(row$layers, paste0(row$name, "/"), TRUE))
+    }
   }
   out
 }

@@ -9,9 +9,9 @@
 #' @param x The input, as for [`predict()`][predict.keraspredict_model].
 #' @param ... Not used; arguments here are an error.
 #' @param repeats How often the batch is run: the least time of a step counts.
-#' @returns A data frame of class `keraspredict_profile` with a row for each step,
-#'   in order: `layer` (its path), `operation`, `seconds` and `share`, of the sum.
-#'   `plot()` draws the layers that take most of the time.
+#' @returns A data frame of class `keraspredict_profile` with a row for each
+#'   step, in order: `layer` (its path), `operation`, `seconds` and `share`, of
+#'   the sum. `plot()` draws the layers that take most of the time.
 #' @importFrom stats profile
 #' @export
 #' @examples
@@ -20,17 +20,32 @@
 #' times
 #' plot(times)
 profile.keraspredict_model <- function(fitted, x, ..., repeats = 10) {
-  if (...length()) check_dots_empty(...)
-  if (missing(x) || is.null(x)) abort_no_x()
+  if (...length()) {
+    check_dots_empty(...)
+  }
+  if (missing(x) || is.null(x)) {
+    abort_no_x()
+  }
   repeats <- check_count(repeats, "repeats")
-  if (is.null(repeats)) repeats <- 10
+  if (is.null(repeats)) {
+    repeats <- 10
+  }
   self <- environment(fitted)
   input <- as_inputs(self, x)
-  steps <- checked(engine_profile(model_handle(self), input$x, input$dims, input$n, repeats))
+  steps <- checked(engine_profile(
+    model_handle(self),
+    input$x,
+    input$dims,
+    input$n,
+    repeats
+  ))
   structure(
     data.frame(
-      layer = steps$layer, operation = steps$operation, seconds = steps$seconds,
-      share = steps$seconds / sum(steps$seconds), stringsAsFactors = FALSE
+      layer = steps$layer,
+      operation = steps$operation,
+      seconds = steps$seconds,
+      share = steps$seconds / sum(steps$seconds),
+      stringsAsFactors = FALSE
     ),
     class = c("keraspredict_profile", "data.frame")
   )

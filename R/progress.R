@@ -6,11 +6,23 @@ resolve_verbose <- function(verbose, arg = "verbose") {
   if (identical(verbose, "auto")) {
     return(auto_verbose())
   }
-  ok <- (is.numeric(verbose) || is.logical(verbose)) && length(verbose) == 1 && !is.na(verbose)
+  ok <- (is.numeric(verbose) || is.logical(verbose)) &&
+    length(verbose) == 1 &&
+    !is.na(verbose)
   if (ok && (verbose == 0 || verbose == 1 || verbose == 2)) {
     return(as.integer(verbose))
   }
-  abort("bad_argument", paste0("`", arg, "` must be \"auto\", 0, 1 or 2, not ", show_value(verbose), "."), arg = arg)
+  abort(
+    "bad_argument",
+    paste0(
+      "`",
+      arg,
+      "` must be \"auto\", 0, 1 or 2, not ",
+      show_value(verbose),
+      "."
+    ),
+    arg = arg
+  )
 }
 
 auto_verbose <- function() {
@@ -29,7 +41,8 @@ auto_verbose <- function() {
 # parallelly, future), a fork of parallel, a daemon of mirai.
 is_worker <- function() {
   any(grepl("workRSOCK|mirai::(\\.)?daemon", commandArgs())) ||
-    (isNamespaceLoaded("parallel") && isTRUE(get("isChild", asNamespace("parallel"))()))
+    (isNamespaceLoaded("parallel") &&
+      isTRUE(get("isChild", asNamespace("parallel"))()))
 }
 
 # Whether what is written to stdout can be written over.
@@ -44,7 +57,12 @@ can_redraw <- function() {
 }
 
 # A progress bar is an environment; `total` is NULL where it isn't known.
-new_progress <- function(verbose, total, now = wall_clock(), redraw = can_redraw()) {
+new_progress <- function(
+  verbose,
+  total,
+  now = wall_clock(),
+  redraw = can_redraw()
+) {
   bar <- new.env(parent = emptyenv())
   bar$verbose <- verbose
   bar$total <- total
@@ -55,19 +73,33 @@ new_progress <- function(verbose, total, now = wall_clock(), redraw = can_redraw
   bar$width <- 0L
   bar$seen <- 0
   bar$report <- progress_reporter(verbose, total)
-  if (!is.null(bar$report)) bar$verbose <- 0L
+  if (!is.null(bar$report)) {
+    bar$verbose <- 0L
+  }
   bar
 }
 
 # Where progressr shows progress, in its own way: a function of the steps done.
 progress_reporter <- function(verbose, total) {
-  if (verbose == 0L || is.null(total) || !isNamespaceLoaded("progressr") || !reports_progress()) {
+  if (
+    verbose == 0L ||
+      is.null(total) ||
+      !isNamespaceLoaded("progressr") ||
+      !reports_progress()
+  ) {
     return(NULL)
   }
-  step <- progressr::progressor(steps = total, auto_finish = FALSE, on_exit = FALSE, envir = parent.frame())
+  step <- progressr::progressor(
+    steps = total,
+    auto_finish = FALSE,
+    on_exit = FALSE,
+    envir = parent.frame()
+  )
   reported <- 0
   function(done, last = FALSE) {
-    if (done > reported) step(amount = done - reported)
+    if (done > reported) {
+      step(amount = done - reported)
+    }
     reported <<- done
     if (last) step(type = "finish")
   }
@@ -75,11 +107,18 @@ progress_reporter <- function(verbose, total) {
 
 # Whether someone listens to progressr's conditions.
 reports_progress <- function() {
-  isTRUE(progressr::handlers(global = NA)) || any(vapply(sys.calls(), function(call) {
-    name <- call[[1]]
-    identical(name, quote(with_progress)) ||
-      is.call(name) && identical(name[[1]], quote(`::`)) && identical(name[[3]], quote(with_progress))
-  }, NA))
+  isTRUE(progressr::handlers(global = NA)) ||
+    any(vapply(
+      sys.calls(),
+      function(call) {
+        name <- call[[1]]
+        identical(name, quote(with_progress)) ||
+          is.call(name) &&
+            identical(name[[1]], quote(`::`)) &&
+            identical(name[[3]], quote(with_progress))
+      },
+      NA
+    ))
 }
 
 wall_clock <- function() {
@@ -89,7 +128,9 @@ wall_clock <- function() {
 # After step `current`.
 progress_update <- function(bar, current, now = wall_clock()) {
   bar$seen <- current
-  if (!is.null(bar$report)) bar$report(current)
+  if (!is.null(bar$report)) {
+    bar$report(current)
+  }
   if (bar$verbose != 1L) {
     return(invisible())
   }
@@ -104,7 +145,9 @@ progress_update <- function(bar, current, now = wall_clock()) {
 
 # At the end: the last draw, or the only line.
 progress_finish <- function(bar, now = wall_clock()) {
-  if (!is.null(bar$report)) bar$report(bar$seen, last = TRUE)
+  if (!is.null(bar$report)) {
+    bar$report(bar$seen, last = TRUE)
+  }
   if (bar$verbose == 0L) {
     return(invisible())
   }
@@ -117,8 +160,12 @@ progress_finish <- function(bar, now = wall_clock()) {
     progress_draw(bar, current, now, per_step, TRUE)
   } else if (bar$total > 0) {
     cat(
-      progress_count(current, bar$total), " - ", sprintf("%.0fs", now - bar$start), " -",
-      progress_step_time(per_step), "\n",
+      progress_count(current, bar$total),
+      " - ",
+      sprintf("%.0fs", now - bar$start),
+      " -",
+      progress_step_time(per_step),
+      "\n",
       sep = ""
     )
   }
@@ -143,8 +190,14 @@ progress_per_step <- function(bar, current, now) {
 
 progress_draw <- function(bar, current, now, per_step, last) {
   known <- !is.null(bar$total) && bar$total > 0
-  bold <- function(text) if (bar$redraw) paste0("\033[1m", text, "\033[0m") else text
-  line <- if (known) progress_line(current, bar$total, bar$redraw, bold) else list(sprintf("%7d/Unknown", as.integer(current)), 15L)
+  bold <- function(text) {
+    if (bar$redraw) paste0("\033[1m", text, "\033[0m") else text
+  }
+  line <- if (known) {
+    progress_line(current, bar$total, bar$redraw, bold)
+  } else {
+    list(sprintf("%7d/Unknown", as.integer(current)), 15L)
+  }
   time <- if (known && !last) {
     progress_eta(per_step * (bar$total - current))
   } else {
@@ -157,7 +210,12 @@ progress_draw <- function(bar, current, now, per_step, last) {
   }
   width <- line[[2]] + 1L + nchar(time) + nchar(step)
   if (bar$redraw) {
-    text <- paste0(strrep("\b", bar$width), "\r", text, strrep(" ", max(0L, bar$width - width)))
+    text <- paste0(
+      strrep("\b", bar$width),
+      "\r",
+      text,
+      strrep(" ", max(0L, bar$width - width))
+    )
   }
   cat(text, if (last) "\n", sep = "")
   if (bar$redraw) {
@@ -174,7 +232,9 @@ progress_line <- function(current, total, colours, bold) {
   bar <- if (colours) {
     paste0(
       if (done > 0) paste0("\033[32m", strrep(sign, done), "\033[0m"),
-      "\033[37m", strrep(sign, 20L - done), "\033[0m"
+      "\033[37m",
+      strrep(sign, 20L - done),
+      "\033[0m"
     )
   } else {
     strrep(sign, 20L)
@@ -190,7 +250,12 @@ progress_count <- function(current, total) {
 progress_eta <- function(seconds) {
   s <- floor(seconds)
   if (seconds > 3600) {
-    sprintf("%d:%02d:%02d", as.integer(s %/% 3600), as.integer(s %% 3600 %/% 60), as.integer(s %% 60))
+    sprintf(
+      "%d:%02d:%02d",
+      as.integer(s %/% 3600),
+      as.integer(s %% 3600 %/% 60),
+      as.integer(s %% 60)
+    )
   } else if (seconds > 60) {
     sprintf("%d:%02d", as.integer(s %/% 60), as.integer(s %% 60))
   } else {

@@ -1,14 +1,14 @@
 #' A model between tensors of a model
 #'
 #' Takes tensors of a loaded model, such as `model$inputs` and the `output` of a
-#' layer, and makes the model that computes the one from the other, as in keras3.
-#' This gives intermediate activations (features), heads without their
+#' layer, and makes the model that computes the one from the other, as in
+#' keras3. This gives intermediate activations (features), heads without their
 #' backbone, and so on. Weights are shared with the model.
 #'
 #' Tensors come from `model$inputs`, `model$outputs`, `model$input`,
-#' `model$output`, and from layers: see [get_layer()]. All of them must be of one
-#' model. The tensors of a nested model are those of its own graph. Any tensor
-#' can be an input: the model is cut there.
+#' `model$output`, and from layers: see [get_layer()]. All of them must be of
+#' one model. The tensors of a nested model are those of its own graph. Any
+#' tensor can be an input: the model is cut there.
 #'
 #' @param inputs,outputs A tensor, or a list or named list of tensors.
 #' @param ... Not used.
@@ -22,10 +22,21 @@
 #' features <- keras_model(model$inputs, layers[[length(layers) - 1]]$output)
 #' features
 #' dim(predict(features, array(0, c(2, 8, 8, 1)), verbose = 0))
-keras_model <- function(inputs = NULL, outputs = NULL, ..., name = "functional") {
+keras_model <- function(
+  inputs = NULL,
+  outputs = NULL,
+  ...,
+  name = "functional"
+) {
   check_no_more(...)
-  if (!(is.character(name) && length(name) == 1 && !is.na(name) && nzchar(name))) {
-    abort("bad_argument", paste0("`name` must be a name, not ", show_value(name), "."), arg = "name")
+  if (
+    !(is.character(name) && length(name) == 1 && !is.na(name) && nzchar(name))
+  ) {
+    abort(
+      "bad_argument",
+      paste0("`name` must be a name, not ", show_value(name), "."),
+      arg = "name"
+    )
   }
   all <- c(check_tensors(inputs, "inputs"), check_tensors(outputs, "outputs"))
   owner <- attr(all[[1]], "owner")
@@ -33,15 +44,27 @@ keras_model <- function(inputs = NULL, outputs = NULL, ..., name = "functional")
   for (tensor in all[-1]) {
     if (!identical(graph_id(attr(tensor, "owner")), id)) {
       abort(
-        "bad_graph", "All tensors must be of one model.",
+        "bad_graph",
+        "All tensors must be of one model.",
         c(
-          x = paste0("`", all[[1]]$name, "` and `", tensor$name, "` are of different models."),
+          x = paste0(
+            "`",
+            all[[1]]$name,
+            "` and `",
+            tensor$name,
+            "` are of different models."
+          ),
           i = "The layers of a nested model are of its own graph, from its own inputs."
         )
       )
     }
   }
-  new_model(checked(engine_between(model_handle(owner), name, bare_tensors(inputs), bare_tensors(outputs))))
+  new_model(checked(engine_between(
+    model_handle(owner),
+    name,
+    bare_tensors(inputs),
+    bare_tensors(outputs)
+  )))
 }
 
 graph_id <- function(self) checked(engine_graph_id(model_handle(self)))
@@ -53,8 +76,16 @@ check_tensors <- function(x, arg) {
     given <- Find(function(item) !is_symbol(item), flat)
     abort(
       "bad_argument",
-      paste0("`", arg, "` must be tensors of a model, not ", describe(if (length(flat)) given else x), "."),
-      c(i = "They are model$inputs, model$outputs and get_layer(model, name)$output."),
+      paste0(
+        "`",
+        arg,
+        "` must be tensors of a model, not ",
+        describe(if (length(flat)) given else x),
+        "."
+      ),
+      c(
+        i = "They are model$inputs, model$outputs and get_layer(model, name)$output."
+      ),
       arg = arg
     )
   }
@@ -70,7 +101,11 @@ flatten_tensors <- function(x) {
 
 # What the engine knows of tensors, without the model.
 bare_tensors <- function(x) {
-  if (is_symbol(x)) structure(unclass(x), owner = NULL, class = "keraspredict_symbol") else lapply(x, bare_tensors)
+  if (is_symbol(x)) {
+    structure(unclass(x), owner = NULL, class = "keraspredict_symbol")
+  } else {
+    lapply(x, bare_tensors)
+  }
 }
 
 is_symbol <- function(x) inherits(x, "keraspredict_tensor")
@@ -80,7 +115,11 @@ as_tensors <- function(x, owner) {
   if (inherits(x, "keraspredict_symbol")) {
     structure(
       unclass(x),
-      owner = owner, class = c("keraspredict_tensor", "keras.src.backend.common.keras_tensor.KerasTensor")
+      owner = owner,
+      class = c(
+        "keraspredict_tensor",
+        "keras.src.backend.common.keras_tensor.KerasTensor"
+      )
     )
   } else {
     lapply(x, as_tensors, owner = owner)
@@ -96,7 +135,8 @@ tensor_parts <- c("name", "shape", "dtype", "ndim")
 #' @export
 `$.keraspredict_tensor` <- function(x, name) {
   self <- unclass(x)
-  switch(name,
+  switch(
+    name,
     name = if (self$node == 0 && self$tensor == 0) {
       self$layer
     } else {
@@ -106,7 +146,8 @@ tensor_parts <- c("name", "shape", "dtype", "ndim")
     dtype = self$dtype,
     ndim = length(self$shape),
     abort(
-      "unknown_part", paste0("A tensor has no part `", name, "`."),
+      "unknown_part",
+      paste0("A tensor has no part `", name, "`."),
       c(i = paste0("It has ", paste(tensor_parts, collapse = ", "), ".")),
       part = name
     )
@@ -128,7 +169,15 @@ dim.keraspredict_tensor <- function(x) x$shape
 
 #' @export
 format.keraspredict_tensor <- function(x, ...) {
-  paste0("<KerasTensor shape=", show_shapes(x), ", dtype=", x$dtype, ", name=", x$name, ">")
+  paste0(
+    "<KerasTensor shape=",
+    show_shapes(x),
+    ", dtype=",
+    x$dtype,
+    ", name=",
+    x$name,
+    ">"
+  )
 }
 
 #' @export
@@ -147,6 +196,10 @@ show_shapes <- function(x) {
   if (!is_symbol(x)) {
     return(paste0("[", paste(vapply(x, show_shapes, ""), collapse = ", "), "]"))
   }
-  sizes <- ifelse(is.na(x$shape), "None", format(x$shape, trim = TRUE, scientific = FALSE))
+  sizes <- ifelse(
+    is.na(x$shape),
+    "None",
+    format(x$shape, trim = TRUE, scientific = FALSE)
+  )
   paste0("(", paste(sizes, collapse = ", "), if (length(sizes) == 1) ",", ")")
 }

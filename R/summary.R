@@ -5,17 +5,17 @@
 #'
 #' @param object,x A model: see [load_model()].
 #' @param line_length The width of the table.
-#' @param positions Where the columns end, as shares of the width. `NULL` is Keras'
-#'   own.
+#' @param positions Where the columns end, as shares of the width. `NULL` is
+#'   Keras' own.
 #' @param expand_nested Whether the layers of nested models are shown.
 #' @param show_trainable Whether there is a column that says which layers are
 #'   trainable; `NA` shows it where some weights aren't.
-#' @param layer_range `NULL`, or two names (or regular expressions): the first and
-#'   the last layer shown.
+#' @param layer_range `NULL`, or two names (or regular expressions): the first
+#'   and the last layer shown.
 #' @param compact Whether lines of white space are left out.
 #' @param ... Passed on to `format()`; for `format()`, not used.
-#' @returns `format()` gives the text, `summary()` too, invisibly, after printing
-#'   it; `print()` gives the model, invisibly.
+#' @returns `format()` gives the text, `summary()` too, invisibly, after
+#'   printing it; `print()` gives the model, invisibly.
 #' @export
 #' @examples
 #' model <- load_model(keraspredict_example("digits"))
@@ -43,9 +43,16 @@ str.keraspredict_model <- function(object, ...) {
 
 #' @rdname summary.keraspredict_model
 #' @export
-format.keraspredict_model <- function(x, line_length = getOption("width"), positions = NULL,
-                                      expand_nested = FALSE, show_trainable = NA, ...,
-                                      layer_range = NULL, compact = TRUE) {
+format.keraspredict_model <- function(
+  x,
+  line_length = getOption("width"),
+  positions = NULL,
+  expand_nested = FALSE,
+  show_trainable = NA,
+  ...,
+  layer_range = NULL,
+  compact = TRUE
+) {
   self <- environment(x)
   content <- model_summary(self)
   rows <- select_rows(content$rows, layer_range)
@@ -55,7 +62,12 @@ format.keraspredict_model <- function(x, line_length = getOption("width"), posit
   }
   # Keras shows connections only where the layers aren't one chain.
   chain <- is_chain(self$info$class, content$rows)
-  header <- c("Layer (type)", "Output Shape", "Param #", if (!chain) "Connected to")
+  header <- c(
+    "Layer (type)",
+    "Output Shape",
+    "Param #",
+    if (!chain) "Connected to"
+  )
   align <- c("left", "left", "right", if (!chain) "left")
   if (is.null(positions)) {
     positions <- if (chain) c(0.45, 0.80, 1) else c(0.3, 0.56, 0.74, 1)
@@ -69,7 +81,13 @@ format.keraspredict_model <- function(x, line_length = getOption("width"), posit
   if (any(widths < 4)) {
     abort(
       "bad_argument",
-      paste0("`line_length` must be large enough for a table of ", length(widths), " columns, not ", show_value(line_length), "."),
+      paste0(
+        "`line_length` must be large enough for a table of ",
+        length(widths),
+        " columns, not ",
+        show_value(line_length),
+        "."
+      ),
       arg = "line_length"
     )
   }
@@ -80,7 +98,8 @@ format.keraspredict_model <- function(x, line_length = getOption("width"), posit
     count_line("Total", counts[["total"]], counts[["total_bytes"]]),
     count_line("Trainable", counts[["trainable"]], counts[["trainable_bytes"]]),
     count_line(
-      "Non-trainable", counts[["total"]] - counts[["trainable"]],
+      "Non-trainable",
+      counts[["total"]] - counts[["trainable"]],
       counts[["total_bytes"]] - counts[["trainable_bytes"]]
     )
   )
@@ -106,7 +125,11 @@ select_rows <- function(rows, layer_range) {
   if (!is.character(layer_range) || length(layer_range) != 2) {
     abort(
       "bad_argument",
-      paste0("`layer_range` must be NULL or two names, not ", show_value(layer_range), "."),
+      paste0(
+        "`layer_range` must be NULL or two names, not ",
+        show_value(layer_range),
+        "."
+      ),
       arg = "layer_range"
     )
   }
@@ -115,44 +138,76 @@ select_rows <- function(rows, layer_range) {
   last <- grep(paste0("^(", layer_range[[2]], ")"), names)
   if (length(first) == 0 || length(last) == 0) {
     abort(
-      "bad_argument", "`layer_range` must be names of layers.",
-      c(x = paste0("It is ", enumerate(layer_range, "\""), "."), i = paste0("The layers are ", enumerate(names), ".")),
+      "bad_argument",
+      "`layer_range` must be names of layers.",
+      c(
+        x = paste0("It is ", enumerate(layer_range, "\""), "."),
+        i = paste0("The layers are ", enumerate(names), ".")
+      ),
       arg = "layer_range"
     )
   }
-  if (min(first) > max(last)) rows[min(last):max(first)] else rows[min(first):max(last)]
+  if (min(first) > max(last)) {
+    rows[min(last):max(first)]
+  } else {
+    rows[min(first):max(last)]
+  }
 }
 
 is_chain <- function(class, rows) {
   if (class == "Sequential") {
     return(TRUE)
   }
-  all(vapply(seq_along(rows), function(i) {
-    from <- rows[[i]]$connected
-    if (i == 1) {
-      length(from) == 0
-    } else {
-      length(from) == 1 && identical(sub("\\[\\d+\\]\\[\\d+\\]$", "", from), rows[[i - 1]]$name)
-    }
-  }, NA))
+  all(vapply(
+    seq_along(rows),
+    function(i) {
+      from <- rows[[i]]$connected
+      if (i == 1) {
+        length(from) == 0
+      } else {
+        length(from) == 1 &&
+          identical(sub("\\[\\d+\\]\\[\\d+\\]$", "", from), rows[[i - 1]]$name)
+      }
+    },
+    NA
+  ))
 }
 
 summary_cells <- function(rows, chain, show_trainable, expand_nested, level) {
   cells <- list()
   for (row in rows) {
-    prefix <- if (level > 0) paste0(strrep("   ", level), table_signs()$branch, " ") else ""
+    prefix <- if (level > 0) {
+      paste0(strrep("   ", level), table_signs()$branch, " ")
+    } else {
+      ""
+    }
     line <- c(
-      paste0(prefix, row$name, " (", row$class, ")"), row$shape, format_number(row$params),
+      paste0(prefix, row$name, " (", row$class, ")"),
+      row$shape,
+      format_number(row$params),
       if (!chain) {
-        if (length(row$connected)) paste(row$connected, collapse = ", ") else "-"
+        if (length(row$connected)) {
+          paste(row$connected, collapse = ", ")
+        } else {
+          "-"
+        }
       },
       if (show_trainable) {
-        if (row$params == 0) "-" else if (row$trainable) "Y" else "N"
+        if (row$params == 0) {
+          "-"
+        } else if (row$trainable) {
+          "Y"
+        } else {
+          "N"
+        }
       }
     )
     cells <- c(cells, list(line))
     if (expand_nested && length(row$layers)) {
-      cells <- c(cells, summary_cells(row$layers, chain, show_trainable, TRUE, level + 1))
+      cells <- c(
+        cells,
+        summary_cells(row$layers, chain, show_trainable, TRUE, level + 1)
+      )
     }
   }
   cells
@@ -169,7 +224,13 @@ count_line <- function(what, n, bytes) {
     bytes <- bytes / 1024
     unit <- unit + 1
   }
-  sprintf(" %s params: %s (%.2f %s)", what, format_number(n), bytes, units[[unit]])
+  sprintf(
+    " %s params: %s (%.2f %s)",
+    what,
+    format_number(n),
+    bytes,
+    units[[unit]]
+  )
 }
 
 # Widths of the columns without their padding, so that the table with its
@@ -192,16 +253,26 @@ table_widths <- function(widths, line_length) {
 table_signs <- function() {
   if (l10n_info()[["UTF-8"]]) {
     list(
-      top = c("\u250f", "\u2501", "\u2533", "\u2513"), head = c("\u2503", "\u2503", "\u2503"),
-      below = c("\u2521", "\u2501", "\u2547", "\u2529"), row = c("\u2502", "\u2502", "\u2502"),
-      between = c("\u251c", "\u2500", "\u253c", "\u2524"), end = c("\u2514", "\u2500", "\u2534", "\u2518"),
-      more = "\u2026", branch = "\u2514"
+      top = c("\u250f", "\u2501", "\u2533", "\u2513"),
+      head = c("\u2503", "\u2503", "\u2503"),
+      below = c("\u2521", "\u2501", "\u2547", "\u2529"),
+      row = c("\u2502", "\u2502", "\u2502"),
+      between = c("\u251c", "\u2500", "\u253c", "\u2524"),
+      end = c("\u2514", "\u2500", "\u2534", "\u2518"),
+      more = "\u2026",
+      branch = "\u2514"
     )
   } else {
     rule <- c("+", "-", "+", "+")
     list(
-      top = rule, head = c("|", "|", "|"), below = c("+", "=", "+", "+"), row = c("|", "|", "|"),
-      between = rule, end = rule, more = ".", branch = "+"
+      top = rule,
+      head = c("|", "|", "|"),
+      below = c("+", "=", "+", "+"),
+      row = c("|", "|", "|"),
+      between = rule,
+      end = rule,
+      more = ".",
+      branch = "+"
     )
   }
 }
@@ -209,22 +280,60 @@ table_signs <- function() {
 draw_table <- function(header, cells, align, widths) {
   signs <- table_signs()
   rule <- function(sign) {
-    paste0(sign[[1]], paste(vapply(widths + 2, function(w) strrep(sign[[2]], w), ""), collapse = sign[[3]]), sign[[4]])
+    paste0(
+      sign[[1]],
+      paste(
+        vapply(widths + 2, function(w) strrep(sign[[2]], w), ""),
+        collapse = sign[[3]]
+      ),
+      sign[[4]]
+    )
   }
   row <- function(texts, sign, at_bottom = FALSE) {
-    wrapped <- Map(function(text, width) wrap_cell(text, width, signs$more), texts, widths)
+    wrapped <- Map(
+      function(text, width) wrap_cell(text, width, signs$more),
+      texts,
+      widths
+    )
     height <- max(lengths(wrapped))
-    vapply(seq_len(height), function(i) {
-      parts <- mapply(function(lines, width, align) {
-        at <- if (at_bottom) i - (height - length(lines)) else i
-        align_cell(if (at >= 1 && at <= length(lines)) lines[[at]] else "", width, align)
-      }, wrapped, widths, align)
-      paste0(sign[[1]], " ", paste(parts, collapse = paste0(" ", sign[[2]], " ")), " ", sign[[3]])
-    }, "")
+    vapply(
+      seq_len(height),
+      function(i) {
+        parts <- mapply(
+          function(lines, width, align) {
+            at <- if (at_bottom) i - (height - length(lines)) else i
+            align_cell(
+              if (at >= 1 && at <= length(lines)) lines[[at]] else "",
+              width,
+              align
+            )
+          },
+          wrapped,
+          widths,
+          align
+        )
+        paste0(
+          sign[[1]],
+          " ",
+          paste(parts, collapse = paste0(" ", sign[[2]], " ")),
+          " ",
+          sign[[3]]
+        )
+      },
+      ""
+    )
   }
-  lines <- c(rule(signs$top), row(header, signs$head, at_bottom = TRUE), rule(signs$below))
+  lines <- c(
+    rule(signs$top),
+    row(header, signs$head, at_bottom = TRUE),
+    rule(signs$below)
+  )
   for (i in seq_along(cells)) {
-    lines <- c(lines, if (i > 1) rule(signs$between), row(cells[[i]], signs$row))
+    lines <- c(
+      lines,
+      if (i > 1) rule(signs$between),
+      row(cells[[i]], signs$row)
+    )
   }
   c(lines, rule(signs$end))
 }

@@ -3,11 +3,11 @@
 #' The engine's own tables of layers and of operations: what a model file may
 #' hold.
 #'
-#' @returns A data frame with a row for each class. `class` is the name that Keras
-#'   saves it by, `runs` whether the engine runs it, and `note` what there is to
-#'   say: what a restricted class needs, or why a refused one can't be run. Layers
-#'   have the `concept` they are about, operations the `module` of `keras.ops` they
-#'   are in.
+#' @returns A data frame with a row for each class. `class` is the name that
+#'   Keras saves it by, `runs` whether the engine runs it, and `note` what there
+#'   is to say: what a restricted class needs, or why a refused one can't be
+#'   run. Layers have the `concept` they are about, operations the `module` of
+#'   `keras.ops` they are in.
 #' @export
 #' @examples
 #' layers <- supported_layers()

@@ -9,7 +9,8 @@
 #' (`_R_CHECK_LIMIT_CORES_`), the default is two at most.
 #'
 #' @param n The number of threads: a whole number, or `NULL` to leave it.
-#' @returns The number of threads that was used before, invisibly if `n` is given.
+#' @returns The number of threads that was used before, invisibly if `n` is
+#'   given.
 #' @seealso [keraspredict_options()]
 #' @export
 #' @examples

@@ -2,6 +2,10 @@
   register_lazily()
   # keras3's live models are keras3's: they are ours only while it isn't loaded.
   if (!isNamespaceLoaded("keras3")) {
-    registerS3method("predict", "keras.src.models.model.Model", predict.keraspredict_model)
+    registerS3method(
+      "predict",
+      "keras.src.models.model.Model",
+      predict.keraspredict_model
+    )
   }
 }

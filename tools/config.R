@@ -16,10 +16,18 @@ values <- c(
   PROFILE = if (debug) "" else "--release",
   LIBDIR = if (debug) "debug" else "release",
   CLEAN_TARGET = if (cran) "$(TARGET_DIR)" else "",
-  CARGO_HOME_EXPORT = if (cran || vendored) "export CARGO_HOME=$(CARGOTMP) && " else ""
+  CARGO_HOME_EXPORT = if (cran || vendored) {
+    "export CARGO_HOME=$(CARGOTMP) && "
+  } else {
+    ""
+  }
 )
 
-file <- if (.Platform$OS.type == "windows") "src/Makevars.win" else "src/Makevars"
+file <- if (.Platform$OS.type == "windows") {
+  "src/Makevars.win"
+} else {
+  "src/Makevars"
+}
 text <- readLines(paste0(file, ".in"))
 for (name in names(values)) {
   text <- gsub(paste0("@", name, "@"), values[[name]], text, fixed = TRUE)

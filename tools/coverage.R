@@ -1,5 +1,5 @@
-# Runs the R tests with each line of the installed package counted, and prints the
-# share of lines that ran, by file, and the lines that didn't.
+# Runs the R tests with each line of the installed package counted, and prints
+# the share of lines that ran, by file, and the lines that didn't.
 
 library(testthat)
 library(keraspredict)
@@ -25,9 +25,17 @@ cat(sprintf("%-24s %5.1f %%\n", names(by_file), 100 * by_file), sep = "")
 missed <- counts[!counts$ran, ]
 cat(
   "Not run:",
-  paste0(names(split(missed$line, missed$file)), ": ", vapply(split(missed$line, missed$file), function(x) {
-    paste(sort(unique(x)), collapse = ", ")
-  }, "")),
+  paste0(
+    names(split(missed$line, missed$file)),
+    ": ",
+    vapply(
+      split(missed$line, missed$file),
+      function(x) {
+        paste(sort(unique(x)), collapse = ", ")
+      },
+      ""
+    )
+  ),
   sep = "\n"
 )
 cat(sprintf("All: %.1f %% of %d\n", 100 * mean(counts$ran), nrow(counts)))

@@ -4,7 +4,9 @@
 
 run <- function(...) {
   status <- system2(file.path(R.home("bin"), "R"), c(...))
-  if (status != 0) stop("R ", paste(..., collapse = " "), " failed.", call. = FALSE)
+  if (status != 0) {
+    stop("R ", paste(..., collapse = " "), " failed.", call. = FALSE)
+  }
 }
 
 Sys.setenv(NOT_CRAN = "true")
@@ -14,19 +16,45 @@ wrappers <- "R/extendr-wrappers.R"
 
 # The wrappers are made from the shared object, which has to be built first;
 # lazy loading would need the wrappers.
-run("CMD", "INSTALL", "--no-test-load", "--no-docs", "--no-byte-compile",
-  "--no-multiarch", paste0("--library=", library), ".")
-dll <- dyn.load(file.path(library, "keraspredict", "libs",
-  paste0("keraspredict", .Platform$dynlib.ext)))
+run(
+  "CMD",
+  "INSTALL",
+  "--no-test-load",
+  "--no-docs",
+  "--no-byte-compile",
+  "--no-multiarch",
+  paste0("--library=", library),
+  "."
+)
+dll <- dyn.load(file.path(
+  library,
+  "keraspredict",
+  "libs",
+  paste0("keraspredict", .Platform$dynlib.ext)
+))
 text <- .Call(
   getNativeSymbolInfo("wrap__make_keraspredict_wrappers", dll),
-  TRUE, "keraspredict"
+  TRUE,
+  "keraspredict"
 )
-writeLines(c("# Written by tools/document.R from the binding crate.", "", sub("\n+$", "", text)), wrappers)
+writeLines(
+  c(
+    "# Written by tools/document.R from the binding crate.",
+    "",
+    sub("\n+$", "", text)
+  ),
+  wrappers
+)
 dyn.unload(dll[["path"]])
 
 roxygen2::roxygenise(".", load_code = function(path) {
-  run("CMD", "INSTALL", "--no-docs", "--no-multiarch",
-    paste0("--library=", library), path)
+  run(
+    "CMD",
+    "INSTALL",
+    "--no-docs",
+    "--no-multiarch",
+    paste0("--library=", library),
+    path
+  )
   loadNamespace("keraspredict", lib.loc = library)
 })

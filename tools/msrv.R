@@ -2,18 +2,27 @@
 # DESCRIPTION asks for; prints the versions otherwise.
 
 requirements <- strsplit(
-  read.dcf("DESCRIPTION", fields = "SystemRequirements")[[1]], ",\\s*"
+  read.dcf("DESCRIPTION", fields = "SystemRequirements")[[1]],
+  ",\\s*"
 )[[1]]
 wanted <- sub(".*>=\\s*", "", grep("rustc", requirements, value = TRUE))
 
-Sys.setenv(PATH = paste(
-  Sys.getenv("PATH"), file.path(path.expand("~"), ".cargo", "bin"),
-  sep = .Platform$path.sep
-))
+Sys.setenv(
+  PATH = paste(
+    Sys.getenv("PATH"),
+    file.path(path.expand("~"), ".cargo", "bin"),
+    sep = .Platform$path.sep
+  )
+)
 
 version_of <- function(command) {
   tryCatch(
-    suppressWarnings(system2(command, "--version", stdout = TRUE, stderr = FALSE))[1],
+    suppressWarnings(system2(
+      command,
+      "--version",
+      stdout = TRUE,
+      stderr = FALSE
+    ))[1],
     error = function(e) NA_character_
   )
 }
@@ -23,8 +32,11 @@ rustc <- version_of("rustc")
 if (is.na(cargo) || is.na(rustc)) {
   stop(
     "keraspredict is built with Rust, and ",
-    if (is.na(cargo)) "cargo" else "rustc", " was not found.\n",
-    "Install Rust ", wanted, " or newer from https://www.rust-lang.org/tools/install.",
+    if (is.na(cargo)) "cargo" else "rustc",
+    " was not found.\n",
+    "Install Rust ",
+    wanted,
+    " or newer from https://www.rust-lang.org/tools/install.",
     call. = FALSE
   )
 }
@@ -32,7 +44,11 @@ if (is.na(cargo) || is.na(rustc)) {
 given <- sub("^rustc ([0-9.]+).*", "\\1", rustc)
 if (utils::compareVersion(given, wanted) < 0) {
   stop(
-    "keraspredict needs Rust ", wanted, " or newer, and rustc is ", given, ".\n",
+    "keraspredict needs Rust ",
+    wanted,
+    " or newer, and rustc is ",
+    given,
+    ".\n",
     "Run `rustup update`, or install it from https://www.rust-lang.org/tools/install.",
     call. = FALSE
   )

@@ -5,7 +5,9 @@ fixture <- function(name) {
 cases <- local({
   value <- NULL
   function() {
-    if (is.null(value)) value <<- source(testthat::test_path("fixtures", "cases.R"))$value
+    if (is.null(value)) {
+      value <<- source(testthat::test_path("fixtures", "cases.R"))$value
+    }
     value
   }
 })
@@ -15,8 +17,14 @@ expect_close <- function(object, expected) {
   if (is.list(expected)) {
     testthat::expect_type(object, "list")
     testthat::expect_identical(sort(names(object)), sort(names(expected)))
-    keys <- if (is.null(names(expected))) seq_along(expected) else names(expected)
-    for (key in keys) expect_close(object[[key]], expected[[key]])
+    keys <- if (is.null(names(expected))) {
+      seq_along(expected)
+    } else {
+      names(expected)
+    }
+    for (key in keys) {
+      expect_close(object[[key]], expected[[key]])
+    }
     return(invisible(object))
   }
   testthat::expect_identical(dim(object), dim(expected))
@@ -35,8 +43,11 @@ run_r <- function(code, env = character(), stderr = FALSE) {
   on.exit(unlink(script))
   writeLines(c(sprintf(".libPaths(%s)", deparse1(.libPaths())), code), script)
   suppressWarnings(system2(
-    file.path(R.home("bin"), "Rscript"), c("--vanilla", shQuote(script)),
-    stdout = TRUE, stderr = stderr, env = c("TESTTHAT=", env)
+    file.path(R.home("bin"), "Rscript"),
+    c("--vanilla", shQuote(script)),
+    stdout = TRUE,
+    stderr = stderr,
+    env = c("TESTTHAT=", env)
   ))
 }
 
@@ -46,18 +57,26 @@ json_model <- function(shape, ..., dtype = "float32") {
   load_model(charToRaw(sprintf(
     '{"class_name": "Sequential", "config": {"name": "json", "layers": [
       {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": %s, "dtype": "%s"}}%s]}}',
-    shape, dtype,
-    paste0(sprintf(
-      ', {"class_name": "%s", "config": {"name": "layer_%d"%s}}', names(layers), seq_along(layers),
-      ifelse(nzchar(layers), paste0(", ", layers), "")
-    ), collapse = "")
+    shape,
+    dtype,
+    paste0(
+      sprintf(
+        ', {"class_name": "%s", "config": {"name": "layer_%d"%s}}',
+        names(layers),
+        seq_along(layers),
+        ifelse(nzchar(layers), paste0(", ", layers), "")
+      ),
+      collapse = ""
+    )
   )))
 }
 
 parts_cases <- local({
   value <- NULL
   function() {
-    if (is.null(value)) value <<- source(testthat::test_path("fixtures", "parts.R"))$value
+    if (is.null(value)) {
+      value <<- source(testthat::test_path("fixtures", "parts.R"))$value
+    }
     value
   }
 })

@@ -10,7 +10,12 @@ objects <- list(
   Scale = scale,
   Split = function(inputs, config, weights) {
     list(
-      l = sweep(inputs[[1]] %*% weights[[2]], 2, weights[[3]] + weights[[1]], `+`),
+      l = sweep(
+        inputs[[1]] %*% weights[[2]],
+        2,
+        weights[[3]] + weights[[1]],
+        `+`
+      ),
       r = sweep(inputs[[2]] %*% weights[[4]], 2, weights[[5]], `+`)
     )
   },
@@ -45,14 +50,23 @@ test_that("models with functions are shown, cut and saved", {
   expect_snapshot(model)
   again <- unserialize(serialize(model, NULL))
   expect_close(predict(again, case$x), case$y)
-  expect_close(predict(unserialize(serialize(model, NULL, version = 2)), case$x), case$y)
+  expect_close(
+    predict(unserialize(serialize(model, NULL, version = 2)), case$x),
+    case$y
+  )
   part <- keras_model(again$inputs[[1]], get_layer(again, "hidden")$output)
   expect_identical(dim(predict(part, case$x$a)), c(5L, 4L))
-  expect_identical(predict(unserialize(serialize(part, NULL)), case$x$a), predict(part, case$x$a))
+  expect_identical(
+    predict(unserialize(serialize(part, NULL)), case$x$a),
+    predict(part, case$x$a)
+  )
   inner <- get_layer(model, "inner")
   expect_identical(dim(predict(inner, matrix(1, 2, 4))), c(2L, 3L))
   expect_length(get_weights(get_layer(model, "split")), 5)
-  expect_true("Scale" %in% names(checked(engine_functions(model_handle(environment(inner))))))
+  expect_true(
+    "Scale" %in%
+      names(checked(engine_functions(model_handle(environment(inner)))))
+  )
 })
 
 test_that("models with functions travel to workers", {
@@ -62,13 +76,21 @@ test_that("models with functions travel to workers", {
   parallel::clusterCall(cluster, function(paths) .libPaths(paths), .libPaths())
   case <- custom("custom")
   model <- load_model(fixture("custom"), custom_objects = objects)
-  got <- parallel::clusterCall(cluster, function(model, x) predict(model, x, verbose = 0), model, case$x)
+  got <- parallel::clusterCall(
+    cluster,
+    function(model, x) predict(model, x, verbose = 0),
+    model,
+    case$x
+  )
   expect_close(got[[1]], case$y)
 })
 
 test_that("functions can be registered, or hold for a scope", {
   case <- custom("masked")
-  expect_error(load_model(fixture("masked")), class = "keraspredict_error_unsupported_layers")
+  expect_error(
+    load_model(fixture("masked")),
+    class = "keraspredict_error_unsupported_layers"
+  )
   register_layer("shop>Scale", scale)
   expect_null(register_layer("Mean", objects$Mean))
   on.exit({
@@ -76,13 +98,19 @@ test_that("functions can be registered, or hold for a scope", {
     register_layer("Mean", NULL)
   })
   expect_close(predict(load_model(fixture("masked")), case$x), case$y)
-  ten <- with_custom_object_scope(list(Mean = function(inputs, mask) 10 * objects$Mean(inputs, mask)), {
-    load_model(fixture("masked"))
-  })
+  ten <- with_custom_object_scope(
+    list(Mean = function(inputs, mask) 10 * objects$Mean(inputs, mask)),
+    {
+      load_model(fixture("masked"))
+    }
+  )
   expect_equal(predict(ten, case$x), 10 * case$y, tolerance = 1e-5)
   twenty <- with_custom_object_scope(
     list(Mean = 3),
-    load_model(fixture("masked"), list(Mean = function(inputs, mask) 20 * objects$Mean(inputs, mask)))
+    load_model(
+      fixture("masked"),
+      list(Mean = function(inputs, mask) 20 * objects$Mean(inputs, mask))
+    )
   )
   expect_equal(predict(twenty, case$x), 20 * case$y, tolerance = 1e-5)
   expect_identical(register_layer("Mean", NULL), objects$Mean)
@@ -97,21 +125,46 @@ test_that("one error tells all that is missing, and how to give it", {
 })
 
 test_that("the random numbers of a session without any stay so", {
-  old <- if (exists(".Random.seed", globalenv())) get(".Random.seed", globalenv())
+  old <- if (exists(".Random.seed", globalenv())) {
+    get(".Random.seed", globalenv())
+  }
   on.exit(if (!is.null(old)) assign(".Random.seed", old, globalenv()))
   restore_seed(NULL)
-  load_model(fixture("masked"), custom_objects = c(list(Mean = function(inputs, mask) {
-    stats::runif(1)
-    objects$Mean(inputs, mask)
-  }), objects))
+  load_model(
+    fixture("masked"),
+    custom_objects = c(
+      list(Mean = function(inputs, mask) {
+        stats::runif(1)
+        objects$Mean(inputs, mask)
+      }),
+      objects
+    )
+  )
   expect_false(exists(".Random.seed", globalenv(), inherits = FALSE))
 })
 
 test_that("functions are called with what they take", {
-  told <- list(inputs = 1, config = 2, weights = 3, mask = NULL, training = FALSE, named = list(extra = 4))
-  expect_identical(custom_arguments(function(x, extra) 1, told), list(1, extra = 4))
-  expect_identical(custom_arguments(function(x, mask, ...) 1, told), list(1, extra = 4, mask = NULL))
-  expect_error(custom_arguments(function(x) 1, told), "called with `extra`, which the function doesn't take", fixed = TRUE)
+  told <- list(
+    inputs = 1,
+    config = 2,
+    weights = 3,
+    mask = NULL,
+    training = FALSE,
+    named = list(extra = 4)
+  )
+  expect_identical(
+    custom_arguments(function(x, extra) 1, told),
+    list(1, extra = 4)
+  )
+  expect_identical(
+    custom_arguments(function(x, mask, ...) 1, told),
+    list(1, extra = 4, mask = NULL)
+  )
+  expect_error(
+    custom_arguments(function(x) 1, told),
+    "called with `extra`, which the function doesn't take",
+    fixed = TRUE
+  )
 })
 
 test_that("errors of functions are errors that name the layer", {
@@ -120,7 +173,9 @@ test_that("errors of functions are errors that name the layer", {
   }
   later <- function(f) {
     # Right for zeros, which find out the shapes, wrong for data.
-    function(inputs, mask) if (all(inputs == 0)) objects$Mean(inputs, mask) else f(inputs)
+    function(inputs, mask) {
+      if (all(inputs == 0)) objects$Mean(inputs, mask) else f(inputs)
+    }
   }
   x <- custom("masked")$x
   expect_snapshot(error = TRUE, {
@@ -132,7 +187,10 @@ test_that("errors of functions are errors that name the layer", {
     predict(load_with(later(function(x) x)), x)
     predict(load_with(later(function(x) list(1, 2))), x)
   })
-  error <- tryCatch(predict(load_with(later(function(x) stop("no luck"))), x), error = identity)
+  error <- tryCatch(
+    predict(load_with(later(function(x) stop("no luck"))), x),
+    error = identity
+  )
   expect_s3_class(error, "keraspredict_error_custom_function")
   expect_identical(conditionMessage(error$parent), "no luck")
   expect_identical(error$layer, "mean")
@@ -142,7 +200,9 @@ test_that("errors of functions are errors that name the layer", {
   )
   # The model is as good as before.
   broken <- TRUE
-  model <- load_with(function(inputs, mask) if (broken && any(inputs != 0)) stop("now") else objects$Mean(inputs, mask))
+  model <- load_with(function(inputs, mask) {
+    if (broken && any(inputs != 0)) stop("now") else objects$Mean(inputs, mask)
+  })
   expect_error(predict(model, x), "now")
   broken <- FALSE
   expect_close(predict(model, x), custom("masked")$y)
@@ -150,12 +210,16 @@ test_that("errors of functions are errors that name the layer", {
 
 test_that("warnings and random numbers of functions come through", {
   x <- custom("masked")$x
-  model <- load_model(fixture("masked"), custom_objects = c(
-    list(Mean = function(inputs, mask) {
-      warning("careful")
-      objects$Mean(inputs, mask) + rnorm(1)
-    }), objects
-  ))
+  model <- load_model(
+    fixture("masked"),
+    custom_objects = c(
+      list(Mean = function(inputs, mask) {
+        warning("careful")
+        objects$Mean(inputs, mask) + rnorm(1)
+      }),
+      objects
+    )
+  )
   expect_warning(predict(model, x), "careful")
   draw <- function() {
     set.seed(1)
@@ -170,12 +234,16 @@ test_that("warnings and random numbers of functions come through", {
 test_that("functions take as many arguments as they have", {
   x <- custom("masked")$x
   seen <- NULL
-  model <- load_model(fixture("masked"), custom_objects = c(
-    list(Mean = function(inputs, config, weights, training, ...) {
-      seen <<- list(config = config, weights = weights, training = training)
-      inputs[, 1, ]
-    }), objects
-  ))
+  model <- load_model(
+    fixture("masked"),
+    custom_objects = c(
+      list(Mean = function(inputs, config, weights, training, ...) {
+        seen <<- list(config = config, weights = weights, training = training)
+        inputs[, 1, ]
+      }),
+      objects
+    )
+  )
   predict(model, x)
   expect_identical(seen$config$name, "mean")
   expect_length(seen$weights, 0)

@@ -57,7 +57,11 @@ test_that("a layer is a function of arrays", {
   x <- cases()$two$x
   layer <- get_layer(model, "left")
   weights <- get_weights(layer)
-  expect_equal(layer(x[[1]]), sweep(x[[1]] %*% weights[[1]], 2, weights[[2]], `+`), tolerance = 1e-5)
+  expect_equal(
+    layer(x[[1]]),
+    sweep(x[[1]] %*% weights[[1]], 2, weights[[2]], `+`),
+    tolerance = 1e-5
+  )
   expect_identical(get_layer(model, "a")(x[[1]]), x[[1]])
   joined <- model$layers[[4]]
   expect_identical(dim(joined(list(layer(x[[1]]), x[[2]]))), c(5L, 8L))
@@ -80,7 +84,10 @@ test_that("the config of a model is that of its file", {
   model <- loaded("mlp")
   config <- get_config(model)
   expect_identical(config$name, "mlp")
-  expect_identical(vapply(config$layers, `[[`, "", "class_name"), c("InputLayer", "Dense", "Dense"))
+  expect_identical(
+    vapply(config$layers, `[[`, "", "class_name"),
+    c("InputLayer", "Dense", "Dense")
+  )
   expect_identical(config$layers[[1]]$config$batch_shape, list(NULL, 4L))
   expect_identical(model$get_config(), config)
   expect_match(model$to_json(), '"class_name":"Sequential"', fixed = TRUE)

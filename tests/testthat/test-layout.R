@@ -12,10 +12,15 @@ test_that("a chain is one straight line", {
 })
 
 test_that("edges run beside the nodes that they pass, and nodes don't overlap", {
-  drawn <- layout_graph(graph_of(5, c(1, 1, 2, 3, 2, 4), c(2, 5, 3, 5, 4, 5)), 0.5, 0.2)
+  drawn <- layout_graph(
+    graph_of(5, c(1, 1, 2, 3, 2, 4), c(2, 5, 3, 5, 4, 5)),
+    0.5,
+    0.2
+  )
   for (edge in drawn$edges) {
     for (i in seq_len(5)) {
-      inside <- abs(edge[, 1] - drawn$main[[i]]) < 0.499 & abs(edge[, 2] - drawn$cross[[i]]) < 0.499
+      inside <- abs(edge[, 1] - drawn$main[[i]]) < 0.499 &
+        abs(edge[, 2] - drawn$cross[[i]]) < 0.499
       expect_false(any(inside))
     }
   }
@@ -27,17 +32,24 @@ test_that("edges run beside the nodes that they pass, and nodes don't overlap", 
 test_that("a sort takes away crossings", {
   crossed <- rank_graph(graph_of(6, c(1, 2, 3, 4), c(4, 3, 6, 5)))
   position <- numeric(6)
-  for (nodes in split(1:6, crossed$rank)) position[nodes] <- seq_along(nodes)
+  for (nodes in split(1:6, crossed$rank)) {
+    position[nodes] <- seq_along(nodes)
+  }
   expect_gt(count_crossings(crossed, position), 0)
   ordered <- order_ranks(crossed)
-  for (nodes in ordered$ranks) position[nodes] <- seq_along(nodes)
+  for (nodes in ordered$ranks) {
+    position[nodes] <- seq_along(nodes)
+  }
   expect_identical(count_crossings(ordered, position), 0)
 })
 
 test_that("cycles and no edges at all are drawn", {
   drawn <- layout_graph(graph_of(3, c(1, 2, 3), c(2, 3, 2)), 0.5, 0.2)
   expect_true(all(is.finite(unlist(drawn$edges))))
-  expect_equal(layout_graph(graph_of(1, integer(), integer()), 0.5, 0.2)$size, c(1, 1))
+  expect_equal(
+    layout_graph(graph_of(1, integer(), integer()), 0.5, 0.2)$size,
+    c(1, 1)
+  )
 })
 
 test_that("a long graph is cut where one edge passes", {

@@ -1,6 +1,8 @@
 # Messages that no other test shows.
 hide_paths <- function(lines) {
-  for (path in c(normalizePath(tempdir(), winslash = "/"), tempdir())) lines <- gsub(path, "<tmp>", lines, fixed = TRUE)
+  for (path in c(normalizePath(tempdir(), winslash = "/"), tempdir())) {
+    lines <- gsub(path, "<tmp>", lines, fixed = TRUE)
+  }
   gsub(getwd(), "<wd>", lines, fixed = TRUE)
 }
 
@@ -19,10 +21,16 @@ test_that("files that can't be read are told", {
     predict(model, csv_batches("nowhere.csv"))
     image_load("nowhere.png")
     image_load(tmp("text.png"))
-    application_decode_predictions(preds = matrix(0, 1, 1000), class_index = "nowhere.json")
+    application_decode_predictions(
+      preds = matrix(0, 1, 1000),
+      class_index = "nowhere.json"
+    )
     keraspredict_example("tulips")
   })
-  expect_error(predict(model, csv_batches(tmp("long.csv"))), class = "keraspredict_error_bad_input")
+  expect_error(
+    predict(model, csv_batches(tmp("long.csv"))),
+    class = "keraspredict_error_bad_input"
+  )
 })
 
 test_that("lines of another number of fields are told", {
@@ -52,5 +60,9 @@ test_that("weights that don't fit are told where they may be left out", {
   weights <- tempfile(fileext = ".weights.h5")
   on.exit(unlink(weights))
   save_model_weights(loaded("two"), weights)
-  expect_snapshot(invisible(load_model_weights(loaded("mlp"), weights, skip_mismatch = TRUE)))
+  expect_snapshot(invisible(load_model_weights(
+    loaded("mlp"),
+    weights,
+    skip_mismatch = TRUE
+  )))
 })

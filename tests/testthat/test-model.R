@@ -1,8 +1,14 @@
 test_that("a model has keras3's classes and is a function", {
   model <- loaded("mlp")
-  expect_s3_class(model, c(
-    "keraspredict_model", "keras.src.models.sequential.Sequential", "keras.src.models.model.Model"
-  ), exact = FALSE)
+  expect_s3_class(
+    model,
+    c(
+      "keraspredict_model",
+      "keras.src.models.sequential.Sequential",
+      "keras.src.models.model.Model"
+    ),
+    exact = FALSE
+  )
   expect_true(is.function(model))
   expect_s3_class(loaded("two"), "keras.src.models.functional.Functional")
 })
@@ -19,7 +25,10 @@ test_that("a model has parts", {
   expect_identical(model$count_params(), 102)
   expect_identical(model[["name"]], "two")
   layers <- loaded("nested")$layers
-  expect_identical(vapply(layers, `[[`, "", "class_name"), c("Sequential", "Dense", "Activation"))
+  expect_identical(
+    vapply(layers, `[[`, "", "class_name"),
+    c("Sequential", "Dense", "Activation")
+  )
   expect_identical(layers[[1]]$layers[[1]]$params, 15)
   expect_identical(model$class_name, "Functional")
   expect_identical(layers[[1]]$params, 15)
@@ -45,7 +54,10 @@ test_that("a saved model predicts the same when it is read", {
   expect_identical(predict(again, cases()$two$x), predict(model, cases()$two$x))
   # Also what was never used in this session.
   saveRDS(readRDS(file), file)
-  expect_identical(predict(readRDS(file), cases()$two$x), predict(model, cases()$two$x))
+  expect_identical(
+    predict(readRDS(file), cases()$two$x),
+    predict(model, cases()$two$x)
+  )
   expect_identical(format(readRDS(file)), format(model))
 })
 
@@ -85,28 +97,48 @@ test_that("a model travels to a PSOCK worker", {
   skip_on_cran()
   cluster <- parallel::makePSOCKcluster(1)
   on.exit(parallel::stopCluster(cluster))
-  parallel::clusterCall(cluster, function(paths) {
-    Sys.unsetenv("TESTTHAT")
-    .libPaths(paths)
-  }, .libPaths())
+  parallel::clusterCall(
+    cluster,
+    function(paths) {
+      Sys.unsetenv("TESTTHAT")
+      .libPaths(paths)
+    },
+    .libPaths()
+  )
   x <- cases()$mlp$x
-  got <- parallel::clusterCall(cluster, function(model, x) predict(model, x, verbose = 0), loaded("mlp"), x)
+  got <- parallel::clusterCall(
+    cluster,
+    function(model, x) predict(model, x, verbose = 0),
+    loaded("mlp"),
+    x
+  )
   expect_identical(got[[1]], predict(loaded("mlp"), x))
-  text <- parallel::clusterCall(cluster, function(model, x) capture.output(y <- predict(model, x)), loaded("mlp"), x)
+  text <- parallel::clusterCall(
+    cluster,
+    function(model, x) capture.output(y <- predict(model, x)),
+    loaded("mlp"),
+    x
+  )
   expect_match(text[[1]], "^1/1 - 0s - [0-9]+[mu]s/step$")
 })
 
 test_that("a fork predicts after its parent did", {
   skip_on_os("windows")
   # In a process of its own: processx and parallel don't share children.
-  expect_identical(run_r(c(
-    "library(keraspredict)",
-    sprintf("model <- load_model(%s)", deparse(normalizePath(fixture("image")))),
-    "x <- array(sin(1:24000), c(800, 6, 5, 1))",
-    "expected <- predict(model, x, verbose = 0)",
-    "got <- parallel::mclapply(1:2, function(i) predict(model, x, verbose = 0), mc.cores = 2)",
-    "cat(identical(got, list(expected, expected)))"
-  )), "TRUE")
+  expect_identical(
+    run_r(c(
+      "library(keraspredict)",
+      sprintf(
+        "model <- load_model(%s)",
+        deparse(normalizePath(fixture("image")))
+      ),
+      "x <- array(sin(1:24000), c(800, 6, 5, 1))",
+      "expected <- predict(model, x, verbose = 0)",
+      "got <- parallel::mclapply(1:2, function(i) predict(model, x, verbose = 0), mc.cores = 2)",
+      "cat(identical(got, list(expected, expected)))"
+    )),
+    "TRUE"
+  )
 })
 
 test_that("raw vectors and other names of files load", {
@@ -120,7 +152,12 @@ test_that("raw vectors and other names of files load", {
 })
 
 test_that("keras3's arguments of load_model() are accepted and checked", {
-  model <- load_model(fixture("mlp"), custom_objects = list(a = 1), compile = FALSE, safe_mode = FALSE)
+  model <- load_model(
+    fixture("mlp"),
+    custom_objects = list(a = 1),
+    compile = FALSE,
+    safe_mode = FALSE
+  )
   expect_close(predict(model, cases()$mlp$x), cases()$mlp$y)
   expect_snapshot(error = TRUE, {
     load_model()
@@ -144,13 +181,21 @@ test_that("files that can't be loaded are four different errors", {
   cut <- file.path(dir, "cut.keras")
   bytes <- readBin(fixture("mlp"), "raw", file.size(fixture("mlp")))
   writeBin(utils::head(bytes, length(bytes) %/% 2), cut)
-  expect_error(load_model(file.path(dir, "none.keras")), class = "keraspredict_error_file_missing")
+  expect_error(
+    load_model(file.path(dir, "none.keras")),
+    class = "keraspredict_error_file_missing"
+  )
   expect_error(load_model(text), class = "keraspredict_error_not_a_model")
   expect_error(load_model(empty), class = "keraspredict_error")
   expect_error(load_model(cut), class = "keraspredict_error_damaged_file")
   expect_error(load_model(dir), class = "keraspredict_error")
-  expect_error(load_model(as.raw(1:10)), class = "keraspredict_error_not_a_model")
-  hide <- function(lines) gsub(dir, "<dir>", gsub(getwd(), "<wd>", lines, fixed = TRUE), fixed = TRUE)
+  expect_error(
+    load_model(as.raw(1:10)),
+    class = "keraspredict_error_not_a_model"
+  )
+  hide <- function(lines) {
+    gsub(dir, "<dir>", gsub(getwd(), "<wd>", lines, fixed = TRUE), fixed = TRUE)
+  }
   expect_snapshot(error = TRUE, transform = hide, {
     load_model(file.path(dir, "none.keras"))
     load_model(text)
@@ -169,11 +214,17 @@ test_that("signs that mean something elsewhere are only signs in messages", {
 })
 
 test_that("examples have paths", {
-  expect_true(all(c("iris.keras", "iris.h5", "digits.keras", "language.keras") %in% keraspredict_example()))
+  expect_true(all(
+    c("iris.keras", "iris.h5", "digits.keras", "language.keras") %in%
+      keraspredict_example()
+  ))
   expect_true(file.exists(keraspredict_example("iris")))
   expect_match(keraspredict_example("iris.h5"), "iris[.]h5$")
   expect_snapshot(error = TRUE, keraspredict_example(3))
-  expect_error(keraspredict_example("none"), class = "keraspredict_error_bad_argument")
+  expect_error(
+    keraspredict_example("none"),
+    class = "keraspredict_error_bad_argument"
+  )
 })
 
 test_that("examples predict what Keras predicted", {

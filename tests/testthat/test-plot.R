@@ -1,12 +1,26 @@
 test_that("models are drawn", {
   skip_if_not_installed("vdiffr")
-  vdiffr::expect_doppelganger("sequential", function() plot(load_model(keraspredict_example("digits"))))
+  vdiffr::expect_doppelganger("sequential", function() {
+    plot(load_model(keraspredict_example("digits")))
+  })
   vdiffr::expect_doppelganger("functional", function() plot(loaded("dict")))
-  vdiffr::expect_doppelganger("to the right", function() plot(loaded("dict"), rankdir = "LR", show_shapes = FALSE))
-  vdiffr::expect_doppelganger("nested", function() plot(loaded("nested"), expand_nested = TRUE, show_dtype = TRUE))
-  vdiffr::expect_doppelganger("no names", function() plot(loaded("two"), show_layer_names = FALSE))
+  vdiffr::expect_doppelganger("to the right", function() {
+    plot(loaded("dict"), rankdir = "LR", show_shapes = FALSE)
+  })
+  vdiffr::expect_doppelganger("nested", function() {
+    plot(loaded("nested"), expand_nested = TRUE, show_dtype = TRUE)
+  })
+  vdiffr::expect_doppelganger("no names", function() {
+    plot(loaded("two"), show_layer_names = FALSE)
+  })
   vdiffr::expect_doppelganger("activations", function() {
-    plot(loaded("nested"), show_shapes = FALSE, expand_nested = TRUE, show_layer_activations = TRUE, show_trainable = TRUE)
+    plot(
+      loaded("nested"),
+      show_shapes = FALSE,
+      expand_nested = TRUE,
+      show_layer_activations = TRUE,
+      show_trainable = TRUE
+    )
   })
 })
 
@@ -15,11 +29,21 @@ test_that("a long model on a small device shows classes alone", {
   names(layers) <- rep("Flatten", 60)
   rows <- model_rows(environment(json_model("[null, 4]", layers)))
   graph <- model_graph(rows)
-  style <- list(shapes = NA, names = NA, dtype = FALSE, nested = FALSE, right = FALSE, activations = FALSE, trainable = FALSE)
+  style <- list(
+    shapes = NA,
+    names = NA,
+    dtype = FALSE,
+    nested = FALSE,
+    right = FALSE,
+    activations = FALSE,
+    trainable = FALSE
+  )
   grDevices::pdf(tempfile())
   on.exit(grDevices::dev.off())
   graphics::plot.new()
-  shown <- function(room, style) unlist(readable_style(graph, style, room, NULL)[c("shapes", "names")])
+  shown <- function(room, style) {
+    unlist(readable_style(graph, style, room, NULL)[c("shapes", "names")])
+  }
   expect_identical(shown(c(30, 30), style), c(shapes = TRUE, names = TRUE))
   expect_identical(shown(c(3, 3), style), c(shapes = FALSE, names = FALSE))
   # What the user asks for is shown.
@@ -30,14 +54,22 @@ test_that("a long model on a small device shows classes alone", {
 test_that("activations are named as the config has them", {
   expect_null(activation_name(NULL))
   expect_identical(activation_name("relu"), "relu")
-  expect_identical(activation_name(list(class_name = "LeakyReLU", config = list(alpha = 0.1))), "LeakyReLU")
-  expect_identical(activation_name(list(class_name = "function", config = "my_act")), "my_act")
+  expect_identical(
+    activation_name(list(class_name = "LeakyReLU", config = list(alpha = 0.1))),
+    "LeakyReLU"
+  )
+  expect_identical(
+    activation_name(list(class_name = "function", config = "my_act")),
+    "my_act"
+  )
 })
 
 test_that("a model is drawn to a file of its size", {
   model <- loaded("two")
   for (type in c(".pdf", ".png", ".svg")) {
-    if (type != ".pdf" && !capabilities("cairo")) next
+    if (type != ".pdf" && !capabilities("cairo")) {
+      next
+    }
     file <- tempfile(fileext = type)
     expect_identical(plot(model, to_file = file), model)
     expect_gt(file.size(file), 1000)

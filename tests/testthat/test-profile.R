@@ -20,5 +20,8 @@ test_that("a profile needs an input that fits", {
   model <- load_model(keraspredict_example("iris"))
   expect_error(profile(model), class = "keraspredict_error_bad_input")
   expect_error(profile(model, matrix(0, 1, 3)), class = "keraspredict_error")
-  expect_error(profile(model, iris[1:2, 1:4], 3), class = "keraspredict_error_unknown_argument")
+  expect_error(
+    profile(model, iris[1:2, 1:4], 3),
+    class = "keraspredict_error_unknown_argument"
+  )
 })

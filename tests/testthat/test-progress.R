@@ -1,7 +1,9 @@
 draws <- function(total, steps, verbose = 1L, redraw = TRUE) {
   bar <- new_progress(verbose, total, now = 100, redraw = redraw)
   capture.output({
-    for (step in steps) progress_update(bar, step[[1]], now = 100 + step[[2]])
+    for (step in steps) {
+      progress_update(bar, step[[1]], now = 100 + step[[2]])
+    }
     progress_finish(bar, now = 100 + utils::tail(steps, 1)[[1]][[2]])
   })
 }
@@ -24,8 +26,14 @@ test_that("a bar is drawn as Keras draws it", {
 })
 
 test_that("verbose = 2 is one line at the end, 0 none", {
-  expect_identical(draws(3, list(c(1, 0.03), c(2, 0.06), c(3, 0.09)), 2L), "3/3 - 0s - 30ms/step")
-  expect_identical(draws(NULL, list(c(1, 2), c(2, 4)), 2L), "2/2 - 4s - 2s/step")
+  expect_identical(
+    draws(3, list(c(1, 0.03), c(2, 0.06), c(3, 0.09)), 2L),
+    "3/3 - 0s - 30ms/step"
+  )
+  expect_identical(
+    draws(NULL, list(c(1, 2), c(2, 4)), 2L),
+    "2/2 - 4s - 2s/step"
+  )
   expect_identical(draws(3, list(c(3, 1)), 0L), character())
 })
 
@@ -75,7 +83,10 @@ test_that("options(keras.verbose = ) sets the default, an argument wins", {
   on.exit(options(old))
   model <- loaded("mlp")
   x <- cases()$mlp$x
-  expect_match(capture.output(y <- predict(model, x)), "^1/1 - 0s - [0-9]+[mu]s/step$")
+  expect_match(
+    capture.output(y <- predict(model, x)),
+    "^1/1 - 0s - [0-9]+[mu]s/step$"
+  )
   expect_length(capture.output(y <- predict(model, x, verbose = 0)), 0)
   out <- capture.output(y <- predict(model, x, verbose = 1))
   expect_length(out, 1)
@@ -97,16 +108,26 @@ test_that("a terminal shows Keras' bar", {
   code <- tempfile(fileext = ".R")
   out <- tempfile()
   on.exit(unlink(c(code, out)))
-  writeLines(c(
-    sprintf(".libPaths(%s)", deparse1(.libPaths())),
-    "library(keraspredict)",
-    sprintf("model <- load_model(%s)", deparse(normalizePath(fixture("mlp")))),
-    "slow <- callback_lambda(on_predict_batch_end = function(batch, logs) Sys.sleep(0.06))",
-    "y <- predict(model, matrix(0, 96, 4), callbacks = slow)"
-  ), code)
+  writeLines(
+    c(
+      sprintf(".libPaths(%s)", deparse1(.libPaths())),
+      "library(keraspredict)",
+      sprintf(
+        "model <- load_model(%s)",
+        deparse(normalizePath(fixture("mlp")))
+      ),
+      "slow <- callback_lambda(on_predict_batch_end = function(batch, logs) Sys.sleep(0.06))",
+      "y <- predict(model, matrix(0, 96, 4), callbacks = slow)"
+    ),
+    code
+  )
   command <- paste(file.path(R.home("bin"), "Rscript"), "--vanilla", code)
-  system2("script", c("-qec", shQuote(command), shQuote(out)),
-    stdout = FALSE, stdin = "/dev/null", env = c("TESTTHAT=", "TERM=xterm", "LC_ALL=C.UTF-8")
+  system2(
+    "script",
+    c("-qec", shQuote(command), shQuote(out)),
+    stdout = FALSE,
+    stdin = "/dev/null",
+    env = c("TESTTHAT=", "TERM=xterm", "LC_ALL=C.UTF-8")
   )
   skip_if_not(file.exists(out), "this machine gives no pseudo-terminals")
   text <- readChar(out, file.size(out), useBytes = TRUE)
@@ -117,7 +138,17 @@ test_that("a terminal shows Keras' bar", {
   bold <- function(x) paste0("\033\\[1m", x, "\033\\[0m")
   bar <- function(done) {
     sign <- "\u2501"
-    paste0("\033\\[32m", sign, "{", done, "}\033\\[0m\033\\[37m", sign, "{", 20 - done, "}\033\\[0m")
+    paste0(
+      "\033\\[32m",
+      sign,
+      "{",
+      done,
+      "}\033\\[0m\033\\[37m",
+      sign,
+      "{",
+      20 - done,
+      "}\033\\[0m"
+    )
   }
   time <- paste0(" ", bold("0s"), " [0-9]+ms/step *")
   expect_match(draws[1], paste0("^", bold("1/3"), " ", bar(6), time, "\b+$"))
@@ -131,14 +162,24 @@ test_that("knitr gets one line", {
   input <- tempfile(fileext = ".Rmd")
   output <- tempfile(fileext = ".md")
   on.exit(unlink(c(input, output)))
-  writeLines(c(
-    "```{r}",
-    "library(keraspredict)",
-    sprintf("model <- load_model(%s)", deparse(normalizePath(fixture("mlp")))),
-    "y <- predict(model, matrix(0, 96, 4))",
-    "```"
-  ), input)
+  writeLines(
+    c(
+      "```{r}",
+      "library(keraspredict)",
+      sprintf(
+        "model <- load_model(%s)",
+        deparse(normalizePath(fixture("mlp")))
+      ),
+      "y <- predict(model, matrix(0, 96, 4))",
+      "```"
+    ),
+    input
+  )
   knitr::knit(input, output, quiet = TRUE, envir = new.env())
-  expect_match(readLines(output), "^## 3/3 - 0s - [0-9]+[mu]s/step$", all = FALSE)
+  expect_match(
+    readLines(output),
+    "^## 3/3 - 0s - [0-9]+[mu]s/step$",
+    all = FALSE
+  )
   expect_false(any(grepl("\u2501", readLines(output))))
 })

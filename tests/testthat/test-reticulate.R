@@ -7,7 +7,10 @@ if (!nzchar(venv) && nzchar(Sys.getenv("KERASPREDICT_SOURCE"))) {
 
 python <- function() {
   skip_if_not_installed("reticulate")
-  skip_if_not(file.exists(file.path(venv, "bin", "python")), "no virtual environment: run `make conformance`")
+  skip_if_not(
+    file.exists(file.path(venv, "bin", "python")),
+    "no virtual environment: run `make conformance`"
+  )
   Sys.setenv(TF_CPP_MIN_LOG_LEVEL = "3", KERAS_BACKEND = "tensorflow")
   reticulate::use_virtualenv(venv, required = TRUE)
   list(
@@ -27,27 +30,64 @@ test_that("numpy arrays and tensors are input, of every dtype", {
   model <- loaded("mlp")
   x <- round(cases()$mlp$x)
   expected <- predict(model, x)
-  for (dtype in c("float32", "float64", "float16", "int8", "int16", "int32", "int64")) {
+  for (dtype in c(
+    "float32",
+    "float64",
+    "float16",
+    "int8",
+    "int16",
+    "int32",
+    "int64"
+  )) {
     array <- to_numpy(x, py$np, dtype)
     expect_equal(predict(model, array), expected, tolerance = 1e-6)
-    expect_equal(predict(model, py$tf$constant(array)), expected, tolerance = 1e-6)
+    expect_equal(
+      predict(model, py$tf$constant(array)),
+      expected,
+      tolerance = 1e-6
+    )
   }
   abs <- predict(model, abs(x))
   for (dtype in c("uint8", "uint16", "uint32", "uint64")) {
-    expect_equal(predict(model, to_numpy(abs(x), py$np, dtype)), abs, tolerance = 1e-6)
+    expect_equal(
+      predict(model, to_numpy(abs(x), py$np, dtype)),
+      abs,
+      tolerance = 1e-6
+    )
   }
-  expect_equal(predict(model, py$tf$cast(to_numpy(x, py$np, "float32"), "bfloat16")), expected, tolerance = 1e-6)
-  expect_equal(predict(model, to_numpy(x > 0, py$np, "bool")), predict(model, x > 0), tolerance = 1e-6)
-  expect_equal(model(py$tf$constant(to_numpy(x, py$np, "float32"))), expected, tolerance = 1e-6)
-  expect_error(predict(model, py$np$add), class = "keraspredict_error_bad_input")
+  expect_equal(
+    predict(model, py$tf$cast(to_numpy(x, py$np, "float32"), "bfloat16")),
+    expected,
+    tolerance = 1e-6
+  )
+  expect_equal(
+    predict(model, to_numpy(x > 0, py$np, "bool")),
+    predict(model, x > 0),
+    tolerance = 1e-6
+  )
+  expect_equal(
+    model(py$tf$constant(to_numpy(x, py$np, "float32"))),
+    expected,
+    tolerance = 1e-6
+  )
+  expect_error(
+    predict(model, py$np$add),
+    class = "keraspredict_error_bad_input"
+  )
 })
 
 test_that("arrays of any rank keep their order of axes", {
   py <- python()
   case <- cases()$image
-  expect_close(predict(loaded("image"), to_numpy(case$x, py$np, "float32")), case$y)
+  expect_close(
+    predict(loaded("image"), to_numpy(case$x, py$np, "float32")),
+    case$y
+  )
   case <- cases()$two
-  both <- list(b = to_numpy(case$x[[2]], py$np, "float32"), a = py$tf$constant(to_numpy(case$x[[1]], py$np, "float32")))
+  both <- list(
+    b = to_numpy(case$x[[2]], py$np, "float32"),
+    a = py$tf$constant(to_numpy(case$x[[1]], py$np, "float32"))
+  )
   expect_close(predict(loaded("two"), both), case$y)
 })
 
@@ -71,10 +111,18 @@ test_that("a TF Dataset is streamed", {
   expect_close(predict(model, slices(x), steps = 2), case$y[1:6, ])
   expect_warning(all <- predict(model, slices(x), steps = 5), "ran out")
   expect_close(all, case$y)
-  expect_error(predict(model, slices(x), batch_size = 3), "batch_size can not be specified with a TF Dataset")
-  expect_error(predict(model, slices(x)$take(0L)), class = "keraspredict_error_bad_input")
+  expect_error(
+    predict(model, slices(x), batch_size = 3),
+    "batch_size can not be specified with a TF Dataset"
+  )
+  expect_error(
+    predict(model, slices(x)$take(0L)),
+    class = "keraspredict_error_bad_input"
+  )
   sizes <- integer()
-  keep <- callback_lambda(on_predict_batch_end = function(batch, logs) sizes <<- c(sizes, nrow(logs$outputs)))
+  keep <- callback_lambda(on_predict_batch_end = function(batch, logs) {
+    sizes <<- c(sizes, nrow(logs$outputs))
+  })
   predict(model, slices(x), callbacks = keep)
   expect_identical(sizes, c(3L, 3L, 1L))
 })
@@ -83,21 +131,27 @@ test_that("a dataset of several inputs is streamed", {
   py <- python()
   case <- cases()$dict
   x <- reticulate::dict(
-    a = to_numpy(case$x$a, py$np, "float32"), b = to_numpy(case$x$b, py$np, "float32")
+    a = to_numpy(case$x$a, py$np, "float32"),
+    b = to_numpy(case$x$b, py$np, "float32")
   )
   ds <- py$tf$data$Dataset$from_tensor_slices(x)$batch(2L)
   expect_close(predict(loaded("dict"), ds), case$y)
   case <- cases()$two
   pair <- reticulate::tuple(
-    to_numpy(case$x[[1]], py$np, "float32"), to_numpy(case$x[[2]], py$np, "float32")
+    to_numpy(case$x[[1]], py$np, "float32"),
+    to_numpy(case$x[[2]], py$np, "float32")
   )
-  ds <- py$tf$data$Dataset$from_tensor_slices(reticulate::tuple(pair, pair))$batch(2L)
+  ds <- py$tf$data$Dataset$from_tensor_slices(reticulate::tuple(
+    pair,
+    pair
+  ))$batch(2L)
   expect_close(predict(loaded("two"), ds), case$y)
 })
 
 test_that("Keras' PyDataset is a source of batches", {
   py <- python()
-  reticulate::py_run_string("
+  reticulate::py_run_string(
+    "
 import keras, numpy as np
 class Rows(keras.utils.PyDataset):
     def __init__(self, x):
@@ -107,10 +161,14 @@ class Rows(keras.utils.PyDataset):
         return -(-len(self.x) // 3)
     def __getitem__(self, i):
         return self.x[3 * i:3 * i + 3], np.zeros(3)
-")
+"
+  )
   main <- reticulate::import_main(convert = FALSE)
   case <- cases()$mlp
-  expect_close(predict(loaded("mlp"), main$Rows(to_numpy(case$x, py$np, "float32"))), case$y)
+  expect_close(
+    predict(loaded("mlp"), main$Rows(to_numpy(case$x, py$np, "float32"))),
+    case$y
+  )
 })
 
 test_that("a live Keras model can be loaded, and predicts as long as keras3 isn't there", {
@@ -124,7 +182,8 @@ test_that("a live Keras model can be loaded, and predicts as long as keras3 isn'
 
 test_that("Python generators are streamed, with tuples and steps", {
   py <- python()
-  reticulate::py_run_string("
+  reticulate::py_run_string(
+    "
 import numpy as np
 def rows(x, wrap, forever=False):
     while True:
@@ -137,18 +196,30 @@ def rows(x, wrap, forever=False):
 def failing(x):
     yield x
     raise ValueError('the source is dry')
-")
+"
+  )
   main <- reticulate::import_main(convert = FALSE)
   case <- cases()$mlp
   model <- loaded("mlp")
   x <- to_numpy(case$x, py$np, "float32")
-  for (wrap in c("x", "1", "2", "3")) expect_close(predict(model, main$rows(x, wrap)), case$y)
+  for (wrap in c("x", "1", "2", "3")) {
+    expect_close(predict(model, main$rows(x, wrap)), case$y)
+  }
   expect_close(predict(model, main$rows(x, "2", TRUE), steps = 3), case$y)
-  expect_warning(all <- predict(model, main$rows(x, "2"), steps = 9), class = "keraspredict_warning_input_ran_out")
+  expect_warning(
+    all <- predict(model, main$rows(x, "2"), steps = 9),
+    class = "keraspredict_warning_input_ran_out"
+  )
   expect_close(all, case$y)
   expect_error(predict(model, main$failing(x)), "the source is dry")
-  expect_error(predict(model, main$rows(x[0:0], "x")), class = "keraspredict_error_bad_input")
-  expect_snapshot(error = TRUE, predict(model, main$rows(x, "x"), batch_size = 3))
+  expect_error(
+    predict(model, main$rows(x[0:0], "x")),
+    class = "keraspredict_error_bad_input"
+  )
+  expect_snapshot(
+    error = TRUE,
+    predict(model, main$rows(x, "x"), batch_size = 3)
+  )
 })
 
 test_that("the length of a dataset is the total of the progress bar", {
@@ -157,7 +228,9 @@ test_that("the length of a dataset is the total of the progress bar", {
   x <- to_numpy(cases()$mlp$x, py$np, "float32")
   ds <- py$tf$data$Dataset$from_tensor_slices(x)$batch(3L)
   seen <- list()
-  note <- callback_lambda(on_predict_batch_end = function(batch, logs) seen <<- c(seen, list(note$params$steps)))
+  note <- callback_lambda(on_predict_batch_end = function(batch, logs) {
+    seen <<- c(seen, list(note$params$steps))
+  })
   predict(model, ds, callbacks = note)
   expect_identical(seen, list(3L, 3L, 3L))
   unknown <- ds$filter(reticulate::py_eval("lambda x: True", convert = FALSE))
@@ -167,7 +240,8 @@ test_that("the length of a dataset is the total of the progress bar", {
 
 test_that("PyDatasets are told where they begin and end", {
   py <- python()
-  reticulate::py_run_string("
+  reticulate::py_run_string(
+    "
 import keras, numpy as np
 class Told(keras.utils.PyDataset):
     told = ''
@@ -180,7 +254,8 @@ class Told(keras.utils.PyDataset):
         self.told += 'b'
     def on_epoch_end(self):
         self.told += 'e'
-")
+"
+  )
   told <- reticulate::import_main(convert = FALSE)$Told()
   expect_identical(dim(predict(loaded("mlp"), told)), c(4L, 2L))
   expect_identical(reticulate::py_to_r(told$told), "b01e")
@@ -194,23 +269,37 @@ test_that("Python's containers, pandas and scipy are input", {
   second <- to_numpy(case$x[[2]], py$np, "float32")
   model <- loaded("two")
   expect_close(predict(model, reticulate::dict(b = second, a = first)), case$y)
-  expect_close(predict(model, reticulate::r_to_py(list(b = second, a = first))), case$y)
+  expect_close(
+    predict(model, reticulate::r_to_py(list(b = second, a = first))),
+    case$y
+  )
   expect_close(predict(model, reticulate::tuple(first, second)), case$y)
-  expect_close(predict_on_batch(model, reticulate::tuple(first, second)), case$y)
+  expect_close(
+    predict_on_batch(model, reticulate::tuple(first, second)),
+    case$y
+  )
   if (reticulate::py_module_available("scipy")) {
     sparse <- reticulate::import("scipy.sparse", convert = FALSE)
     x <- matrix(c(0, 1, 0, 2, 3, 0, 0, 4), 2)
     for (kind in c("csr_matrix", "csc_matrix", "coo_matrix")) {
-      expect_equal(predict(loaded("mlp"), sparse[[kind]](to_numpy(x, py$np, "float64"))), predict(loaded("mlp"), x))
+      expect_equal(
+        predict(loaded("mlp"), sparse[[kind]](to_numpy(x, py$np, "float64"))),
+        predict(loaded("mlp"), x)
+      )
     }
   }
   if (reticulate::py_module_available("pandas")) {
     pandas <- reticulate::import("pandas", convert = FALSE)
     x <- cases()$mlp$x
-    expect_close(predict(loaded("mlp"), pandas$DataFrame(to_numpy(x, py$np, "float32"))), cases()$mlp$y)
+    expect_close(
+      predict(loaded("mlp"), pandas$DataFrame(to_numpy(x, py$np, "float32"))),
+      cases()$mlp$y
+    )
     case <- cases()$columns
     frame <- pandas$DataFrame(reticulate::dict(
-      more = list("a", "b", "c", "d"), kind = as.list(case$x$kind[, 1]), age = as.list(case$x$age[, 1])
+      more = list("a", "b", "c", "d"),
+      kind = as.list(case$x$kind[, 1]),
+      age = as.list(case$x$age[, 1])
     ))
     expect_close(predict(loaded("columns"), frame), case$y)
   }
@@ -218,7 +307,8 @@ test_that("Python's containers, pandas and scipy are input", {
 
 test_that("live models of all kinds are taken, and others refused", {
   py <- python()
-  reticulate::py_run_string("
+  reticulate::py_run_string(
+    "
 import keras
 from keras import layers
 
@@ -237,7 +327,8 @@ def compiled(path):
     m = keras.models.load_model(path)
     m.compile('adam', 'mse')
     return m
-")
+"
+  )
   main <- reticulate::import_main(convert = FALSE)
   path <- normalizePath(fixture("parts"))
   case <- parts_cases()$parts
@@ -245,9 +336,17 @@ def compiled(path):
   expect_identical(around$name, "around")
   expect_close(predict(around, case$x), case$y)
   expect_close(predict(load_model(main$compiled(path)), case$x), case$y)
-  expect_error(load_model(main$Own()), "call\\(\\)", class = "keraspredict_error_live_model")
+  expect_error(
+    load_model(main$Own()),
+    "call\\(\\)",
+    class = "keraspredict_error_live_model"
+  )
   unbuilt <- main$keras$Sequential(list(main$layers$Dense(2L)))
-  expect_error(load_model(unbuilt), "no input", class = "keraspredict_error_live_model")
+  expect_error(
+    load_model(unbuilt),
+    "no input",
+    class = "keraspredict_error_live_model"
+  )
   expect_snapshot(error = TRUE, {
     load_model(main$Own())
     load_model(unbuilt)
@@ -258,14 +357,19 @@ def compiled(path):
 test_that("live models of Keras 2 are taken", {
   python()
   skip_if_not(reticulate::py_module_available("tf_keras"), "no tf_keras")
-  reticulate::py_run_string("
+  reticulate::py_run_string(
+    "
 import numpy as np, tf_keras
 tf_keras.utils.set_random_seed(1)
 dense = tf_keras.layers.Dense(2, activation='hard_sigmoid')
 live = tf_keras.Sequential([tf_keras.layers.Input((3,)), dense])
 given = np.arange(6, dtype='float32').reshape(2, 3)
 made = live.predict(given, verbose=0)
-")
+"
+  )
   main <- reticulate::import_main(convert = FALSE)
-  expect_close(predict(load_model(main$live), main$given), from_python(main$made))
+  expect_close(
+    predict(load_model(main$live), main$given),
+    from_python(main$made)
+  )
 })

@@ -27,7 +27,10 @@ test_that("weights are saved and loaded", {
   save_model(model, folder, zipped = FALSE)
   for (source in c(file, keras, folder)) {
     empty <- load_model(file.path(folder, "config.json"))
-    expect_error(predict(empty, case$x), class = "keraspredict_error_no_weights")
+    expect_error(
+      predict(empty, case$x),
+      class = "keraspredict_error_no_weights"
+    )
     expect_identical(load_model_weights(empty, source), empty)
     expect_identical(predict(empty, case$x), expected)
   }
@@ -42,8 +45,14 @@ test_that("weights that don't fit are an error, or are skipped", {
   save_model_weights(loaded("two"), file)
   model <- loaded("mlp")
   expected <- predict(model, cases()$mlp$x)
-  expect_error(load_model_weights(model, file), class = "keraspredict_error_bad_weight")
-  expect_warning(load_model_weights(model, file, skip_mismatch = TRUE), class = "keraspredict_warning_skipped_weights")
+  expect_error(
+    load_model_weights(model, file),
+    class = "keraspredict_error_bad_weight"
+  )
+  expect_warning(
+    load_model_weights(model, file, skip_mismatch = TRUE),
+    class = "keraspredict_warning_skipped_weights"
+  )
   expect_identical(dim(predict(model, cases()$mlp$x)), dim(expected))
 })
 
@@ -57,11 +66,17 @@ test_that("what can't be saved is told", {
     save_model_weights(model, "m.h5")
     save_model(model, "no/such/folder/m.keras")
   })
-  expect_error(load_model_weights(model, "gone.weights.h5"), class = "keraspredict_error_file_missing")
+  expect_error(
+    load_model_weights(model, "gone.weights.h5"),
+    class = "keraspredict_error_file_missing"
+  )
   file <- tempfile(fileext = ".keras")
   on.exit(unlink(file))
   file.create(file)
-  expect_error(save_model(model, file), class = "keraspredict_error_file_exists")
+  expect_error(
+    save_model(model, file),
+    class = "keraspredict_error_file_exists"
+  )
   save_model(model, file, overwrite = TRUE)
   expect_s3_class(load_model(file), "keraspredict_model")
 })

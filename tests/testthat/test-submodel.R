@@ -5,9 +5,16 @@ test_that("models between tensors give Keras' numbers", {
   case <- parts("parts")
   expect_close(predict(model, case$x), case$y)
   joined <- get_layer(model, "joined")
-  expect_close(predict(keras_model(model$inputs, joined$output), case$x), case$joined)
+  expect_close(
+    predict(keras_model(model$inputs, joined$output), case$x),
+    case$joined
+  )
   both <- keras_model(
-    model$input, list(seq = get_layer(model, "gru")$output[[1]], two = get_layer(model, "shared")$get_output_at(2))
+    model$input,
+    list(
+      seq = get_layer(model, "gru")$output[[1]],
+      two = get_layer(model, "shared")$get_output_at(2)
+    )
   )
   expect_close(predict(both, case$x), case$both)
   first <- keras_model(model$inputs[[1]], get_layer(model, "shared")$output)
@@ -24,7 +31,10 @@ test_that("a model can be cut anywhere", {
   rest <- keras_model(get_layer(model, "gru")$output, model$output)
   expect_close(predict(rest, case$g), case$from_gru)
   expect_identical(rest$input_names, c("gru", "gru_1"))
-  expect_close(predict(rest, list(gru_1 = case$g[[2]], gru = case$g[[1]])), case$from_gru)
+  expect_close(
+    predict(rest, list(gru_1 = case$g[[2]], gru = case$g[[1]])),
+    case$from_gru
+  )
 })
 
 test_that("nested models are models with layers of their own", {
@@ -44,7 +54,11 @@ test_that("nested models are models with layers of their own", {
 test_that("layers of a Sequential are tensors of a chain", {
   model <- loaded("image")
   case <- cases()$image
-  features <- keras_model(model$inputs, model$layers[[1]]$output, name = "features")
+  features <- keras_model(
+    model$inputs,
+    model$layers[[1]]$output,
+    name = "features"
+  )
   expect_identical(features$name, "features")
   expect_identical(dim(predict(features, case$x)), c(4L, 4L, 3L, 2L))
   head <- keras_model(model$layers[[1]]$output, model$output)

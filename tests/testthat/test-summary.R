@@ -1,16 +1,24 @@
 # What Keras' own summary() says, without the empty lines.
 kerass <- function(name) {
-  lines <- readLines(test_path("fixtures", paste0("summary-", name, ".txt")), encoding = "UTF-8")
+  lines <- readLines(
+    test_path("fixtures", paste0("summary-", name, ".txt")),
+    encoding = "UTF-8"
+  )
   lines[nzchar(trimws(lines))]
 }
 
-ours <- function(model, ...) strsplit(format(model, ...), "\n", fixed = TRUE)[[1]]
+ours <- function(model, ...) {
+  strsplit(format(model, ...), "\n", fixed = TRUE)[[1]]
+}
 
 test_that("the table is Keras', in any width", {
   skip_if_not(l10n_info()[["UTF-8"]])
   for (name in c("mlp", "two", "dict", "words", "image", "nested")) {
     for (width in c(60, 80, 120)) {
-      expect_identical(ours(loaded(name), line_length = width), kerass(paste0(name, "-", width)))
+      expect_identical(
+        ours(loaded(name), line_length = width),
+        kerass(paste0(name, "-", width))
+      )
     }
   }
 })
@@ -38,15 +46,28 @@ test_that("print(), summary() and str() show it, as wide as R's lines", {
   expect_false(shown$visible)
   expect_identical(shown$value, format(model))
   expect_identical(capture.output(str(model)), text)
-  expect_identical(capture.output(model$summary(line_length = 60)), ours(model, line_length = 60))
+  expect_identical(
+    capture.output(model$summary(line_length = 60)),
+    ours(model, line_length = 60)
+  )
 })
 
 test_that("the columns and rows can be chosen", {
   expect_snapshot({
     summary(loaded("nested"), show_trainable = FALSE, line_length = 60)
-    summary(loaded("mlp"), show_trainable = TRUE, line_length = 60, positions = c(.5, .7, 1))
+    summary(
+      loaded("mlp"),
+      show_trainable = TRUE,
+      line_length = 60,
+      positions = c(.5, .7, 1)
+    )
     summary(loaded("image"), layer_range = c("conv", "fla"), line_length = 60)
-    summary(loaded("image"), layer_range = c("fla", "conv"), line_length = 60, compact = FALSE)
+    summary(
+      loaded("image"),
+      layer_range = c("fla", "conv"),
+      line_length = 60,
+      compact = FALSE
+    )
   })
   expect_snapshot(error = TRUE, {
     summary(loaded("mlp"), line_length = 8)
@@ -56,10 +77,16 @@ test_that("the columns and rows can be chosen", {
 })
 
 test_that("outside of UTF-8 the table is plain", {
-  out <- run_r(c(
-    "library(keraspredict)",
-    sprintf("print(load_model(%s), line_length = 60)", deparse(normalizePath(fixture("mlp"))))
-  ), env = "LC_ALL=C")
+  out <- run_r(
+    c(
+      "library(keraspredict)",
+      sprintf(
+        "print(load_model(%s), line_length = 60)",
+        deparse(normalizePath(fixture("mlp")))
+      )
+    ),
+    env = "LC_ALL=C"
+  )
   expect_false(any(grepl("[^ -~]", out)))
   expect_match(out[2], "^\\+-+\\+-+\\+-+\\+$")
 })

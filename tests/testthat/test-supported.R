@@ -11,7 +11,10 @@ test_that("the tables have a row for each class", {
   layers <- supported_layers()
   expect_identical(layers$concept[layers$class == "Conv2D"], "conv")
   expect_false(layers$runs[layers$class == "Lambda"])
-  expect_identical(supported_ops()$module[supported_ops()$class == "Einsum"], "numpy")
+  expect_identical(
+    supported_ops()$module[supported_ops()$class == "Einsum"],
+    "numpy"
+  )
 })
 
 test_that("errors say of a class what the table says", {
@@ -21,47 +24,72 @@ test_that("errors say of a class what the table says", {
       '{"class_name":"InputLayer","config":{"name":"x","batch_shape":[null,2]},',
       '"module":"keras.layers"}'
     )
-    layer <- sprintf('{"class_name":"%s","config":{"name":"it"},"module":"keras.layers"}', class)
+    layer <- sprintf(
+      '{"class_name":"%s","config":{"name":"it"},"module":"keras.layers"}',
+      class
+    )
     model <- sprintf(
       '{"class_name":"Sequential","module":"keras","config":{"name":"m","layers":[%s,%s]}}',
-      input, layer
+      input,
+      layer
     )
     dir <- file.path(tempfile(), "m.keras")
     utils::unzip(keraspredict_example("iris"), exdir = dir)
     writeLines(model, file.path(dir, "config.json"))
     error <- expect_error(load_model(dir), class = "keraspredict_error")
-    expect_match(conditionMessage(error), table$note[table$class == class], fixed = TRUE)
+    expect_match(
+      conditionMessage(error),
+      table$note[table$class == class],
+      fixed = TRUE
+    )
   }
 })
 
 test_that("the tables hold what the installed Keras has", {
   skip_if_not_installed("reticulate")
-  venv <- Sys.getenv("KERASPREDICT_VENV", file.path(Sys.getenv("KERASPREDICT_SOURCE"), ".venv"))
+  venv <- Sys.getenv(
+    "KERASPREDICT_VENV",
+    file.path(Sys.getenv("KERASPREDICT_SOURCE"), ".venv")
+  )
   python <- file.path(venv, "bin", "python")
-  skip_if_not(file.exists(python), "no virtual environment: run `make conformance`")
+  skip_if_not(
+    file.exists(python),
+    "no virtual environment: run `make conformance`"
+  )
   script <- tempfile(fileext = ".py")
-  writeLines(c(
-    "import importlib, inspect, keras, pkgutil",
-    "import keras.src.ops as ops",
-    "from keras.src.ops.operation import Operation",
-    "base = ('Layer', 'Wrapper')",
-    "for name in dir(keras.layers):",
-    "    it = getattr(keras.layers, name)",
-    "    if inspect.isclass(it) and issubclass(it, keras.Layer) and name not in base:",
-    "        print('layer', name)",
-    "for module in pkgutil.iter_modules(ops.__path__):",
-    "    if module.name.endswith('_test') or module.name in ('operation', 'function'):",
-    "        continue",
-    "    found = importlib.import_module('keras.src.ops.' + module.name)",
-    "    for name, it in vars(found).items():",
-    "        # SegmentReduction is what its four kinds have in common.",
-    "        if not inspect.isclass(it) or name in ('Operation', 'SegmentReduction'):",
-    "            continue",
-    "        if issubclass(it, Operation):",
-    "            print('op', name)"
-  ), script)
-  out <- system2(python, script, stdout = TRUE, stderr = FALSE, env = c("TF_CPP_MIN_LOG_LEVEL=3", "KERAS_BACKEND=tensorflow"))
-  of <- function(kind) sub("^\\w+ ", "", grep(paste0("^", kind, " "), out, value = TRUE))
+  writeLines(
+    c(
+      "import importlib, inspect, keras, pkgutil",
+      "import keras.src.ops as ops",
+      "from keras.src.ops.operation import Operation",
+      "base = ('Layer', 'Wrapper')",
+      "for name in dir(keras.layers):",
+      "    it = getattr(keras.layers, name)",
+      "    if inspect.isclass(it) and issubclass(it, keras.Layer) and name not in base:",
+      "        print('layer', name)",
+      "for module in pkgutil.iter_modules(ops.__path__):",
+      "    if module.name.endswith('_test') or module.name in ('operation', 'function'):",
+      "        continue",
+      "    found = importlib.import_module('keras.src.ops.' + module.name)",
+      "    for name, it in vars(found).items():",
+      "        # SegmentReduction is what its four kinds have in common.",
+      "        if not inspect.isclass(it) or name in ('Operation', 'SegmentReduction'):",
+      "            continue",
+      "        if issubclass(it, Operation):",
+      "            print('op', name)"
+    ),
+    script
+  )
+  out <- system2(
+    python,
+    script,
+    stdout = TRUE,
+    stderr = FALSE,
+    env = c("TF_CPP_MIN_LOG_LEVEL=3", "KERAS_BACKEND=tensorflow")
+  )
+  of <- function(kind) {
+    sub("^\\w+ ", "", grep(paste0("^", kind, " "), out, value = TRUE))
+  }
   expect_gt(length(of("layer")), 140)
   expect_gt(length(of("op")), 300)
   expect_identical(setdiff(of("layer"), supported_layers()$class), character())
@@ -75,7 +103,8 @@ test_that("README counts what the tables hold", {
     paste(readLines(file.path(dir, "README.md")), collapse = "\n"),
     sprintf(
       "%d layer classes and %d operations of graphs:",
-      sum(supported_layers()$runs), sum(supported_ops()$runs)
+      sum(supported_layers()$runs),
+      sum(supported_ops()$runs)
     ),
     fixed = TRUE
   )

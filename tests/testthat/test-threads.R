@@ -4,8 +4,14 @@ test_that("threads are counted and set", {
   expect_identical(keraspredict_threads(3), 1L)
   expect_identical(keraspredict_threads(before), 3L)
   expect_identical(keraspredict_threads(), before)
-  expect_error(keraspredict_threads(0), class = "keraspredict_error_bad_argument")
-  expect_error(keraspredict_threads("two"), class = "keraspredict_error_bad_argument")
+  expect_error(
+    keraspredict_threads(0),
+    class = "keraspredict_error_bad_argument"
+  )
+  expect_error(
+    keraspredict_threads("two"),
+    class = "keraspredict_error_bad_argument"
+  )
 })
 
 test_that("the option and the environment set threads", {
@@ -13,6 +19,9 @@ test_that("the option and the environment set threads", {
   expect_identical(run_r(code), "3")
   code <- "library(keraspredict); cat(keraspredict_threads())"
   expect_identical(run_r(code, env = "KERASPREDICT_THREADS=5"), "5")
-  limited <- run_r(code, env = c("KERASPREDICT_THREADS=", "_R_CHECK_LIMIT_CORES_=true"))
+  limited <- run_r(
+    code,
+    env = c("KERASPREDICT_THREADS=", "_R_CHECK_LIMIT_CORES_=true")
+  )
   expect_lte(as.integer(limited), 2L)
 })

@@ -11,12 +11,18 @@ test_that("tidy(), glance() and augment() have methods", {
   expect_identical(names(out), c(names(iris), paste0(".pred_", 1:3)))
   expect_equal(out$.pred_2, unname(y[, 2]))
   single <- data.frame(value = c(1, 2))
-  expect_identical(names(generics::augment(loaded("single"), single)), c("value", ".pred"))
+  expect_identical(
+    names(generics::augment(loaded("single"), single)),
+    c("value", ".pred")
+  )
   expect_snapshot(error = TRUE, {
     generics::augment(model, 1)
     generics::augment(model, iris, columns = c("Sepal.Length", "Width"))
     generics::augment(loaded("columns"))
-    generics::augment(loaded("two"), data.frame(a = I(cases()$two$x[[1]]), b = I(cases()$two$x[[2]])))
+    generics::augment(
+      loaded("two"),
+      data.frame(a = I(cases()$two$x[[1]]), b = I(cases()$two$x[[2]]))
+    )
   })
 })
 
@@ -27,7 +33,9 @@ test_that("methods are registered when a package is loaded", {
   called <- FALSE
   on_package_load("keraspredictnopackage", function() called <<- TRUE)
   expect_false(called)
-  for (hook in getHook(packageEvent("keraspredictnopackage", "onLoad"))) hook()
+  for (hook in getHook(packageEvent("keraspredictnopackage", "onLoad"))) {
+    hook()
+  }
   expect_true(called)
   on_package_load("stats", function() called <<- "now")
   expect_identical(called, "now")
@@ -41,7 +49,10 @@ test_that("what bundle, butcher and vetiver ask for is there", {
   file <- tempfile()
   saveRDS(model_handle(environment(model)), file)
   expect_identical(predict(load_model(readRDS(file)), x), predict(model, x))
-  expect_match(describe_model(model), "A Keras model, \"[a-z_0-9]+\", of [0-9]+ layers")
+  expect_match(
+    describe_model(model),
+    "A Keras model, \"[a-z_0-9]+\", of [0-9]+ layers"
+  )
   handle <- vetiver_handler(list(model = model))
   expect_equal(handle(list(body = x))$.pred, predict(model, x))
 })
@@ -79,7 +90,10 @@ test_that("the methods find what they need in packages that aren't installed her
     "meta <- vetiver:::vetiver_create_meta(model, list())",
     "vetiver:::handler_startup(list(model = model, metadata = meta))"
   ))
-  expect_identical(trimws(out), c("TRUE keraspredict_model", "attached keraspredict"))
+  expect_identical(
+    trimws(out),
+    c("TRUE keraspredict_model", "attached keraspredict")
+  )
 })
 
 test_that("progress goes to progressr where it listens", {
@@ -87,11 +101,24 @@ test_that("progress goes to progressr where it listens", {
   model <- load_model(keraspredict_example("iris"))
   x <- as.matrix(iris[, 1:4])
   amounts <- numeric()
-  local_handler <- progressr::make_progression_handler("test", reporter = list(
-    update = function(config, state, progression, ...) amounts <<- c(amounts, state$step)
-  ), intrusiveness = 0, times = Inf, interval = 0, enable = TRUE)
+  local_handler <- progressr::make_progression_handler(
+    "test",
+    reporter = list(
+      update = function(config, state, progression, ...) {
+        amounts <<- c(amounts, state$step)
+      }
+    ),
+    intrusiveness = 0,
+    times = Inf,
+    interval = 0,
+    enable = TRUE
+  )
   out <- utils::capture.output(
-    progressr::with_progress(y <- predict(model, x, batch_size = 50, verbose = 1), handlers = local_handler, enable = TRUE)
+    progressr::with_progress(
+      y <- predict(model, x, batch_size = 50, verbose = 1),
+      handlers = local_handler,
+      enable = TRUE
+    )
   )
   expect_identical(y, predict(model, x))
   expect_identical(out, character())

@@ -5,8 +5,10 @@ test_that("the vignette runs", {
   here <- setwd(tempdir())
   on.exit(setwd(here))
   file <- knitr::knit(
-    file.path(dir, "vignettes", "keraspredict.Rmd"), tempfile(fileext = ".md"),
-    quiet = TRUE, envir = new.env()
+    file.path(dir, "vignettes", "keraspredict.Rmd"),
+    tempfile(fileext = ".md"),
+    quiet = TRUE,
+    envir = new.env()
   )
   errors <- grep("^#> Error", readLines(file), value = TRUE)
   expect_length(errors, 1)
@@ -20,8 +22,10 @@ test_that("the vignette of supported layers is made of the tables", {
   here <- setwd(tempdir())
   on.exit(setwd(here))
   file <- knitr::knit(
-    file.path(dir, "vignettes", "supported-layers.Rmd"), tempfile(fileext = ".md"),
-    quiet = TRUE, envir = new.env()
+    file.path(dir, "vignettes", "supported-layers.Rmd"),
+    tempfile(fileext = ".md"),
+    quiet = TRUE,
+    envir = new.env()
   )
   text <- paste(readLines(file), collapse = "\n")
   expect_no_match(text, "#> Error")

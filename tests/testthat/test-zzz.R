@@ -12,7 +12,10 @@ test_that("the package loads little", {
   out <- run_r(c(
     "before <- loadedNamespaces()",
     "library(keraspredict)",
-    sprintf("y <- predict(load_model(%s), matrix(0, 2, 4), verbose = 0)", deparse(normalizePath(fixture("mlp")))),
+    sprintf(
+      "y <- predict(load_model(%s), matrix(0, 2, 4), verbose = 0)",
+      deparse(normalizePath(fixture("mlp")))
+    ),
     "cat(setdiff(loadedNamespaces(), before))"
   ))
   expect_identical(out, "keraspredict")

@@ -1,5 +1,5 @@
 # An app that predicts while one moves the sliders. Run it with
-#   shiny::runApp(system.file("examples/shiny", package = "keraspredict"))
+#   shiny::runApp(system.file("examples/shiny", package = "keraspredict")) # nolint
 
 library(shiny)
 library(keraspredict)
@@ -23,14 +23,31 @@ ui <- fluidPage(
 
 server <- function(input, output, session) {
   probabilities <- reactive({
-    x <- matrix(c(input$sepal_length, input$sepal_width, input$petal_length, input$petal_width), 1)
+    x <- matrix(
+      c(
+        input$sepal_length,
+        input$sepal_width,
+        input$petal_length,
+        input$petal_width
+      ),
+      1
+    )
     stats::setNames(model(x)[1, ], species)
   })
   output$best <- renderText({
     p <- probabilities()
-    sprintf("%s, with a probability of %.0f %%", names(p)[which.max(p)], 100 * max(p))
+    sprintf(
+      "%s, with a probability of %.0f %%",
+      names(p)[which.max(p)],
+      100 * max(p)
+    )
   })
-  output$bars <- renderPlot(barplot(probabilities(), ylim = c(0, 1), ylab = "probability", border = NA))
+  output$bars <- renderPlot(barplot(
+    probabilities(),
+    ylim = c(0, 1),
+    ylab = "probability",
+    border = NA
+  ))
 }
 
 shinyApp(ui, server)
