@@ -7,6 +7,10 @@ use std::ops::Range;
 /// first-level cache.
 const BLOCK: usize = 32;
 
+/// Entries of the second axis converted together: they are near each other in
+/// R's array, while those of the last axis are far apart, on pages of their own.
+const HIGH: usize = 8;
+
 /// Copies rows of a column-major array of the given shape to row-major `dst`.
 ///
 /// # Panics
@@ -22,12 +26,11 @@ pub fn gather<S: Copy, D>(
     assert!(rows.end <= shape[0] && src.len() == shape[0] * width);
     assert_eq!(dst.len(), rows.len() * width);
     blocks(shape, rows, |lane| {
-        for k in 0..lane.len {
-            let from = lane.column_major + k * lane.step;
+        lane.runs(|from, to| {
             let values = &src[from..from + lane.rows];
-            let cells = dst[lane.row_major + k..].iter_mut().step_by(width);
+            let cells = dst[to..].iter_mut().step_by(width);
             cells.zip(values).for_each(|(d, &v)| *d = convert(v));
-        }
+        });
     });
 }
 
@@ -56,17 +59,17 @@ pub unsafe fn scatter<S: Copy, D>(
     assert!(rows.end <= shape[0]);
     assert_eq!(src.len(), rows.len() * width);
     blocks(shape, rows, |lane| {
-        for k in 0..lane.len {
-            let to = dst.0.add(lane.column_major + k * lane.step);
-            let values = src[lane.row_major + k..].iter().step_by(width);
+        lane.runs(|to, from| {
+            let to = dst.0.add(to);
+            let values = src[from..].iter().step_by(width);
             for (i, &v) in values.take(lane.rows).enumerate() {
                 to.add(i).write(convert(v));
             }
-        }
+        });
     });
 }
 
-/// One run along the last axis, for a block of rows.
+/// Runs along the last axis, for a block of rows and of the second axis.
 struct Lane {
     /// Where it starts in each layout.
     column_major: usize,
@@ -74,54 +77,80 @@ struct Lane {
     /// Elements along the last axis, and how far apart they are column-major.
     len: usize,
     step: usize,
+    /// Entries of the second axis, and how far apart they are in each layout.
+    high: usize,
+    high_column: usize,
+    high_row: usize,
     rows: usize,
 }
 
+impl Lane {
+    /// Visits the first row of each place of the lane: where it is column-major
+    /// and row-major.
+    #[inline(always)]
+    fn runs(&self, mut visit: impl FnMut(usize, usize)) {
+        for k in 0..self.len {
+            for h in 0..self.high {
+                visit(
+                    self.column_major + k * self.step + h * self.high_column,
+                    self.row_major + k + h * self.high_row,
+                );
+            }
+        }
+    }
+}
+
 fn blocks(shape: &[usize], rows: Range<usize>, mut visit: impl FnMut(Lane)) {
-    let inner = &shape[1..];
-    let width: usize = inner.iter().product();
+    let width: usize = shape[1..].iter().product();
     if width == 0 {
         return;
     }
-    let (len, outer) = match inner.split_last() {
-        Some((&last, outer)) => (last, outer),
-        None => (1, inner),
+    // The second axis, those between, and the last; the second may be missing.
+    let (high, between, len) = match &shape[1..] {
+        [] => (1, &[][..], 1),
+        [len] => (1, &[][..], *len),
+        [high, between @ .., len] => (*high, between, *len),
     };
-    // Column-major strides of the axes before the last.
-    let strides: Vec<usize> = outer
+    // Column-major strides of the axes between.
+    let strides: Vec<usize> = between
         .iter()
-        .scan(shape[0], |stride, &dim| {
+        .scan(shape[0] * high, |stride, &dim| {
             let own = *stride;
             *stride *= dim;
             Some(own)
         })
         .collect();
-    let step = shape[0] * outer.iter().product::<usize>();
-    let mut index = vec![0; outer.len()];
+    let step = shape[0] * high * between.iter().product::<usize>();
+    let high_row = width / high;
+    let mut index = vec![0; between.len()];
     for start in rows.clone().step_by(BLOCK) {
-        let count = BLOCK.min(rows.end - start);
-        let mut column_major = start;
-        let mut row_major = (start - rows.start) * width;
-        index.fill(0);
-        'lanes: loop {
-            visit(Lane {
-                column_major,
-                row_major,
-                len,
-                step,
-                rows: count,
-            });
-            row_major += len;
-            for axis in (0..outer.len()).rev() {
-                index[axis] += 1;
-                column_major += strides[axis];
-                if index[axis] < outer[axis] {
-                    continue 'lanes;
+        for first in (0..high).step_by(HIGH) {
+            let mut column_major = start + first * shape[0];
+            let mut row_major = (start - rows.start) * width + first * high_row;
+            index.fill(0);
+            'lanes: loop {
+                visit(Lane {
+                    column_major,
+                    row_major,
+                    len,
+                    step,
+                    high: HIGH.min(high - first),
+                    high_column: shape[0],
+                    high_row,
+                    rows: BLOCK.min(rows.end - start),
+                });
+                row_major += len;
+                for axis in (0..between.len()).rev() {
+                    index[axis] += 1;
+                    column_major += strides[axis];
+                    if index[axis] < between[axis] {
+                        continue 'lanes;
+                    }
+                    column_major -= strides[axis] * between[axis];
+                    index[axis] = 0;
                 }
-                column_major -= strides[axis] * outer[axis];
-                index[axis] = 0;
+                break;
             }
-            break;
         }
     }
 }

@@ -392,6 +392,11 @@ impl Source for Inputs {
         self.masks
     }
 
+    fn together(&self) -> usize {
+        // A cache line of R's doubles holds this many rows.
+        8
+    }
+
     fn fill(&self, input: usize, rows: Range<usize>, dst: ViewMut) {
         if let Some(Some(input)) = self.inputs.get(input) {
             input.fill(rows, dst)

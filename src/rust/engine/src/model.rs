@@ -22,7 +22,7 @@ use crate::optimize::{optimize, Folds, Passes};
 use crate::plan::{plan, Plan};
 use crate::run::{pool, State};
 use crate::summary::LayerCalls;
-use crate::tensor::{show_shape, Fact, Tensor, View, ViewMut};
+use crate::tensor::{show_shape, DType, Fact, Tensor, View, ViewMut};
 
 /// Where inputs come from. Called from several threads at once.
 pub trait Source: Sync {
@@ -34,6 +34,12 @@ pub trait Source: Sync {
     /// Whether there are masks.
     fn masks(&self) -> bool {
         false
+    }
+
+    /// How many rows are best read and written at once: more than one where a
+    /// row's elements lie far apart.
+    fn together(&self) -> usize {
+        1
     }
 
     /// Writes rows of an input, row-major, in the model's dtype.
@@ -195,6 +201,9 @@ const ODD_BATCH: usize = 23;
 
 /// What a tile of rows may take of the caches, in bytes.
 const TILE_BYTES: usize = 512 * 1024;
+
+/// What rows that are read at once may take, in bytes.
+const CHUNK_BYTES: usize = 16 * 1024 * 1024;
 
 /// Rows of a tile of a recurrent model, at least: each step in time multiplies
 /// its rows by the weights anew.
@@ -761,6 +770,23 @@ impl Model {
             true => tile_rows(&full, batch_size.min(n), n, threads),
             false => batch_size,
         };
+        if run.independent {
+            let chunk = chunk_rows(&full, &feed, size, n.div_ceil(threads));
+            if chunk > size {
+                let starts: Vec<usize> = rows.clone().step_by(chunk).collect();
+                let chunk = |start: usize| {
+                    let range = start..(start + chunk).min(rows.end);
+                    run_chunk(&feed, &full, sink, range, (size, batch_size.min(n)))
+                };
+                return match workers {
+                    Some(pool) if starts.len() > 1 => pool.install(|| {
+                        let starts = starts.par_iter().with_max_len(1);
+                        first_error(starts.map(|&s| chunk(s)))
+                    }),
+                    _ => starts.iter().try_for_each(|&s| chunk(s)),
+                };
+            }
+        }
         let starts: Vec<usize> = rows.clone().step_by(size.max(1)).collect();
         let tile = |start: usize, par: Par| -> Result<()> {
             if options.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
@@ -771,13 +797,8 @@ impl Model {
         };
         match workers {
             Some(pool) if starts.len() >= threads && !stateful => pool.install(|| {
-                let failed = starts
-                    .par_iter()
-                    .with_max_len(1)
-                    .map(|&s| tile(s, Par::Serial))
-                    .filter_map(Result::err)
-                    .find_first(|_| true);
-                failed.map_or(Ok(()), Err)
+                let starts = starts.par_iter().with_max_len(1);
+                first_error(starts.map(|&s| tile(s, Par::Serial)))
             }),
             Some(pool) => pool.install(|| starts.iter().try_for_each(|&s| tile(s, Par::Pool))),
             None => starts.iter().try_for_each(|&s| tile(s, Par::Serial)),
@@ -1015,6 +1036,142 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// The error of the first task that has one.
+fn first_error(results: impl IndexedParallelIterator<Item = Result<()>>) -> Result<()> {
+    let failed = results.filter_map(Result::err).find_first(|_| true);
+    failed.map_or(Ok(()), Err)
+}
+
+/// Rows that are read and written at once: as many as the source asks for, if
+/// they are not large, at most an even `share` for each thread.
+fn chunk_rows(full: &Compiled, feed: &Feed, tile: usize, share: usize) -> usize {
+    let inputs = feed.inputs.iter().flatten();
+    let facts: Vec<&Fact> = inputs.chain(&full.outputs).collect();
+    let row = |f: &&Fact| f.bytes() / f.shape.first().map_or(1, |&d| d.max(1));
+    let bytes: usize = facts.iter().map(row).sum();
+    let together = feed.source.together().min(share);
+    if facts.iter().any(|f| f.dtype == DType::Str) || bytes * together > CHUNK_BYTES {
+        return tile;
+    }
+    together / tile * tile
+}
+
+/// Predicts some rows tile by tile, in copies that are row-major. `full` is the
+/// plan of `batch` rows.
+fn run_chunk(
+    feed: &Feed,
+    full: &Compiled,
+    sink: &dyn Sink,
+    rows: Range<usize>,
+    (tile, batch): (usize, usize),
+) -> Result<()> {
+    let chunk = Chunk::new(feed, full, batch, &rows);
+    let feed = Feed::new(feed.model, &chunk, feed.batch_size, feed.options);
+    let run = Run {
+        feed: &feed,
+        full: Some(full),
+        sink: &chunk,
+        independent: true,
+    };
+    for start in rows.clone().step_by(tile) {
+        if feed
+            .options
+            .cancel
+            .is_some_and(|c| c.load(Ordering::Relaxed))
+        {
+            return Err(Error::Interrupted);
+        }
+        let range = start..(start + tile).min(rows.end);
+        run.batch(&feed.batch(range.clone())?, range, Par::Serial)?;
+    }
+    chunk.send(sink);
+    Ok(())
+}
+
+/// Some rows of the inputs and outputs, row-major.
+struct Chunk<'a> {
+    source: &'a dyn Source,
+    first: usize,
+    inputs: Vec<Option<Tensor>>,
+    outputs: Mutex<Vec<Piece>>,
+}
+
+/// A part of an output, and the entry of its leading axis that it starts at.
+struct Piece {
+    start: usize,
+    tensor: Tensor,
+}
+
+impl<'a> Chunk<'a> {
+    fn new(feed: &Feed<'a>, full: &Compiled, batch: usize, rows: &Range<usize>) -> Self {
+        let source = feed.source;
+        let facts = with_rows(&feed.inputs, rows.len());
+        let inputs = facts.into_iter().enumerate().map(|(i, fact)| {
+            let mut tensor = Tensor::zeros(fact?);
+            source.fill(i, rows.clone(), tensor.view_mut());
+            Some(tensor)
+        });
+        let outputs = full.outputs.iter().map(|fact| {
+            let mut fact = fact.clone();
+            let mut start = 0;
+            if let Some(d) = fact.shape.first_mut() {
+                let entries = *d / batch.max(1);
+                (start, *d) = (rows.start * entries, rows.len() * entries);
+            }
+            let tensor = Tensor::zeros(fact);
+            Piece { start, tensor }
+        });
+        Chunk {
+            source,
+            first: rows.start,
+            inputs: inputs.collect(),
+            outputs: Mutex::new(outputs.collect()),
+        }
+    }
+
+    fn send(self, sink: &dyn Sink) {
+        let parts = self.outputs.into_inner().unwrap_or_else(|e| e.into_inner());
+        for (i, Piece { start, tensor }) in parts.into_iter().enumerate() {
+            let len = tensor.shape().first().copied().unwrap_or(1);
+            sink.put(i, start..start + len, tensor.view());
+        }
+    }
+}
+
+/// The bytes of entries of a leading axis.
+fn entries(tensor: &Tensor, range: Range<usize>) -> Range<usize> {
+    let all = tensor.shape().first().map_or(1, |&d| d.max(1));
+    let each = tensor.fact().bytes() / all;
+    range.start * each..range.end * each
+}
+
+impl Source for Chunk<'_> {
+    fn fact(&self, input: usize) -> Option<Fact> {
+        self.source.fact(input)
+    }
+
+    fn masks(&self) -> bool {
+        self.source.masks()
+    }
+
+    fn fill(&self, input: usize, rows: Range<usize>, mut dst: ViewMut) {
+        if let Some(tensor) = &self.inputs[input] {
+            let rows = rows.start - self.first..rows.end - self.first;
+            let bytes = &tensor.bytes()[entries(tensor, rows)];
+            dst.bytes().copy_from_slice(bytes);
+        }
+    }
+}
+
+impl Sink for Chunk<'_> {
+    fn put(&self, output: usize, rows: Range<usize>, src: View) {
+        let mut parts = self.outputs.lock().unwrap_or_else(|e| e.into_inner());
+        let Piece { start, tensor } = &mut parts[output];
+        let bytes = entries(tensor, rows.start - *start..rows.end - *start);
+        tensor.bytes_mut()[bytes].copy_from_slice(src.bytes());
     }
 }
 

@@ -169,6 +169,10 @@ impl Source for Arrays<'_> {
         Some(self.0[input].fact().clone())
     }
 
+    fn together(&self) -> usize {
+        2
+    }
+
     fn fill(&self, input: usize, rows: Range<usize>, mut dst: ViewMut) {
         let from = &self.0[input];
         if from.dtype() == DType::Str {
