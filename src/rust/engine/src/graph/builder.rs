@@ -820,6 +820,11 @@ impl Builder {
         if axes.is_empty() && dtype == fact.dtype && kind != Reduce::LogSumExp {
             return Ok(x);
         }
+        if dtype.is_half() {
+            if let Some(y) = self.reduce_in_steps(kind, x, &axes, keepdims)? {
+                return Ok(y);
+            }
+        }
         Ok(self.push(
             Op::Reduce {
                 kind,

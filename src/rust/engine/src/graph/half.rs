@@ -3,10 +3,13 @@
 
 use super::*;
 use crate::error::Result;
-use crate::tensor::DType;
+use crate::tensor::{numel, DType, Fact};
 
-/// Rows shorter than this are summed element by element.
+/// Rows shorter than this are summed element by element, other sums in float32.
 const PACKET: usize = 8;
+
+/// Columns shorter than this are summed element by element.
+const COLUMN: usize = 16;
 
 impl DType {
     pub fn is_half(self) -> bool {
@@ -97,6 +100,61 @@ impl Builder {
         self.select(positive, high, low)
     }
 
+    /// A sum, a product or the logarithm of a sum of exponentials, rounded as
+    /// often as TensorFlow rounds it; `None` where that is once. Axes are sorted.
+    pub(super) fn reduce_in_steps(
+        &mut self,
+        kind: Reduce,
+        x: ValueId,
+        axes: &[usize],
+        keepdims: bool,
+    ) -> Result<Option<ValueId>> {
+        let Fact { dtype, shape } = self.fact(x).clone();
+        let out: Vec<usize> = (0..shape.len())
+            .filter(|i| keepdims || !axes.contains(i))
+            .map(|i| if axes.contains(&i) { 1 } else { shape[i] })
+            .collect();
+        let (Some(&first), Some(&last)) = (axes.first(), axes.last()) else {
+            return Ok(None);
+        };
+        let op = match kind {
+            Reduce::LogSumExp => {
+                let top = self.reduce(Reduce::Max, x, axes, true)?;
+                let zero = self.scalar(dtype, 0.0);
+                let finite = self.unary(Unary::IsFinite, top)?;
+                let top = self.select(finite, top, zero)?;
+                let x = self.sub(x, top)?;
+                let e = self.unary(Unary::Exp, x)?;
+                let sum = self.reduce(Reduce::Sum, e, axes, true)?;
+                let sum = self.unary(Unary::Log, sum)?;
+                let y = self.add(sum, top)?;
+                return self.reshape(y, &out).map(Some);
+            }
+            // Sums of bfloat16 are kept in float32.
+            Reduce::Sum if dtype == DType::F16 => Binary::Add,
+            Reduce::Prod => Binary::Mul,
+            _ => return Ok(None),
+        };
+        let (n, inner) = (numel(&shape[first..=last]), numel(&shape[last + 1..]));
+        let short = n < if inner == 1 { PACKET } else { COLUMN };
+        if last - first + 1 != axes.len() || n < 2 || !short {
+            return Ok(None);
+        }
+        let x = self.reshape(x, &[numel(&shape[..first]), n, inner])?;
+        let y = self.fold_axis(op, x, 1)?;
+        self.reshape(y, &out).map(Some)
+    }
+
+    /// Folds the elements along an axis one after another, and keeps the axis.
+    fn fold_axis(&mut self, op: Binary, x: ValueId, axis: isize) -> Result<ValueId> {
+        let mut y = self.slice_axis(x, axis, 0, 1)?;
+        for i in 1..self.dim(x, axis)? {
+            let next = self.slice_axis(x, axis, i, i + 1)?;
+            y = self.binary(op, y, next)?;
+        }
+        Ok(y)
+    }
+
     /// Softmax over the last axis, or its logarithm.
     pub(super) fn softmax_in_steps(&mut self, x: ValueId, log: bool) -> Result<ValueId> {
         let last = self.rank(x) - 1;
@@ -105,12 +163,7 @@ impl Builder {
         let e = self.unary(Unary::Exp, x)?;
         let n = self.dim(x, -1)?;
         let sum = if (1..PACKET).contains(&n) {
-            let mut sum = self.slice_axis(e, -1, 0, 1)?;
-            for i in 1..n {
-                let next = self.slice_axis(e, -1, i, i + 1)?;
-                sum = self.add(sum, next)?;
-            }
-            sum
+            self.fold_axis(Binary::Add, e, -1)?
         } else {
             self.reduce(Reduce::Sum, e, &[last], true)?
         };

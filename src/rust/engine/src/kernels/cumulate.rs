@@ -56,7 +56,15 @@ impl Running {
     /// `T` must be the compute class of the dtype, `x` and `out` the tensors the
     /// kernel was prepared for.
     unsafe fn go<T: Number + Default>(&self, x: *const u8, out: *mut u8, par: Par) {
+        let dtype = self.dtype;
         match self.fold {
+            // Each sum is rounded before the next is added.
+            Fold::Sum if dtype.is_half() => {
+                self.run_by(x, out, par, |a: T, b| a.add(b).rounded(dtype))
+            }
+            Fold::Prod if dtype.is_half() => {
+                self.run_by(x, out, par, |a: T, b| a.mul(b).rounded(dtype))
+            }
             Fold::Sum => self.run_by(x, out, par, T::add),
             Fold::Prod => self.run_by(x, out, par, T::mul),
             Fold::Max => self.run_by(x, out, par, T::max),
@@ -205,13 +213,14 @@ mod tests {
                             }
                             let before = want[if reverse { i + inner } else { i - inner }];
                             let v = want[i];
-                            want[i] = match kind {
+                            let v = match kind {
                                 Cumulate::Sum if dtype == DType::Bool => before.max(v),
                                 Cumulate::Sum => before + v,
                                 Cumulate::Prod => before * v,
                                 Cumulate::Max => before.max(v),
                                 Cumulate::Min => before.min(v),
                             };
+                            want[i] = v.rounded(dtype);
                         }
                         let op = Op::Cumulate {
                             kind,

@@ -59,6 +59,10 @@ pub(super) trait Number: Copy + Send + Sync {
     fn shift(self) -> Self {
         self
     }
+    /// For floats: what a float of 16 bits would hold of it.
+    fn rounded(self, _: DType) -> Self {
+        self
+    }
     /// For floats: `log(a) + m`.
     fn log_plus(_a: Self::Wide, m: Self) -> Self {
         m
@@ -215,6 +219,14 @@ macro_rules! float {
                 match mean_of {
                     Some(n) => (a / n as f64) as $t,
                     None => a as $t,
+                }
+            }
+            #[inline(always)]
+            fn rounded(self, dtype: DType) -> Self {
+                match dtype {
+                    DType::F16 => half::f16::from_f32(self as f32).to_f32() as $t,
+                    DType::BF16 => half::bf16::from_f32(self as f32).to_f32() as $t,
+                    _ => self,
                 }
             }
             fn key(self, max: bool) -> i64 {

@@ -188,6 +188,16 @@ def random_weight(name, shape, rng):
     return rng.normal(size=shape) * np.sqrt(1.5 / fan_in)
 
 
+def rounds_bfloat16():
+    """Whether TensorFlow rounds products of bfloat16 matrices once, to nearest, which it leaves to
+    oneDNN where there is AVX-512. Elsewhere MatMul cuts the float32 result off, and Einsum adds in bfloat16."""
+    try:
+        with open("/proc/cpuinfo") as f:
+            return "avx512f" in f.read()
+    except OSError:
+        return False
+
+
 # ---- cases ----------------------------------------------------------------------------------
 
 

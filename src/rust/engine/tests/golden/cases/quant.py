@@ -7,7 +7,7 @@ import keras
 from keras import layers as L
 from keras.quantizers import AbsMaxQuantizer, Int4QuantizationConfig, Int8QuantizationConfig
 
-from common import chain, random_weight, rng_of, sequential
+from common import chain, random_weight, rng_of, rounds_bfloat16, sequential
 
 POLICIES = ["float32", "mixed_bfloat16", "bfloat16", "float64"]
 
@@ -220,6 +220,9 @@ def cases(c):
                     continue
                 if policy == "bfloat16" and not c.full:
                     continue
+                # sums of products of int8 are exact everywhere
+                if "bfloat16" in policy and key != "int8" and name in ("mlp", "einsum_heads") and not rounds_bfloat16():
+                    continue
                 c.add(
                     f"{policy}_{key}_{name}",
                     lambda key=key, name=name, policy=policy: quantized(
@@ -277,6 +280,8 @@ def cases(c):
         )
     for policy in ["gptq/4/2_from_float32", "gptq/4/-1_from_float32", "gptq/8/3_from_float32", "gptq/2/4_from_float32", "gptq/3/2_from_mixed_bfloat16", "awq/4/2_from_float32", "awq/4/-1_from_float32", "awq/4/4_from_mixed_bfloat16"]:
         tag = policy.replace("/", "_").replace("-", "m")
+        if "bfloat16" in policy and not rounds_bfloat16():
+            continue
         # TensorFlow rounds a fused product and bias in bfloat16 once
         dense = "mixed" not in policy or c.full
         dense and c.add(
