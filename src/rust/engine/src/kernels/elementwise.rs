@@ -522,7 +522,7 @@ unsafe fn load_body(dtype: DType, src: *const u8, dst: *mut u8, n: usize) {
     }
 }
 
-/// A register into elements of a tensor; values are already of the dtype.
+/// A register into elements of a tensor. Half floats are rounded, integers wrap.
 ///
 /// # Safety
 /// As for [`load_body`].
@@ -536,7 +536,7 @@ unsafe fn store_body(dtype: DType, src: *const u8, dst: *mut u8, n: usize) {
     match dtype {
         DType::F16 => output::<f16>(dst, n).convert_from_f32_slice(input(src, n)),
         DType::BF16 => {
-            map!(output::<u16>(dst, n), v = input::<u32>(src, n) => (v >> 16) as u16)
+            map!(output::<u16>(dst, n), v = input::<u32>(src, n) => (rounded_bf16(v) >> 16) as u16)
         }
         DType::U8 | DType::I8 => int!(u8),
         DType::U16 | DType::I16 => int!(u16),
@@ -625,6 +625,16 @@ unsafe fn runs(
     }
 }
 
+/// The bits of the f32 that is the nearest bfloat16.
+#[inline(always)]
+fn rounded_bf16(v: u32) -> u32 {
+    let round = v.wrapping_add(0x7fff + ((v >> 16) & 1));
+    let quiet = v | 0x0040_0000;
+    let nan = v & 0x7fff_ffff > 0x7f80_0000;
+    let bits = if nan { quiet } else { round };
+    bits & 0xffff_0000
+}
+
 /// Makes a register's values values of `dtype`: rounds half floats, wraps
 /// narrow integers.
 ///
@@ -647,10 +657,7 @@ unsafe fn normalise_body(dtype: DType, p: *mut u8, n: usize) {
         }
         DType::BF16 => {
             for v in output::<u32>(p, n) {
-                let round = (*v).wrapping_add(0x7fff + ((*v >> 16) & 1));
-                let quiet = *v | 0x0040_0000;
-                let nan = *v & 0x7fff_ffff > 0x7f80_0000;
-                *v = if nan { quiet } else { round } & 0xffff_0000;
+                *v = rounded_bf16(*v);
             }
         }
         DType::U8 => wrap!(u8),

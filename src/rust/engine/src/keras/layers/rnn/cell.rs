@@ -109,6 +109,16 @@ impl Cell {
         ])
     }
 
+    /// The bias, where it is added to the sum of both products: what an LSTM does
+    /// whose recurrent products are one. It counts in 16 bits only.
+    fn late_bias(&self, cx: &mut Cx, me: &LayerNode) -> Result<Option<ValueId>> {
+        let late = self.kind == RnnCell::Lstm && self.recurrent_dropout == 0.0;
+        match late && me.policy.compute.is_half() {
+            true => Ok(self.biases(cx, me)?[0]),
+            false => Ok(None),
+        }
+    }
+
     pub fn recurrent_kernel(&self, cx: &mut Cx, me: &LayerNode) -> Result<ValueId> {
         cx.weight(me, "recurrent_kernel", &[self.units, self.width()])
     }
@@ -143,8 +153,8 @@ impl Cell {
         let x = cx.cast(x, dtype)?;
         let y = self.by_gates(cx, x, kernel, masks)?;
         match self.biases(cx, me)?[0] {
-            Some(bias) => cx.add(y, bias),
-            None => Ok(y),
+            Some(bias) if self.late_bias(cx, me)?.is_none() => cx.add(y, bias),
+            _ => Ok(y),
         }
     }
 
@@ -323,7 +333,10 @@ impl Recur for Cell {
         }
         let kernel = self.recurrent_kernel(cx, me)?;
         let r = self.by_gates(cx, h, kernel, masks)?;
-        let z = cx.add(z, r)?;
+        let mut z = cx.add(z, r)?;
+        if let Some(bias) = self.late_bias(cx, me)? {
+            z = cx.add(z, bias)?;
+        }
         let states = match self.kind {
             RnnCell::Lstm => self.lstm(cx, z, states[1])?,
             _ => vec![self.activation.apply(cx, z)?],

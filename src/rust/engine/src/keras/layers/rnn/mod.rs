@@ -259,6 +259,8 @@ impl Layer for Recurrent {
         };
         let whole_steps = mask.is_none_or(|m| cx.rank(m) == 2);
         let plain = node.layer.as_any().and_then(|a| a.downcast_ref::<Cell>());
+        // The fused kernel does not round in between.
+        let plain = plain.filter(|_| !node.policy.compute.is_half());
         let fused = plain.and_then(|c| Some((c, c.fused(cx.training)?)));
         let mut outs = match fused {
             Some((cell, acts)) if whole_steps => self.fused(cx, cell, acts, &run)?,
