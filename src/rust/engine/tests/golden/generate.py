@@ -46,6 +46,7 @@ GROUPS = [
     "ops_rare",
     "ops_more",
     "augment",
+    "sweep2",
 ]
 FULL_ONLY = ["apps"]
 SLOWEST = ["rnn2", "rnn", "conv", "apps", "masks", "graph"]
