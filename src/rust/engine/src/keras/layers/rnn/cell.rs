@@ -109,11 +109,11 @@ impl Cell {
         ])
     }
 
-    /// The bias, where it is added to the sum of both products: what an LSTM does
-    /// whose recurrent products are one. It counts in 16 bits only.
+    /// The bias, where it is added to the sum of both products, as in an LSTM
+    /// (with recurrent dropout, TensorFlow's graph is rearranged to that). It counts
+    /// in 16 bits only.
     fn late_bias(&self, cx: &mut Cx, me: &LayerNode) -> Result<Option<ValueId>> {
-        let late = self.kind == RnnCell::Lstm && self.recurrent_dropout == 0.0;
-        match late && me.policy.compute.is_half() {
+        match self.kind == RnnCell::Lstm && me.policy.compute.is_half() {
             true => Ok(self.biases(cx, me)?[0]),
             false => Ok(None),
         }
