@@ -127,6 +127,13 @@ engine_errors <- list(
   cant_write = function(data) {
     list(message = paste0("Can't write '", data$path, "'."), bullets = c(x = sentence(data$reason)))
   },
+  cant_save = function(data) {
+    layers <- strsplit(data$layers, "\n", fixed = TRUE)[[1]]
+    list(
+      message = "Can't save a model with layers that Keras 3 doesn't have.",
+      bullets = c(stats::setNames(layers, rep("x", length(layers))), i = "`saveRDS()` keeps the model for R.")
+    )
+  },
   no_weights = function(data) {
     list(
       message = "The model has no weights: it was loaded from its architecture alone.",

@@ -15,7 +15,8 @@
 #' @section Errors:
 #' Besides those of [load_model()]: `keraspredict_error_file_exists` where a file
 #' is there and `overwrite` is `FALSE`, `keraspredict_error_cant_write` where
-#' writing fails.
+#' writing fails, `keraspredict_error_cant_save` where the model has layers that
+#' Keras 3 doesn't have, such as LocallyConnected1D.
 #' @export
 #' @examples
 #' model <- load_model(keraspredict_example("iris"))

@@ -160,7 +160,7 @@ fn engine_weights(handle: Robj, layer: Robj) -> Robj {
 #[extendr]
 fn engine_save(handle: Robj, path: &str, zipped: bool) -> Robj {
     guard(|| {
-        write_keras(&model_of(&handle)?.modern(), Path::new(path), zipped)?;
+        write_keras(&model_of(&handle)?.modern()?, Path::new(path), zipped)?;
         Ok(().into())
     })
 }
@@ -170,7 +170,7 @@ fn engine_save(handle: Robj, path: &str, zipped: bool) -> Robj {
 #[extendr]
 fn engine_save_weights(handle: Robj, path: &str) -> Robj {
     guard(|| {
-        write_weights(&model_of(&handle)?.modern(), Path::new(path))?;
+        write_weights(&model_of(&handle)?.modern()?, Path::new(path))?;
         Ok(().into())
     })
 }

@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let path = entry?.path();
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let to = Path::new(target).join(format!("{name}.keras"));
-        let written = Model::load(&path).and_then(|m| format::write_keras(&m.modern(), &to, true));
+        let written = Model::load(&path).and_then(|m| format::write_keras(&m.modern()?, &to, true));
         if let Err(e) = written {
             println!("{name}: {e}");
         }

@@ -31,6 +31,8 @@ pub enum Error {
     UnknownFormat { path: String, reason: String },
     /// A file can't be written.
     CantWrite { path: String, reason: String },
+    /// Layers that the form to save in doesn't have, all of them.
+    CantSave { layers: Vec<String> },
     /// Layers that can't be run, all of them.
     UnsupportedLayers { layers: Vec<Unsupported> },
     /// A config key that would be ignored, which could make predictions wrong.
@@ -115,6 +117,7 @@ impl Error {
             Error::Damaged { .. } => "damaged_file",
             Error::UnknownFormat { .. } => "unknown_format",
             Error::CantWrite { .. } => "cant_write",
+            Error::CantSave { .. } => "cant_save",
             Error::UnsupportedLayers { .. } => "unsupported_layers",
             Error::UnknownKey { .. } => "unknown_config_key",
             Error::BadConfig { .. } => "bad_config",
@@ -142,6 +145,7 @@ impl Error {
             | Error::CantWrite { path, reason } => {
                 vec![("path", path.clone()), ("reason", reason.clone())]
             }
+            Error::CantSave { layers } => vec![("layers", layers.join("\n"))],
             Error::UnsupportedLayers { layers } => {
                 let join = |f: fn(&Unsupported) -> &str| {
                     let parts: Vec<&str> = layers.iter().map(f).collect();
@@ -249,6 +253,9 @@ impl fmt::Display for Error {
                 write!(f, "'{path}' has an unknown format: {reason}")
             }
             Error::CantWrite { path, reason } => write!(f, "can't write '{path}': {reason}"),
+            Error::CantSave { layers } => {
+                write!(f, "Keras 3 has no layers like these: {}", layers.join(", "))
+            }
             Error::UnsupportedLayers { layers } => {
                 write!(f, "the model has layers that are not supported:")?;
                 for l in layers {

@@ -294,7 +294,10 @@ impl Model {
     }
 
     /// The model as Keras 3 saves it.
-    pub fn modern(&self) -> ModelFile {
+    ///
+    /// # Errors
+    /// `CantSave` where it has layers that Keras 3 doesn't.
+    pub fn modern(&self) -> Result<ModelFile> {
         save::modern(&self.file, &self.root)
     }
 

@@ -346,11 +346,10 @@ fn an_unwritable_place_is_an_error() {
     assert_eq!(e.expect_err("no weights").kind(), "not_a_model");
 }
 
-#[test]
-fn shards_are_joined() {
+/// Writes the weights of the small model as three shards; gives the list's map.
+fn write_shards(folder: &Path) -> serde_json::Map<String, serde_json::Value> {
     let whole = tree(format::read_weights(&fixture("small.weights.h5")).ok());
-    let folder = scratch("shards");
-    std::fs::create_dir_all(&folder).expect("folder");
+    std::fs::create_dir_all(folder).expect("folder");
     let mut map = serde_json::Map::new();
     let mut file = read("small.json");
     for (i, key) in ["dense", "batch_normalization", "sequential"]
@@ -368,10 +367,20 @@ fn shards_are_joined() {
         format::write_weights(&file, &folder.join(&name)).expect("write");
         map.insert(format!("/layers/{key}/vars"), name.into());
     }
+    map
+}
+
+fn shard_list(map: &serde_json::Map<String, serde_json::Value>) -> String {
+    serde_json::json!({"metadata": {"total_size": 1}, "weight_map": map}).to_string()
+}
+
+#[test]
+fn shards_are_joined() {
+    let folder = scratch("shards");
+    let mut map = write_shards(&folder);
     let list = folder.join("m.weights.json");
-    let write = |map: &serde_json::Map<_, _>| {
-        let text = serde_json::json!({"metadata": {"total_size": 1}, "weight_map": map});
-        std::fs::write(&list, text.to_string()).expect("write");
+    let write = |map: &_| {
+        std::fs::write(&list, shard_list(map)).expect("write");
         format::read_weights(&list)
     };
     let joined = write(&map);
@@ -383,6 +392,35 @@ fn shards_are_joined() {
     assert_small_tree(&tree(joined.ok()));
     assert_eq!(outside.expect_err("outside").kind(), "damaged_file");
     assert_eq!(gone.expect_err("gone").kind(), "file_missing");
+}
+
+#[test]
+fn mutated_shards_never_panic() {
+    let folder = scratch("mutated");
+    let list = shard_list(&write_shards(&folder));
+    let list_path = folder.join("m.weights.json");
+    std::fs::write(&list_path, &list).expect("write");
+    let shard_path = folder.join("m_00001.weights.h5");
+    let shard = std::fs::read(&shard_path).expect("read");
+    let mut dice = Dice(2);
+    let mut read = 0;
+    for (path, whole) in [(&list_path, list.as_bytes()), (&shard_path, &shard[..])] {
+        for round in 0..300 {
+            let mut bytes = whole.to_vec();
+            mutate(&mut bytes, &mut dice);
+            std::fs::write(path, &bytes).expect("write");
+            let outcome = std::panic::catch_unwind(|| format::read_weights(&list_path).is_ok());
+            match outcome {
+                Ok(ok) => read += usize::from(ok),
+                Err(_) => panic!("{}, round {round}", path.display()),
+            }
+        }
+        std::fs::write(path, whole).expect("write");
+    }
+    let whole = format::read_weights(&list_path);
+    std::fs::remove_dir_all(&folder).expect("remove");
+    assert_small_tree(&tree(whole.ok()));
+    assert!((20..580).contains(&read), "{read} of 600 read");
 }
 
 /// Numbers that look random and are the same each time.

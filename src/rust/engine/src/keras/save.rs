@@ -6,11 +6,20 @@ use serde_json::{json, Value as Json};
 
 use super::layers::MASKS_STAY;
 use super::LayerNode;
+use crate::error::{Error, Result};
 use crate::format::{ModelFile, StoredWeight, WeightTree, Weights};
 use crate::tensor::{DType, Fact, Tensor};
 
 /// The model in the form of Keras 3, whichever version it came from.
-pub fn modern(file: &ModelFile, root: &LayerNode) -> ModelFile {
+///
+/// # Errors
+/// `CantSave` where Keras 3 has no such layer.
+pub fn modern(file: &ModelFile, root: &LayerNode) -> Result<ModelFile> {
+    let mut layers = Vec::new();
+    lost(root, &mut layers);
+    if !layers.is_empty() {
+        return Err(Error::CantSave { layers });
+    }
     let mut config = file.config.clone();
     modern_config(&mut config);
     let major = file.keras_version.as_deref().and_then(|v| {
@@ -23,12 +32,23 @@ pub fn modern(file: &ModelFile, root: &LayerNode) -> ModelFile {
         Some(Weights::Tree(tree)) if major >= Some(3) => Some(Weights::Tree(tree.clone())),
         Some(_) => Some(Weights::Tree(tree(root))),
     };
-    ModelFile {
+    Ok(ModelFile {
         config,
         keras_version: Some(KERAS_VERSION.to_string()),
         backend: None,
         weights,
         assets: file.assets.clone(),
+    })
+}
+
+/// Adds the layers, as `name (class)`, that no version from Keras 3 on has.
+fn lost(node: &LayerNode, layers: &mut Vec<String>) {
+    let layer = format!("{} ({})", node.name, node.class);
+    if node.class.starts_with("LocallyConnected") && !layers.contains(&layer) {
+        layers.push(layer);
+    }
+    for (_, child) in &node.children {
+        lost(child, layers);
     }
 }
 

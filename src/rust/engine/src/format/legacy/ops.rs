@@ -434,6 +434,9 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
         "sort" if a.plain_or("direction", "ASCENDING")? == "ASCENDING" => {
             one(Op::new("Sort", vec![x()]).with("axis", a.plain_or("axis", -1)?))
         }
+        "top_k" => one(Op::new("TopK", vec![x()])
+            .with("k", a.plain_or("k", 1)?)
+            .with("sorted", a.plain_or("sorted", true)?)),
         "add_n" => one(Op::layer("Add", vec![a.first.clone()])),
         "identity" | "stop_gradient" => one(Op::layer("Identity", vec![x()])),
         "matmul" => {
@@ -700,8 +703,9 @@ fn index(spec: &Json) -> Option<Json> {
     match spec {
         spec if has_tensor(spec) => None,
         Json::Null | Json::Number(_) => Some(spec.clone()),
+        Json::String(s) if s == "Ellipsis" => Some(ellipsis()),
         Json::Object(o) if o.get("class_name").and_then(Json::as_str) == Some("__ellipsis__") => {
-            Some(json!({"class_name": "__ellipsis__", "config": {}}))
+            Some(ellipsis())
         }
         Json::Object(o) if o.contains_key("start") && o.contains_key("stop") => Some(json!({
             "class_name": "__slice__",
@@ -709,6 +713,10 @@ fn index(spec: &Json) -> Option<Json> {
         })),
         _ => None,
     }
+}
+
+fn ellipsis() -> Json {
+    json!({"class_name": "__ellipsis__", "config": {}})
 }
 
 fn slice(start: Json, stop: Json) -> Json {
