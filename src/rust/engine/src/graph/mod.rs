@@ -41,6 +41,8 @@ pub struct Graph {
     pub producers: Vec<u32>,
     pub inputs: Vec<ValueId>,
     pub outputs: Vec<ValueId>,
+    /// Constants that hold the number of rows.
+    pub sizes: Vec<ValueId>,
 }
 
 impl Graph {

@@ -14,9 +14,11 @@ enum Rows {
     Free,
     /// Entries `i * factor .. (i + 1) * factor` of `axis` are of row i.
     At { axis: usize, factor: usize },
+    /// The value depends on how many rows there are.
+    Counted,
 }
 
-use Rows::{At, Free};
+use Rows::{At, Counted, Free};
 
 /// Whether every output's leading axis holds the rows in order, each computed
 /// from its own row of the inputs alone, in a graph lowered for `batch` rows.
@@ -40,6 +42,11 @@ fn follow(graph: &Graph, batch: usize, inputs: &[Rows]) -> Option<Vec<Rows>> {
         let ins: Vec<Rows> = node.inputs.iter().map(|v| rows[v.0 as usize]).collect();
         let outs = match &node.op {
             Op::Input(i) => vec![inputs[*i]],
+            Op::Const(_) if graph.sizes.contains(&node.first) => vec![Counted],
+            _ if ins.contains(&Counted) => match ins.iter().any(|r| matches!(r, At { .. })) {
+                true => return None,
+                false => vec![Counted; node.outputs],
+            },
             _ if ins.iter().all(|r| *r == Free) => vec![Free; node.outputs],
             op => through(graph, node, op, &ins, batch)?,
         };
@@ -56,7 +63,7 @@ fn through(graph: &Graph, node: &Node, op: &Op, ins: &[Rows], batch: usize) -> O
     let one = |r: Rows| Some(vec![r]);
     let (axis, factor) = match ins[0] {
         At { axis, factor } => (axis, factor),
-        Free => (usize::MAX, 0),
+        Free | Counted => (usize::MAX, 0),
     };
     match op {
         Op::Unary(_) | Op::Cast(_) | Op::Binary(_) | Op::Select | Op::Map(_) => {
@@ -174,7 +181,7 @@ fn together(graph: &Graph, node: &Node, ins: &[Rows]) -> Option<Rows> {
     let found = *ins.iter().find(|r| **r != Free)?;
     let At { axis, .. } = found else { return None };
     let fits = ins.iter().zip(&node.inputs).all(|(r, v)| match r {
-        Free => uniform(graph, *v, axis),
+        Free | Counted => uniform(graph, *v, axis),
         r => *r == found,
     });
     fits.then_some(found)

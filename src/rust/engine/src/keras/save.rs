@@ -7,6 +7,7 @@ use serde_json::{json, Value as Json};
 use super::layers::MASKS_STAY;
 use super::LayerNode;
 use crate::error::{Error, Result};
+use crate::format::legacy::functions_as_operations;
 use crate::format::{ModelFile, StoredWeight, WeightTree, Weights};
 use crate::tensor::{DType, Fact, Tensor};
 
@@ -21,6 +22,10 @@ pub fn modern(file: &ModelFile, root: &LayerNode) -> Result<ModelFile> {
         return Err(Error::CantSave { layers });
     }
     let mut config = file.config.clone();
+    layers = functions_as_operations(&mut config);
+    if !layers.is_empty() {
+        return Err(Error::CantSave { layers });
+    }
     modern_config(&mut config);
     let major = file.keras_version.as_deref().and_then(|v| {
         let major = v.split('.').next()?;
@@ -44,7 +49,10 @@ pub fn modern(file: &ModelFile, root: &LayerNode) -> Result<ModelFile> {
 /// Adds the layers, as `name (class)`, that no version from Keras 3 on has.
 fn lost(node: &LayerNode, layers: &mut Vec<String>) {
     let layer = format!("{} ({})", node.name, node.class);
-    if node.class.starts_with("LocallyConnected") && !layers.contains(&layer) {
+    const KERAS_1: [&str; 4] = ["Highway", "MaxoutDense", "ParametricSoftplus", "SReLU"];
+    let class = node.class.as_str();
+    let is_lost = class.starts_with("LocallyConnected") || KERAS_1.contains(&class);
+    if is_lost && !layers.contains(&layer) {
         layers.push(layer);
     }
     for (_, child) in &node.children {

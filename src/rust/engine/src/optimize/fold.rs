@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use super::rewrite::Rewriter;
 use crate::error::Result;
-use crate::graph::{Const, Graph, Op};
+use crate::graph::{Const, Graph, Op, ValueId};
 use crate::kernels::{prepare, Operand, PackCache, Par, Request};
-use crate::tensor::{buffer, Fact, Tensor, View, ViewMut};
+use crate::tensor::{buffer, DType, Fact, Tensor, View, ViewMut};
 
 /// What has been folded for a model: all its plans share the results.
 #[derive(Default)]
@@ -51,6 +51,39 @@ pub fn fold(graph: &Graph, folds: &Folds) -> Result<Graph> {
         }
     }
     Ok(r.finish())
+}
+
+/// The tensor of a value that follows from constants alone; `None` where it doesn't,
+/// or where there is more to compute than sizes and indices take.
+///
+/// # Errors
+/// Those of the operations it comes from.
+pub fn known(graph: &Graph, value: ValueId) -> Result<Option<Tensor>> {
+    const MOST: usize = 1 << 16;
+    if let Some(c) = graph.constant(value) {
+        return Ok(Some((*c.tensor).clone()));
+    }
+    let node = graph.producer(value);
+    let facts: Vec<Fact> = node.output_ids().map(|v| graph.fact(v).clone()).collect();
+    let large = |f: &Fact| f.numel() > MOST || f.dtype == DType::Str;
+    let loops = matches!(node.op, Op::Scan(_) | Op::Foreign(_));
+    if node.inputs.is_empty() || loops || facts.iter().any(large) {
+        return Ok(None);
+    }
+    let mut ins = Vec::with_capacity(node.inputs.len());
+    for &v in &node.inputs {
+        match known(graph, v)? {
+            Some(t) => ins.push(Const::new(0, t)),
+            None => return Ok(None),
+        }
+    }
+    let at = (value.0 - node.first.0) as usize;
+    if let Op::Reshape(shape) = &node.op {
+        let tensor = (*ins[0].tensor).clone();
+        return Ok(Some(tensor.reshaped(shape.clone())));
+    }
+    let mut outs = compute(&node.op, &ins, &facts, &node.path)?;
+    Ok(Some(outs.swap_remove(at)))
 }
 
 /// The results of a node of constants, from the cache where it was met before.

@@ -11,7 +11,7 @@ mod rewrite;
 mod scale;
 mod share;
 
-pub use fold::Folds;
+pub use fold::{known, Folds};
 
 use crate::error::Result;
 use crate::graph::Graph;

@@ -6,6 +6,7 @@ use serde_json::{json, Value as Json};
 
 use super::{entry, keras_tensor, malformed, name_of, numpy, ops, Era, Object};
 use crate::error::Result;
+use crate::keras::layers::runs_function;
 
 /// The config of a Sequential, its layers converted and an InputLayer in front.
 pub(super) fn sequential(mut config: Object, era: &Era) -> Result<Object> {
@@ -144,9 +145,9 @@ pub(super) fn functional(mut config: Object, era: &Era) -> Result<Object> {
     for (name, mut layer, nodes) in converted {
         if matches!(
             layer["class_name"].as_str(),
-            Some("TFOpLambda" | "SlicingOpLambda")
+            Some("TFOpLambda" | "SlicingOpLambda" | "TensorFlowOpLayer")
         ) {
-            layers.extend(graph.operation(&name, layer, nodes)?);
+            layers.push(graph.function(&name, layer, nodes)?);
             continue;
         }
         let class = layer["class_name"].as_str().unwrap_or_default().to_string();
@@ -360,31 +361,48 @@ impl Graph {
         Ok(json!({"args": [first], "kwargs": kwargs}))
     }
 
-    /// A function of TensorFlow that stands as a layer: the operations of Keras
-    /// that do the same, or the layer itself where there are none.
-    fn operation(&self, name: &str, mut layer: Object, nodes: Vec<Json>) -> Result<Vec<Json>> {
-        let symbol = layer["config"]["function"].as_str().unwrap_or_default();
+    /// A function of TensorFlow that stands as a layer, or a node of TensorFlow's
+    /// graph, which is made to such a function.
+    fn function(&self, name: &str, mut layer: Object, nodes: Vec<Json>) -> Result<Json> {
+        let is_node = layer["class_name"] == "TensorFlowOpLayer";
+        let mut symbol = match layer["config"].get("function") {
+            Some(Json::String(symbol)) => symbol.clone(),
+            _ => String::new(),
+        };
         let mut calls = Vec::with_capacity(nodes.len());
         for node in &nodes {
             let mut kwargs = Object::new();
-            let first = self
+            let mut first = self
                 .first_argument(node, &mut kwargs)
-                .ok_or_else(|| malformed(name, symbol, "inbound_nodes", Some(node)))?;
+                .ok_or_else(|| malformed(name, &symbol, "inbound_nodes", Some(node)))?;
             kwargs.remove("name");
-            calls.push((first, kwargs));
-        }
-        if let [(first, kwargs)] = calls.as_slice() {
-            if let Some(entries) = ops::translate(name, symbol, first, kwargs) {
-                return Ok(entries);
+            if is_node {
+                let config = layer["config"].as_object();
+                match config.and_then(|c| ops::of_node(c, &first)) {
+                    Some((function, operand, rest)) => {
+                        symbol = function;
+                        first = operand;
+                        kwargs = rest;
+                    }
+                    None => {
+                        let op = &layer["config"]["node_def"]["op"];
+                        symbol = format!("raw_ops.{}", op.as_str().unwrap_or("?"));
+                    }
+                }
             }
+            calls.push(json!({"args": [first], "kwargs": kwargs}));
         }
-        let nodes: Vec<Json> = calls
-            .into_iter()
-            .map(|(first, kwargs)| json!({"args": [first], "kwargs": kwargs}))
-            .collect();
+        // Functions that can't be run are told by their names.
+        let class = match runs_function(&symbol) {
+            true => "TFOpLambda".to_string(),
+            false => format!("tf.{symbol}"),
+        };
+        layer.insert("class_name".into(), class.into());
+        layer.insert("module".into(), "keras.layers".into());
+        layer.insert("config".into(), json!({"name": name, "function": symbol}));
         layer.insert("name".into(), name.into());
-        layer.insert("inbound_nodes".into(), nodes.into());
-        Ok(vec![Json::Object(layer)])
+        layer.insert("inbound_nodes".into(), calls.into());
+        Ok(Json::Object(layer))
     }
 }
 

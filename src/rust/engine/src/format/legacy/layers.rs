@@ -223,6 +223,10 @@ fn from_keras_1(class: &str, c: &mut Object) {
         "Conv2DTranspose" => {
             c.remove("output_shape");
         }
+        "Highway" | "MaxoutDense" | "SReLU" | "ParametricSoftplus" => {
+            c.remove("transform_bias");
+            c.retain(|key, _| !key.ends_with("_init"));
+        }
         "BatchNormalization" if c.get("mode") == Some(&json!(0)) => {
             c.remove("mode");
         }

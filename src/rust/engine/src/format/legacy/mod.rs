@@ -13,6 +13,8 @@ mod layers;
 mod ops;
 mod weights;
 
+pub(crate) use ops::{has_like, translate};
+
 use serde_json::{json, Map, Value as Json};
 
 use super::{ModelFile, WeightTree, Weights};
@@ -284,6 +286,58 @@ fn is_operation(class: &str, entry: &Object) -> bool {
         (_, Some([Json::Array(_)])) => false,
         (_, Some(args)) => !args.is_empty(),
         (_, None) => false,
+    }
+}
+
+/// Puts operations of Keras 3 in the place of functions of TensorFlow in a config
+/// that has been rewritten. Returns the layers, as `name (class)`, that have no like.
+pub fn functions_as_operations(config: &mut Json) -> Vec<String> {
+    let mut lost = Vec::new();
+    replace_functions(config, &mut lost);
+    lost
+}
+
+fn replace_functions(value: &mut Json, lost: &mut Vec<String>) {
+    match value {
+        Json::Array(items) => {
+            let is_function = |v: &Json| {
+                let class = v.get("class_name").and_then(Json::as_str);
+                matches!(class, Some("TFOpLambda" | "SlicingOpLambda"))
+                    && v.get("inbound_nodes").is_some()
+            };
+            if items.iter().any(is_function) {
+                let mut all = Vec::with_capacity(items.len());
+                for item in std::mem::take(items) {
+                    match is_function(&item).then(|| as_operations(&item)) {
+                        None => all.push(item),
+                        Some(Some(entries)) => all.extend(entries),
+                        Some(None) => {
+                            let text = |v: &Json| v.as_str().unwrap_or_default().to_string();
+                            let function = text(&item["config"]["function"]);
+                            lost.push(format!("{} (tf.{function})", text(&item["name"])));
+                        }
+                    }
+                }
+                *items = all;
+            }
+            items.iter_mut().for_each(|v| replace_functions(v, lost));
+        }
+        Json::Object(o) => o.values_mut().for_each(|v| replace_functions(v, lost)),
+        _ => {}
+    }
+}
+
+fn as_operations(layer: &Json) -> Option<Vec<Json>> {
+    let name = layer["name"].as_str()?;
+    let function = layer["config"]["function"].as_str()?;
+    match layer["inbound_nodes"].as_array()?.as_slice() {
+        [node] => translate(
+            name,
+            function,
+            node["args"].get(0)?,
+            node["kwargs"].as_object()?,
+        ),
+        _ => None,
     }
 }
 
@@ -604,17 +658,30 @@ mod tests {
                        {"start": 1, "stop": null, "step": null}]}])),
                 op("TFOpLambda", "mat", "linalg.matmul",
                    json!(["x", 0, 0, {"b": [[1.0, 2.0]], "transpose_b": true}])),
-                op("TFOpLambda", "odd", "nn.conv2d", json!(["x", 0, 0, {"filters": 1}]))],
+                {"class_name": "TensorFlowOpLayer", "name": "node",
+                 "inbound_nodes": [[["x", 0, 0, {}]]],
+                 "config": {"name": "node", "constants": {"1": [-1, 2]}, "node_def": {
+                     "name": "node", "op": "Reshape", "input": ["x", "shape"],
+                     "attr": {"T": {"type": "DT_FLOAT"}}}}},
+                op("TFOpLambda", "odd", "nn.odd", json!(["x", 0, 0, {"filters": 1}]))],
                 "input_layers": [["x", 0, 0]], "output_layers": [["get", 0, 0]]}}),
         );
-        let sub = layer(&got, "sub");
+        assert_eq!(
+            args(layer(&got, "sub"), 0),
+            json!({"args": [1.0], "kwargs": {"y": "x:0:0"}})
+        );
+        assert_eq!(layer(&got, "odd")["class_name"], "tf.nn.odd");
+        let mut saved = got;
+        let lost = functions_as_operations(&mut saved);
+        assert_eq!(lost, ["node (TFOpLambda)"; 0]);
+        let sub = layer(&saved, "sub");
         assert_eq!(sub["module"], "keras.src.ops.numpy");
         assert_eq!(sub["class_name"], "Subtract");
         assert_eq!(args(sub, 0), json!({"args": [1.0, "x:0:0"], "kwargs": {}}));
-        let cat = layer(&got, "cat");
+        let cat = layer(&saved, "cat");
         assert_eq!(cat["config"], json!({"axis": -1, "name": "cat"}));
         assert_eq!(args(cat, 0)["args"], json!([["x:0:0", "sub:0:0"]]));
-        let get = args(layer(&got, "get"), 0);
+        let get = args(layer(&saved, "get"), 0);
         assert_eq!(get["args"][1][0]["class_name"], "__ellipsis__");
         assert_eq!(get["args"][1][1], Json::Null);
         assert_eq!(
@@ -622,11 +689,13 @@ mod tests {
             json!({"start": 1, "stop": null, "step": null})
         );
         assert_eq!(
-            args(layer(&got, "mat"), 0)["args"],
+            args(layer(&saved, "mat"), 0)["args"],
             json!(["x:0:0", "mat.0:0:0"])
         );
-        assert_eq!(layer(&got, "mat.0")["class_name"], "Swapaxes");
-        assert_eq!(layer(&got, "odd")["class_name"], "TFOpLambda");
+        assert_eq!(layer(&saved, "mat.0")["class_name"], "Swapaxes");
+        let node = layer(&saved, "node");
+        assert_eq!(node["class_name"], "Reshape");
+        assert_eq!(node["config"]["newshape"], json!([-1, 2]));
     }
 
     #[test]

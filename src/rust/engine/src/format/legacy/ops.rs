@@ -1,5 +1,7 @@
 //! Functions of TensorFlow in a functional graph, as operations of Keras 3.
 
+use std::cell::RefCell;
+
 use serde_json::{json, Value as Json};
 
 use super::graph::literal;
@@ -37,12 +39,20 @@ const MODULES: [(&str, &[&str]); 6] = [
             "Argmin",
             "Argsort",
             "Average",
+            "BitwiseAnd",
+            "BitwiseInvert",
+            "BitwiseLeftShift",
+            "BitwiseOr",
+            "BitwiseRightShift",
+            "BitwiseXor",
             "BroadcastTo",
             "Ceil",
             "Clip",
             "Concatenate",
             "Cos",
             "Cosh",
+            "CountNonzero",
+            "Cross",
             "Cumprod",
             "Cumsum",
             "Diff",
@@ -58,10 +68,12 @@ const MODULES: [(&str, &[&str]); 6] = [
             "Flip",
             "Floor",
             "FloorDivide",
+            "Fmod",
             "FullLike",
             "GetItem",
             "Greater",
             "GreaterEqual",
+            "I0",
             "Isclose",
             "Isfinite",
             "Isinf",
@@ -89,6 +101,7 @@ const MODULES: [(&str, &[&str]); 6] = [
             "Multiply",
             "NanToNum",
             "Negative",
+            "Nextafter",
             "NotEqual",
             "OnesLike",
             "Outer",
@@ -139,6 +152,7 @@ const MODULES: [(&str, &[&str]); 6] = [
             "BatchNorm",
             "Celu",
             "Conv",
+            "DepthToSpace",
             "DepthwiseConv",
             "Elu",
             "Gelu",
@@ -163,6 +177,7 @@ const MODULES: [(&str, &[&str]); 6] = [
             "Softmax",
             "Softplus",
             "Softsign",
+            "SpaceToDepth",
             "Sparsemax",
             "Squareplus",
             "TanhShrink",
@@ -173,7 +188,9 @@ const MODULES: [(&str, &[&str]); 6] = [
         "core",
         &[
             "Cast",
+            "SaturateCast",
             "Scatter",
+            "ScatterUpdate",
             "Shape",
             "Slice",
             "SliceUpdate",
@@ -185,8 +202,10 @@ const MODULES: [(&str, &[&str]); 6] = [
         "math",
         &[
             "Erf",
+            "Erfc",
             "Erfinv",
             "InTopK",
+            "Logdet",
             "Logsumexp",
             "Rsqrt",
             "SegmentMax",
@@ -194,8 +213,20 @@ const MODULES: [(&str, &[&str]); 6] = [
             "TopK",
         ],
     ),
-    ("linalg", &["Norm"]),
-    ("image", &["Resize"]),
+    (
+        "linalg",
+        &["Cholesky", "Det", "Inv", "Norm", "Solve", "SolveTriangular"],
+    ),
+    (
+        "image",
+        &[
+            "ExtractPatches",
+            "HSVToRGB",
+            "RGBToGrayscale",
+            "RGBToHSV",
+            "Resize",
+        ],
+    ),
 ];
 
 /// One operation to be.
@@ -248,18 +279,35 @@ impl Op {
 struct Args<'a> {
     first: &'a Json,
     rest: &'a Object,
+    read: RefCell<Vec<String>>,
 }
 
 impl Args<'_> {
+    /// The argument, which counts as read.
+    fn get(&self, key: &str) -> Option<&Json> {
+        self.read.borrow_mut().push(key.to_string());
+        self.rest.get(key)
+    }
+
+    /// Whether an argument that says something has not been read.
+    fn has_unread(&self) -> bool {
+        let read = self.read.borrow();
+        self.rest.iter().any(|(key, value)| {
+            let says = !matches!(value, Json::Null | Json::Bool(false));
+            let harmless = ["name", "validate_indices", "use_cudnn_on_gpu"];
+            says && !harmless.contains(&key.as_str()) && !read.contains(key)
+        })
+    }
+
     /// An argument that may be a tensor; `None` where it is left out or None.
     fn any(&self, key: &str) -> Option<Json> {
-        let value = self.rest.get(key).filter(|v| !v.is_null())?;
+        let value = self.get(key).filter(|v| !v.is_null())?;
         Some(literal_or_tensor(value.clone()))
     }
 
     /// An argument that must not be a tensor; null where it is left out.
     fn plain(&self, key: &str) -> Option<Json> {
-        match self.rest.get(key) {
+        match self.get(key) {
             None => Some(Json::Null),
             Some(v) if has_tensor(v) => None,
             Some(v) => Some(v.clone()),
@@ -275,14 +323,11 @@ impl Args<'_> {
 
     /// Whether a flag is absent or off.
     fn off(&self, key: &str) -> bool {
-        matches!(
-            self.rest.get(key),
-            None | Some(Json::Null | Json::Bool(false))
-        )
+        matches!(self.get(key), None | Some(Json::Null | Json::Bool(false)))
     }
 
     fn is_set(&self, key: &str) -> bool {
-        self.rest.get(key).is_some_and(|v| !v.is_null())
+        self.get(key).is_some_and(|v| !v.is_null())
     }
 }
 
@@ -306,23 +351,25 @@ fn literal_or_tensor(value: Json) -> Json {
 
 /// The Keras 3 entries for one call of a TensorFlow function, the last of them
 /// under the layer's name; `None` where Keras 3 has no like.
-pub(super) fn translate(
-    name: &str,
-    symbol: &str,
-    first: &Json,
-    rest: &Object,
-) -> Option<Vec<Json>> {
+pub fn translate(name: &str, symbol: &str, first: &Json, rest: &Object) -> Option<Vec<Json>> {
     let symbol = symbol.strip_prefix("compat.v1.").unwrap_or(symbol);
     let (space, function) = symbol.rsplit_once('.').unwrap_or(("", symbol));
     if !matches!(
         space,
-        "" | "math" | "nn" | "linalg" | "image" | "__operators__" | "activations"
+        "" | "math" | "nn" | "linalg" | "image" | "bitwise" | "__operators__" | "activations"
     ) {
         return None;
     }
-    let a = Args { first, rest };
+    let a = Args {
+        first,
+        rest,
+        read: RefCell::default(),
+    };
     let mut ops = lower(function, &a)?;
     let last = ops.pop()?;
+    if a.has_unread() {
+        return None;
+    }
     // An operation before the last one is known by its place in the chain.
     let mut entries: Vec<Json> = ops
         .into_iter()
@@ -371,9 +418,14 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
         return one(Op::new(class, vec![x(), a.any("y")?]));
     }
     if let Some(class) = reduction(function) {
+        let axis = match a.plain("axis")? {
+            Json::Null => a.plain("reduction_indices")?,
+            axis => axis,
+        };
+        let keep = !a.off("keepdims") || !a.off("keep_dims");
         let mut op = Op::new(class, vec![x()])
-            .with("axis", a.plain("axis")?)
-            .with("keepdims", a.plain_or("keepdims", false)?);
+            .with("axis", axis)
+            .with("keepdims", keep);
         if matches!(class, "Max" | "Min") {
             op = op.with("initial", Json::Null);
         }
@@ -381,7 +433,7 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
     }
     match function {
         "getitem" => {
-            let spec = a.rest.get("slice_spec")?;
+            let spec = a.get("slice_spec")?;
             let spec = match spec {
                 Json::Array(items) => items.iter().map(index).collect::<Option<Vec<_>>>()?,
                 one => vec![index(one)?],
@@ -403,7 +455,7 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
         }
         "relu" => match ["alpha", "threshold", "negative_slope", "max_value"]
             .iter()
-            .any(|k| a.is_set(k) && a.rest.get(*k) != Some(&json!(0.0)))
+            .any(|k| a.is_set(k) && a.get(k) != Some(&json!(0.0)))
         {
             true => None,
             false => one(Op::new("Relu", vec![x()])),
@@ -434,25 +486,17 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
         "sort" if a.plain_or("direction", "ASCENDING")? == "ASCENDING" => {
             one(Op::new("Sort", vec![x()]).with("axis", a.plain_or("axis", -1)?))
         }
+        // Unsorted is in any order.
         "top_k" => one(Op::new("TopK", vec![x()])
             .with("k", a.plain_or("k", 1)?)
             .with("sorted", a.plain_or("sorted", true)?)),
-        "add_n" => one(Op::layer("Add", vec![a.first.clone()])),
+        "add_n" | "accumulate_n" => one(Op::layer("Add", vec![a.first.clone()])),
         "identity" | "stop_gradient" => one(Op::layer("Identity", vec![x()])),
         "matmul" => {
-            let plain = [
-                "adjoint_a",
-                "adjoint_b",
-                "a_is_sparse",
-                "b_is_sparse",
-                "output_type",
-            ];
-            if !plain.iter().all(|k| a.off(k)) {
-                return None;
-            }
             let mut ops = Vec::new();
-            let mut operand = |value: Json, flag: &str| {
-                if a.off(flag) {
+            // Of real matrices the adjoint is the transpose.
+            let mut operand = |value: Json, flags: [&str; 2]| {
+                if flags.iter().all(|flag| a.off(flag)) {
                     return value;
                 }
                 let op = Op::new("Swapaxes", vec![value]);
@@ -460,11 +504,17 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
                 chained(ops.len() - 1)
             };
             let args = vec![
-                operand(x(), "transpose_a"),
-                operand(a.any("b")?, "transpose_b"),
+                operand(x(), ["transpose_a", "adjoint_a"]),
+                operand(a.any("b")?, ["transpose_b", "adjoint_b"]),
             ];
             ops.push(Op::new("Matmul", args));
             Some(ops)
+        }
+        "einsum" => {
+            let equation = a.plain("equation")?.as_str()?.to_string();
+            let mut args = vec![Json::from(equation.clone())];
+            args.extend(a.first.as_array()?.iter().cloned());
+            one(Op::new("Einsum", args).with("subscripts", equation))
         }
         "tensordot" => {
             one(Op::new("Tensordot", vec![x(), a.any("b")?]).with("axes", a.plain("axes")?))
@@ -503,7 +553,7 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
         "transpose" if a.off("conjugate") => {
             one(Op::new("Transpose", vec![x()]).with("axes", a.plain("perm")?))
         }
-        "matrix_transpose" if a.off("conjugate") => one(Op::new("Swapaxes", vec![x()])
+        "matrix_transpose" | "adjoint" if a.off("conjugate") => one(Op::new("Swapaxes", vec![x()])
             .with("axis1", -2)
             .with("axis2", -1)),
         "expand_dims" => {
@@ -512,6 +562,10 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
         "squeeze" => {
             let axis = match a.plain("axis")? {
                 Json::Null => a.plain("squeeze_dims")?,
+                axis => axis,
+            };
+            let axis = match axis {
+                Json::Array(axes) if axes.is_empty() => Json::Null,
                 axis => axis,
             };
             one(Op::new("Squeeze", vec![x()]).with("axis", axis))
@@ -530,6 +584,107 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
             op.kwargs.insert("constant_values".into(), fill);
             one(op)
         }
+        "roll" => one(Op::new("Roll", vec![x()])
+            .with("shift", a.plain("shift")?)
+            .with("axis", a.plain("axis")?)),
+        "count_nonzero" => {
+            let keep = !a.off("keepdims") || !a.off("keep_dims");
+            let dtype = dtype(&a.plain_or("dtype", "int64")?)?;
+            let count = Op::new("CountNonzero", vec![x()]).with("axis", a.plain("axis")?);
+            (!keep).then(|| {
+                vec![
+                    count,
+                    Op::new("Cast", vec![chained(0)]).with("dtype", dtype),
+                ]
+            })
+        }
+        "saturate_cast" => {
+            one(Op::new("SaturateCast", vec![x()]).with("dtype", dtype(&a.plain("dtype")?)?))
+        }
+        "scatter_nd" => one(Op::new("Scatter", vec![x(), a.any("updates")?])
+            .with("shape", ints(&a.plain("shape")?)?)),
+        "tensor_scatter_nd_update" | "tensor_scatter_nd_add" => {
+            let reduction = match function.ends_with("add") {
+                true => "add".into(),
+                false => Json::Null,
+            };
+            let args = vec![x(), a.any("indices")?, a.any("updates")?];
+            one(Op::new("ScatterUpdate", args).with("reduction", reduction))
+        }
+        "solve" if a.off("adjoint") => one(Op::new("Solve", vec![x(), a.any("rhs")?])),
+        "triangular_solve" if a.off("adjoint") => {
+            one(Op::new("SolveTriangular", vec![x(), a.any("rhs")?])
+                .with("lower", a.plain_or("lower", true)?))
+        }
+        "cross" => one(Op::new("Cross", vec![x(), a.any("b")?])),
+        "in_top_k" => {
+            one(Op::new("InTopK", vec![x(), a.any("predictions")?])
+                .with("k", integer(&a.plain("k")?)?))
+        }
+        "space_to_depth" | "depth_to_space" if a.plain_or("data_format", "NHWC")? == "NHWC" => {
+            let class = match function {
+                "space_to_depth" => "SpaceToDepth",
+                _ => "DepthToSpace",
+            };
+            one(Op::new(class, vec![x()])
+                .with("block_size", integer(&a.plain("block_size")?)?)
+                .with("data_format", "channels_last"))
+        }
+        "rgb_to_grayscale" | "rgb_to_hsv" | "hsv_to_rgb" => {
+            let class = match function {
+                "rgb_to_grayscale" => "RGBToGrayscale",
+                "rgb_to_hsv" => "RGBToHSV",
+                _ => "HSVToRGB",
+            };
+            one(Op::new(class, vec![x()]).with("data_format", "channels_last"))
+        }
+        "extract_patches" => {
+            let inner = |key: &str| match ints(&a.plain(key)?)?.as_slice() {
+                &[1, h, w, 1] => Some(json!([h, w])),
+                _ => None,
+            };
+            let padding = a.plain("padding")?.as_str()?.to_lowercase();
+            let dilation = inner("rates")?;
+            (dilation == json!([1, 1])).then_some(())?;
+            one(Op::new("ExtractPatches", vec![x()])
+                .with("size", inner("sizes")?)
+                .with("strides", inner("strides")?)
+                .with("dilation_rate", 1)
+                .with("padding", padding)
+                .with("data_format", "channels_last"))
+        }
+        "max_pool" | "max_pool1d" | "max_pool2d" | "max_pool3d" | "max_pool_v2" | "avg_pool"
+        | "avg_pool1d" | "avg_pool2d" | "avg_pool3d" | "avg_pool_v2" => {
+            let class = match function.starts_with("max") {
+                true => "MaxPool",
+                false => "AveragePool",
+            };
+            one(Op::new(class, vec![x()])
+                .with("pool_size", window(&a.plain("ksize")?)?)
+                .with("strides", window(&a.plain("strides")?)?)
+                .with("padding", a.plain("padding")?.as_str()?.to_lowercase())
+                .with("data_format", channels(a)?))
+        }
+        "conv1d" | "conv2d" | "conv3d" | "depthwise_conv2d" | "convolution" => {
+            let class = match function {
+                "depthwise_conv2d" => "DepthwiseConv",
+                _ => "Conv",
+            };
+            let kernel = match a.any("filters") {
+                Some(kernel) => kernel,
+                None => a.any("filter")?,
+            };
+            let strides = match a.plain("strides")? {
+                Json::Null => a.plain_or("stride", 1)?,
+                strides => strides,
+            };
+            let padding = a.plain_or("padding", "VALID")?;
+            one(Op::new(class, vec![x(), kernel])
+                .with("strides", window(&strides)?)
+                .with("padding", padding.as_str()?.to_lowercase())
+                .with("data_format", channels(a)?)
+                .with("dilation_rate", window(&a.plain_or("dilations", 1)?)?))
+        }
         "reverse" => one(Op::new("Flip", vec![x()]).with("axis", a.plain("axis")?)),
         "cumsum" if a.off("exclusive") && a.off("reverse") => one(Op::new("Cumsum", vec![x()])
             .with("axis", a.plain_or("axis", 0)?)
@@ -542,9 +697,9 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
             }
         }
         "cast" => one(Op::new("Cast", vec![x()]).with("dtype", dtype(&a.plain("dtype")?)?)),
-        "zeros_like" | "ones_like" => {
+        "zeros_like" | "ones_like" | "zeros_like_v2" | "ones_like_v2" => {
             let class = match function {
-                "zeros_like" => "ZerosLike",
+                "zeros_like" | "zeros_like_v2" => "ZerosLike",
                 _ => "OnesLike",
             };
             let dtype = match a.plain("dtype")? {
@@ -556,7 +711,7 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
         "clip_by_value" => one(Op::new("Clip", vec![x()])
             .with("x_min", number(&a.plain("clip_value_min")?)?)
             .with("x_max", number(&a.plain("clip_value_max")?)?)),
-        "where" => one(Op::new("Where", vec![x(), a.any("x")?, a.any("y")?])),
+        "where" | "where_v2" => one(Op::new("Where", vec![x(), a.any("x")?, a.any("y")?])),
         "one_hot" if !a.is_set("on_value") && !a.is_set("off_value") => {
             let dtype = match a.plain("dtype")? {
                 Json::Null => "float32".into(),
@@ -614,6 +769,109 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
     }
 }
 
+/// Sizes of a window, which may stand between those of the rows and the channels.
+fn window(value: &Json) -> Option<Json> {
+    match value {
+        Json::Array(sizes) => match sizes.as_slice() {
+            [one, inner @ .., last] if sizes.len() > 2 && *one == 1 && *last == 1 => {
+                Some(Json::Array(inner.to_vec()))
+            }
+            _ => Some(value.clone()),
+        },
+        Json::Number(_) => Some(value.clone()),
+        _ => None,
+    }
+}
+
+/// The format of data, which must have its channels last.
+fn channels(a: &Args) -> Option<&'static str> {
+    let format = a.plain_or("data_format", "NHWC")?;
+    let format = format.as_str()?;
+    (format.starts_with('N') && format.ends_with('C')).then_some("channels_last")
+}
+
+/// The functions with a case in [`lower`] of their own.
+const LIKE: [&str; 70] = [
+    "add_n",
+    "argmax",
+    "argmin",
+    "avg_pool",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "avg_pool_v2",
+    "bias_add",
+    "broadcast_to",
+    "cast",
+    "concat",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "convolution",
+    "count_nonzero",
+    "cross",
+    "depth_to_space",
+    "depthwise_conv2d",
+    "einsum",
+    "elu",
+    "expand_dims",
+    "extract_patches",
+    "gelu",
+    "hsv_to_rgb",
+    "in_top_k",
+    "leaky_relu",
+    "log_softmax",
+    "matmul",
+    "matrix_transpose",
+    "adjoint",
+    "max_pool",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+    "max_pool_v2",
+    "ones_like",
+    "ones_like_v2",
+    "pad",
+    "repeat",
+    "reshape",
+    "reverse",
+    "rgb_to_grayscale",
+    "rgb_to_hsv",
+    "roll",
+    "saturate_cast",
+    "scalar_mul",
+    "scatter_nd",
+    "slice",
+    "softmax",
+    "solve",
+    "space_to_depth",
+    "squared_difference",
+    "squeeze",
+    "stack",
+    "stop_gradient",
+    "tensor_scatter_nd_add",
+    "tensor_scatter_nd_update",
+    "tensordot",
+    "tile",
+    "top_k",
+    "transpose",
+    "triangular_solve",
+    "unstack",
+    "where",
+    "where_v2",
+    "zeros_like",
+    "zeros_like_v2",
+    "accumulate_n",
+];
+
+/// Whether `keras.ops` can do what a function of TensorFlow does.
+pub fn has_like(function: &str) -> bool {
+    unary(function).is_some()
+        || binary(function).is_some()
+        || reduction(function).is_some()
+        || LIKE.contains(&function)
+}
+
 /// Functions of one operand and no options.
 fn unary(function: &str) -> Option<&'static str> {
     Some(match function {
@@ -644,6 +902,19 @@ fn unary(function: &str) -> Option<&'static str> {
         "erf" => "Erf",
         "softplus" => "Softplus",
         "softsign" => "Softsign",
+        "mish" => "Mish",
+        "log_sigmoid" => "LogSigmoid",
+        "asinh" => "Arcsinh",
+        "acosh" => "Arccosh",
+        "atanh" => "Arctanh",
+        "erfc" => "Erfc",
+        "erfinv" => "Erfinv",
+        "bessel_i0" => "I0",
+        "invert" => "BitwiseInvert",
+        "inv" => "Inv",
+        "det" => "Det",
+        "cholesky" => "Cholesky",
+        "logdet" => "Logdet",
         "relu6" => "Relu6",
         "selu" => "Selu",
         "logical_not" => "LogicalNot",
@@ -669,6 +940,12 @@ fn binary(function: &str) -> Option<&'static str> {
         "maximum" => "Maximum",
         "minimum" => "Minimum",
         "atan2" => "Arctan2",
+        "bitwise_and" => "BitwiseAnd",
+        "bitwise_or" => "BitwiseOr",
+        "bitwise_xor" => "BitwiseXor",
+        "left_shift" => "BitwiseLeftShift",
+        "right_shift" => "BitwiseRightShift",
+        "nextafter" => "Nextafter",
         "greater" => "Greater",
         "greater_equal" => "GreaterEqual",
         "less" => "Less",
@@ -740,4 +1017,399 @@ fn number(value: &Json) -> Option<Json> {
 
 fn dtype(value: &Json) -> Option<Json> {
     value.is_string().then(|| value.clone())
+}
+
+/// The function that a node of TensorFlow's graph computes, with its arguments:
+/// what stood as a layer before there were functions (TF 2.0 to 2.3). `None` where
+/// the node is of no such kind.
+pub(super) fn of_node(config: &Object, tensors: &Json) -> Option<(String, Json, Object)> {
+    let node = config.get("node_def")?;
+    let mut tensors = match tensors {
+        Json::Array(items) => items.clone(),
+        one => vec![one.clone()],
+    }
+    .into_iter();
+    let constants = config.get("constants").and_then(Json::as_object);
+    let count = node
+        .get("input")
+        .and_then(Json::as_array)
+        .map_or(0, |names| {
+            let control = |n: &&Json| n.as_str().is_some_and(|n| n.starts_with('^'));
+            names.len() - names.iter().filter(control).count()
+        });
+    let mut inputs = Vec::with_capacity(count);
+    for i in 0..count {
+        let constant = constants.and_then(|c| c.get(&i.to_string()));
+        inputs.push(match constant {
+            Some(value) => value.clone(),
+            None => tensors.next()?,
+        });
+    }
+    let attr = |key: &str| node.get("attr")?.get(key).and_then(attribute);
+    let op = node.get("op")?.as_str()?;
+    let (function, names, attrs): (&str, &[&str], &[(&str, &str)]) = signature(op)?;
+    let mut rest = Object::new();
+    for (from, to) in attrs {
+        if let Some(value) = attr(from) {
+            rest.insert(to.to_string(), value);
+        }
+    }
+    if op == "Cast" {
+        rest.insert("dtype".into(), attr("DstT")?);
+    }
+    let first = match names {
+        // Any number of tensors, then the named ones.
+        ["*", last @ ..] => {
+            let named = inputs.split_off(inputs.len().checked_sub(last.len())?);
+            for (name, value) in last.iter().zip(named) {
+                rest.insert(name.to_string(), value);
+            }
+            inputs.into_iter().map(operand).collect()
+        }
+        names => {
+            let at = names.iter().position(|n| *n == "")?;
+            let mut first = None;
+            for (i, value) in inputs.into_iter().enumerate() {
+                match names.get(i) {
+                    _ if i == at => first = Some(value),
+                    Some(name) => {
+                        rest.insert(name.to_string(), value);
+                    }
+                    None => return None,
+                }
+            }
+            operand(first?)
+        }
+    };
+    Some((function.to_string(), first, rest))
+}
+
+/// A constant as the first argument.
+fn operand(value: Json) -> Json {
+    match has_tensor(&value) {
+        true => value,
+        false => literal(value),
+    }
+}
+
+/// The value of an attribute of a node.
+fn attribute(value: &Json) -> Option<Json> {
+    let (kind, value) = value.as_object()?.iter().next()?;
+    let int = |v: &Json| v.as_i64().or_else(|| v.as_str()?.parse().ok());
+    Some(match kind.as_str() {
+        "b" | "f" => value.clone(),
+        "i" => int(value)?.into(),
+        "s" => text(value.as_str()?)?.into(),
+        "type" => dtype_named(value.as_str()?)?.into(),
+        "list" => match value.get("i").and_then(Json::as_array) {
+            Some(items) => items
+                .iter()
+                .map(|v| int(v).map(Json::from))
+                .collect::<Option<_>>()?,
+            None => Json::Array(vec![]),
+        },
+        _ => return None,
+    })
+}
+
+/// The text of bytes in base 64.
+fn text(coded: &str) -> Option<String> {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut bits, mut held) = (0u32, 0);
+    let mut bytes = Vec::new();
+    for c in coded.bytes().filter(|c| *c != b'=') {
+        let value = LETTERS.iter().position(|l| *l == c)? as u32;
+        bits = bits << 6 | value;
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held) as u8);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// The dtype of TensorFlow's enum.
+fn dtype_named(name: &str) -> Option<String> {
+    Some(match name {
+        "DT_FLOAT" => "float32".to_string(),
+        "DT_DOUBLE" => "float64".to_string(),
+        "DT_HALF" => "float16".to_string(),
+        name => name.strip_prefix("DT_")?.to_lowercase(),
+    })
+}
+
+type Signature = (
+    &'static str,
+    &'static [&'static str],
+    &'static [(&'static str, &'static str)],
+);
+
+/// The function of a kind of node, the names of its inputs (the first argument has
+/// an empty one, `*` are all before the last) and of its attributes.
+fn signature(op: &str) -> Option<Signature> {
+    const KEEP: &[(&str, &str)] = &[("keep_dims", "keepdims")];
+    const RESIZE: &[(&str, &str)] = &[
+        ("align_corners", "align_corners"),
+        ("half_pixel_centers", "half_pixel_centers"),
+    ];
+    const WINDOW: &[(&str, &str)] = &[
+        ("ksize", "ksize"),
+        ("strides", "strides"),
+        ("padding", "padding"),
+        ("data_format", "data_format"),
+    ];
+    const CONV: &[(&str, &str)] = &[
+        ("strides", "strides"),
+        ("padding", "padding"),
+        ("data_format", "data_format"),
+        ("dilations", "dilations"),
+    ];
+    let one = |function| Some((function, &[""][..], &[][..]));
+    let two = |function| Some((function, &["", "y"][..], &[][..]));
+    let over = |function| Some((function, &["", "axis"][..], KEEP));
+    match op {
+        "Neg" => one("negative"),
+        "Abs" => one("abs"),
+        "Exp" => one("exp"),
+        "Expm1" => one("expm1"),
+        "Log" => one("log"),
+        "Log1p" => one("log1p"),
+        "Sqrt" => one("sqrt"),
+        "Rsqrt" => one("rsqrt"),
+        "Square" => one("square"),
+        "Reciprocal" | "Inv" => one("reciprocal"),
+        "Sigmoid" => one("sigmoid"),
+        "Tanh" => one("tanh"),
+        "Sin" => one("sin"),
+        "Cos" => one("cos"),
+        "Tan" => one("tan"),
+        "Asin" => one("asin"),
+        "Acos" => one("acos"),
+        "Atan" => one("atan"),
+        "Sinh" => one("sinh"),
+        "Cosh" => one("cosh"),
+        "Asinh" => one("asinh"),
+        "Acosh" => one("acosh"),
+        "Atanh" => one("atanh"),
+        "Floor" => one("floor"),
+        "Ceil" => one("ceil"),
+        "Round" => one("round"),
+        "Rint" => one("rint"),
+        "Sign" => one("sign"),
+        "Erf" => one("erf"),
+        "Erfc" => one("erfc"),
+        "Erfinv" => one("erfinv"),
+        "Ndtri" => one("ndtri"),
+        "BesselI0" => one("bessel_i0"),
+        "Softplus" => one("softplus"),
+        "Softsign" => one("softsign"),
+        "Relu" => one("relu"),
+        "Relu6" => one("relu6"),
+        "Elu" => one("elu"),
+        "Selu" => one("selu"),
+        "LogicalNot" => one("logical_not"),
+        "Invert" => one("invert"),
+        "IsNan" => one("is_nan"),
+        "IsInf" => one("is_inf"),
+        "IsFinite" => one("is_finite"),
+        "Identity" | "EnsureShape" => one("identity"),
+        "StopGradient" | "PreventGradient" => one("stop_gradient"),
+        "ZerosLike" => one("zeros_like"),
+        "OnesLike" => one("ones_like"),
+        "Softmax" => one("softmax"),
+        "LogSoftmax" => one("log_softmax"),
+        "Rank" => one("rank"),
+        "MatrixInverse" => one("inv"),
+        "MatrixDeterminant" => one("det"),
+        "Cholesky" => one("cholesky"),
+        "RGBToHSV" => one("rgb_to_hsv"),
+        "HSVToRGB" => one("hsv_to_rgb"),
+        "MatrixDiag" => one("diag"),
+        "MatrixDiagPart" => one("diag_part"),
+        "MatrixSetDiag" => Some(("set_diag", &["", "diagonal"], &[])),
+        "Shape" => Some(("shape", &[""], &[("out_type", "out_type")])),
+        "Size" => Some(("size", &[""], &[("out_type", "out_type")])),
+        "Add" | "AddV2" => two("add"),
+        "Sub" => two("subtract"),
+        "Mul" => two("multiply"),
+        "RealDiv" => two("truediv"),
+        "Div" => two("div"),
+        "DivNoNan" => two("divide_no_nan"),
+        "MulNoNan" => two("multiply_no_nan"),
+        "FloorDiv" => two("floordiv"),
+        "FloorMod" => two("floormod"),
+        "Mod" | "TruncateMod" => two("truncatemod"),
+        "TruncateDiv" => two("truncatediv"),
+        "Pow" => two("pow"),
+        "Maximum" => two("maximum"),
+        "Minimum" => two("minimum"),
+        "SquaredDifference" => two("squared_difference"),
+        "Atan2" => two("atan2"),
+        "Xdivy" => two("xdivy"),
+        "Xlogy" => two("xlogy"),
+        "Xlog1py" => two("xlog1py"),
+        "NextAfter" => two("nextafter"),
+        "Greater" => two("greater"),
+        "GreaterEqual" => two("greater_equal"),
+        "Less" => two("less"),
+        "LessEqual" => two("less_equal"),
+        "Equal" => two("equal"),
+        "NotEqual" => two("not_equal"),
+        "LogicalAnd" => two("logical_and"),
+        "LogicalOr" => two("logical_or"),
+        "BitwiseAnd" => two("bitwise_and"),
+        "BitwiseOr" => two("bitwise_or"),
+        "BitwiseXor" => two("bitwise_xor"),
+        "LeftShift" => two("left_shift"),
+        "RightShift" => two("right_shift"),
+        "Sum" => over("reduce_sum"),
+        "Mean" => over("reduce_mean"),
+        "Max" => over("reduce_max"),
+        "Min" => over("reduce_min"),
+        "Prod" => over("reduce_prod"),
+        "Any" => over("reduce_any"),
+        "All" => over("reduce_all"),
+        "EuclideanNorm" => over("reduce_euclidean_norm"),
+        "ArgMax" => Some(("argmax", &["", "axis"], &[("output_type", "output_type")])),
+        "ArgMin" => Some(("argmin", &["", "axis"], &[("output_type", "output_type")])),
+        "Cumsum" => Some((
+            "cumsum",
+            &["", "axis"],
+            &[("exclusive", "exclusive"), ("reverse", "reverse")],
+        )),
+        "Cumprod" => Some((
+            "cumprod",
+            &["", "axis"],
+            &[("exclusive", "exclusive"), ("reverse", "reverse")],
+        )),
+        "Reshape" => Some(("reshape", &["", "shape"], &[])),
+        "Transpose" => Some(("transpose", &["", "perm"], &[])),
+        "ExpandDims" => Some(("expand_dims", &["", "axis"], &[])),
+        "Squeeze" => Some(("squeeze", &[""], &[("squeeze_dims", "axis")])),
+        "Tile" => Some(("tile", &["", "multiples"], &[])),
+        "BroadcastTo" => Some(("broadcast_to", &["", "shape"], &[])),
+        "Fill" => Some(("fill", &["", "value"], &[])),
+        "Range" => Some(("range", &["", "limit", "delta"], &[])),
+        "LinSpace" => Some(("linspace", &["", "stop", "num"], &[])),
+        "Cast" => one("cast"),
+        "ConcatV2" => Some(("concat", &["*", "axis"], &[])),
+        "AddN" => Some(("add_n", &["*"], &[])),
+        "Pack" => Some(("stack", &["*"], &[("axis", "axis")])),
+        "Unpack" => Some(("unstack", &[""], &[("num", "num"), ("axis", "axis")])),
+        "Split" => Some((
+            "split",
+            &["axis", ""],
+            &[("num_split", "num_or_size_splits")],
+        )),
+        "SplitV" => Some(("split", &["", "num_or_size_splits", "axis"], &[])),
+        "Select" | "SelectV2" => Some(("where", &["", "x", "y"], &[])),
+        "GatherV2" => Some((
+            "gather",
+            &["", "indices", "axis"],
+            &[("batch_dims", "batch_dims")],
+        )),
+        "Gather" | "ResourceGather" => Some(("gather", &["", "indices"], &[])),
+        "GatherNd" => Some(("gather_nd", &["", "indices"], &[])),
+        "ScatterNd" => Some(("scatter_nd", &["", "updates", "shape"], &[])),
+        "TensorScatterUpdate" => {
+            Some(("tensor_scatter_nd_update", &["", "indices", "updates"], &[]))
+        }
+        "TensorScatterAdd" => Some(("tensor_scatter_nd_add", &["", "indices", "updates"], &[])),
+        "StridedSlice" => Some((
+            "strided_slice",
+            &["", "begin", "end", "strides"],
+            &[
+                ("begin_mask", "begin_mask"),
+                ("end_mask", "end_mask"),
+                ("ellipsis_mask", "ellipsis_mask"),
+                ("new_axis_mask", "new_axis_mask"),
+                ("shrink_axis_mask", "shrink_axis_mask"),
+            ],
+        )),
+        "Slice" => Some(("slice", &["", "begin", "size"], &[])),
+        "Pad" => Some(("pad", &["", "paddings"], &[])),
+        "PadV2" => Some(("pad", &["", "paddings", "constant_values"], &[])),
+        "MirrorPad" => Some(("pad", &["", "paddings"], &[("mode", "mode")])),
+        "MatMul" => Some((
+            "matmul",
+            &["", "b"],
+            &[
+                ("transpose_a", "transpose_a"),
+                ("transpose_b", "transpose_b"),
+            ],
+        )),
+        "BatchMatMul" | "BatchMatMulV2" => Some((
+            "matmul",
+            &["", "b"],
+            &[("adj_x", "adjoint_a"), ("adj_y", "adjoint_b")],
+        )),
+        "MatrixSolve" => Some(("solve", &["", "rhs"], &[("adjoint", "adjoint")])),
+        "MatrixTriangularSolve" => Some((
+            "triangular_solve",
+            &["", "rhs"],
+            &[("lower", "lower"), ("adjoint", "adjoint")],
+        )),
+        "MatrixBandPart" => Some(("band_part", &["", "num_lower", "num_upper"], &[])),
+        "Cross" => Some(("cross", &["", "b"], &[])),
+        "BiasAdd" => Some(("bias_add", &["", "bias"], &[("data_format", "data_format")])),
+        "TopKV2" => Some(("top_k", &["", "k"], &[("sorted", "sorted")])),
+        "OneHot" => Some((
+            "one_hot",
+            &["", "depth", "on_value", "off_value"],
+            &[("axis", "axis")],
+        )),
+        "ReverseV2" => Some(("reverse", &["", "axis"], &[])),
+        "ReverseSequence" => Some((
+            "reverse_sequence",
+            &["", "seq_lengths"],
+            &[("seq_dim", "seq_axis"), ("batch_dim", "batch_axis")],
+        )),
+        "Roll" => Some(("roll", &["", "shift", "axis"], &[])),
+        "LeakyRelu" => Some(("leaky_relu", &[""], &[("alpha", "alpha")])),
+        "ClipByValue" => Some((
+            "clip_by_value",
+            &["", "clip_value_min", "clip_value_max"],
+            &[],
+        )),
+        "LRN" => Some((
+            "lrn",
+            &[""],
+            &[
+                ("depth_radius", "depth_radius"),
+                ("bias", "bias"),
+                ("alpha", "alpha"),
+                ("beta", "beta"),
+            ],
+        )),
+        "ResizeBilinear" => Some(("resize_bilinear", &["", "size"], RESIZE)),
+        "ResizeNearestNeighbor" => Some(("resize_nearest_neighbor", &["", "size"], RESIZE)),
+        "SpaceToDepth" => Some((
+            "space_to_depth",
+            &[""],
+            &[("block_size", "block_size"), ("data_format", "data_format")],
+        )),
+        "DepthToSpace" => Some((
+            "depth_to_space",
+            &[""],
+            &[("block_size", "block_size"), ("data_format", "data_format")],
+        )),
+        "MaxPool" => Some(("max_pool", &[""], WINDOW)),
+        "AvgPool" => Some(("avg_pool", &[""], WINDOW)),
+        "Conv2D" => Some(("conv2d", &["", "filters"], CONV)),
+        "DepthwiseConv2dNative" => Some(("depthwise_conv2d", &["", "filters"], CONV)),
+        "ExtractImagePatches" => Some((
+            "extract_patches",
+            &[""],
+            &[
+                ("ksizes", "sizes"),
+                ("strides", "strides"),
+                ("rates", "rates"),
+                ("padding", "padding"),
+            ],
+        )),
+        "InTopKV2" => Some(("in_top_k", &["predictions", "", "k"], &[])),
+        "Einsum" => Some(("einsum", &["*"], &[("equation", "equation")])),
+        _ => None,
+    }
 }

@@ -14,6 +14,7 @@ mod dense;
 mod embedding;
 mod grouped_attention;
 mod image;
+mod keras1;
 mod local;
 mod lookup;
 mod merging;
@@ -23,6 +24,7 @@ mod preprocessing;
 mod regularization;
 mod reshaping;
 mod rnn;
+mod tensorflow;
 #[cfg(test)]
 mod tests;
 mod wrappers;
@@ -146,6 +148,11 @@ pub static LAYERS: &[LayerDef] = &[
     layer!("SeparableConv2D", conv::separable_conv::<2>),
     layer!("SeparableConvolution1D", conv::separable_conv::<1>),
     layer!("SeparableConvolution2D", conv::separable_conv::<2>),
+    // keras1
+    layer!("Highway", keras1::highway),
+    layer!("MaxoutDense", keras1::maxout_dense),
+    layer!("ParametricSoftplus", keras1::parametric_softplus),
+    layer!("SReLU", keras1::s_relu),
     // local
     layer!("LocallyConnected1D", local::locally_connected::<1>),
     layer!("LocallyConnected2D", local::locally_connected::<2>),
@@ -262,6 +269,9 @@ pub static LAYERS: &[LayerDef] = &[
     layer!("SimpleRNN", rnn::simple_rnn),
     layer!("SimpleRNNCell", rnn::simple_cell),
     layer!("StackedRNNCells", rnn::stacked),
+    // tensorflow
+    layer!("SlicingOpLambda", tensorflow::function).note("functions of TensorFlow in models of Keras 2"),
+    layer!("TFOpLambda", tensorflow::function).note("functions of TensorFlow in models of Keras 2"),
     // wrappers
     layer!("Bidirectional", wrappers::bidirectional),
     layer!("SpectralNormalization", wrappers::spectral_normalization)
@@ -287,6 +297,7 @@ pub use custom::{custom, custom_activation};
 pub use image::batched;
 pub use pooling::{AdaptivePooling, Pooling};
 pub use reshaping::{to_channels_first, to_channels_last};
+pub(crate) use tensorflow::runs as runs_function;
 
 /// The entry of a class.
 pub fn find(class: &str) -> Option<&'static LayerDef> {

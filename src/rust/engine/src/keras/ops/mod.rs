@@ -1,7 +1,7 @@
 //! The table of `keras.ops` classes that stand as nodes in functional graphs:
 //! one line a class, one file a module of `keras.ops`.
 
-mod args;
+pub mod args;
 mod complex;
 mod core;
 mod fft;
@@ -9,7 +9,7 @@ pub mod image;
 mod linalg;
 mod losses;
 mod nn;
-mod numpy;
+pub mod numpy;
 mod segments;
 pub mod warp;
 mod windows;
