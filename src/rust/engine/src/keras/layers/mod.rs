@@ -270,7 +270,8 @@ pub static LAYERS: &[LayerDef] = &[
     layer!("SimpleRNNCell", rnn::simple_cell),
     layer!("StackedRNNCells", rnn::stacked),
     // tensorflow
-    layer!("SlicingOpLambda", tensorflow::function).note("functions of TensorFlow in models of Keras 2"),
+    layer!("SlicingOpLambda", tensorflow::function)
+        .note("functions of TensorFlow in models of Keras 2"),
     layer!("TFOpLambda", tensorflow::function).note("functions of TensorFlow in models of Keras 2"),
     // wrappers
     layer!("Bidirectional", wrappers::bidirectional),
