@@ -62,6 +62,86 @@ FAMILIES = {
         tf.signal.frame(x, 3, 2), tf.signal.hann_window(6) * x, M.real(tf.signal.rfft(x)), M.abs(tf.signal.rfft(x)), M.imag(tf.signal.fft(tf.cast(x, "complex64"))), tf.signal.irfft(tf.signal.rfft(x)), M.abs(tf.signal.stft(x, 4, 2)), tf.signal.dct(x), tf.signal.overlap_and_add(x, 2), M.abs(tf.signal.rfft2d(x)), M.angle(tf.signal.rfft(x)), tf.signal.linear_to_mel_weight_matrix(4, 6, 8000, 100.0, 3000.0)[0, 0] + x],
 }
 
+# What the engine refuses, and what mixes rows.
+LEFT_OUT = {
+    "tf.bitcast(i, 'float32') * 0.0",
+    'M.bincount(i, minlength=4, maxlength=4, axis=-1)',
+    'M.igamma(M.abs(x) + 1.0, M.abs(z))',
+    'M.polyval([1.0, 2.0, 3.0], x)',
+    'M.angle(x)',
+    'M.imag(x)',
+    'M.lgamma(M.abs(x) + 0.5)',
+    'M.digamma(M.abs(x) + 0.5)',
+    'M.bessel_i0e(x)',
+    'M.bessel_i1(x)',
+    'M.bessel_i1e(x)',
+    'M.special.expint(M.abs(x) + 0.1)',
+    'F(M.is_non_decreasing(x)) + x',
+    'M.zero_fraction(x) + 0 * x',
+    'M.cumulative_logsumexp(x, 1)',
+    'nn.zero_fraction(x) + 0 * x',
+    'nn.weighted_moments(x, [1], [[[1.0]]])[0]',
+    "nn.in_top_k(C([1, 0, 1, 2]), x[:, 0]) if False else F(nn.in_top_k(tf.cast(M.abs(x[:, 0, 0]), 'int32'), x[:, 1], 3))",
+    'tf.nn.l2_loss(z) * 0.0 + x',
+    'tf.gather_nd(x, C([[0, 1], [1, 0]]))',
+    'tf.strided_slice(x, [0, 1, 0], [2, 4, 6], [1, 2, 2])',
+    'tf.broadcast_to(x[:1], [4, 4, 6])',
+    "tf.saturate_cast(x * 100, 'uint8')",
+    'tf.reverse_sequence(x, [4, 2, 1, 3], seq_axis=1, batch_axis=0)',
+    'tf.tensor_scatter_nd_update(x, [[0, 1], [2, 3]], x[:2, 0])',
+    'tf.tensor_scatter_nd_add(x, [[0], [1]], z[:2])',
+    'x[0]',
+    'x[-1]',
+    'x[1:]',
+    'x[::2]',
+    'B.flatten(x) if False else B.batch_flatten(x)',
+    'B.switch(x > 0, x, z)',
+    "B.conv2d(u, B.constant(np.ones((2, 2, 3, 2))), (1, 2), 'same')",
+    'B.depthwise_conv2d(u, B.constant(np.ones((2, 2, 3, 2))))',
+    "B.in_top_k(x[:, 0], tf.cast(M.abs(x[:, 1, 1]), 'int32'), 2)",
+    "B.sparse_categorical_crossentropy(tf.cast(M.abs(x[:, :, 0]), 'int32'), B.softmax(x))",
+    'B.categorical_crossentropy(B.softmax(z), B.softmax(x))',
+    'B.binary_crossentropy(B.sigmoid(z), B.sigmoid(x))',
+    'K.losses.mean_squared_error(x, z)',
+    'K.losses.mean_absolute_error(x, z)',
+    'K.losses.log_cosh(x, z)',
+    'K.losses.binary_crossentropy(tf.sigmoid(x), tf.sigmoid(z))',
+    "tf.image.resize(u, [8, 11], 'gaussian')",
+    "tf.image.resize(u, [8, 11], 'mitchellcubic')",
+    'tf.image.resize_with_pad(u, 8, 9)',
+    'tf.image.adjust_saturation(M.sigmoid(u), 0.5)',
+    'tf.image.adjust_hue(M.sigmoid(u), 0.1)',
+    'tf.image.adjust_gamma(M.sigmoid(u), 2.0)',
+    'tf.image.rgb_to_yuv(u)',
+    'tf.image.yuv_to_rgb(u)',
+    'tf.image.rgb_to_yiq(u)',
+    'tf.image.yiq_to_rgb(u)',
+    'tf.image.crop_and_resize(u, [[0.1, 0.2, 0.8, 0.9]], [1], [3, 4])',
+    "nn.conv2d(u, np.ones((2, 2, 3, 2), 'float32'), 1, [[0, 0], [1, 1], [1, 0], [0, 0]])",
+    "nn.separable_conv2d(u, np.ones((2, 2, 3, 1), 'float32'), np.ones((1, 1, 3, 2), 'float32'), [1, 1, 1, 1], 'VALID')",
+    "nn.conv2d_transpose(u, np.ones((2, 2, 2, 3), 'float32'), [4, 10, 12, 2], 2, 'SAME')",
+    "nn.pool(u, [2, 2], 'MAX', strides=[1, 1], padding='SAME')",
+    "nn.dilation2d(u, np.ones((2, 2, 3), 'float32'), [1, 1, 1, 1], 'SAME', 'NHWC', [1, 1, 1, 1])",
+    "nn.erosion2d(u, np.ones((2, 2, 3), 'float32'), [1, 1, 1, 1], 'SAME', 'NHWC', [1, 1, 1, 1])",
+    "nn.atrous_conv2d(u, np.ones((2, 2, 3, 2), 'float32'), 2, 'VALID')",
+    'nn.sigmoid_cross_entropy_with_logits(M.sigmoid(z), x)',
+    'nn.softmax_cross_entropy_with_logits(nn.softmax(z), x)',
+    "nn.sparse_softmax_cross_entropy_with_logits(tf.cast(M.abs(z[:, :, 0]), 'int32'), x)",
+    'nn.log_poisson_loss(z, x)',
+    'nn.weighted_cross_entropy_with_logits(M.sigmoid(z), x, 2.0)',
+    'tf.tile(x[:1], [tf.shape(x)[0], 1, 1])',
+    'tf.range(tf.shape(x)[1])',
+    'tf.range(0, tf.shape(s)[1], 2)',
+    "tf.range(tf.shape(s)[1], dtype='float32')",
+    'tf.expand_dims(tf.range(tf.shape(x)[1]), 0)',
+    'tf.linalg.band_part(tf.ones((tf.shape(s)[1], tf.shape(s)[1])), -1, 0)',
+    'tf.signal.frame(x, 3, 2)',
+    "M.imag(tf.signal.fft(tf.cast(x, 'complex64')))",
+    'M.abs(tf.signal.stft(x, 4, 2))',
+    'tf.signal.dct(x)',
+    'tf.signal.overlap_and_add(x, 2)',
+}
+
 
 def inputs():
     return {
@@ -130,7 +210,7 @@ def main():
         if args.only not in family:
             continue
         names = arguments(family)
-        good = [s for s in parts(family) if works(s, names)]
+        good = [s for s in parts(family) if (args.single or s not in LEFT_OUT) and works(s, names)]
         for at, sources in enumerate([[s] for s in good] if args.single else [good]):
             name = family + (f"_{at}" if args.single else "")
             if args.single:

@@ -360,6 +360,10 @@ pub fn translate(name: &str, symbol: &str, first: &Json, rest: &Object) -> Optio
     ) {
         return None;
     }
+    // Images are transposed otherwise than tensors.
+    if (space, function) == ("image", "transpose") {
+        return None;
+    }
     let a = Args {
         first,
         rest,
@@ -415,7 +419,13 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
         return one(Op::new(class, vec![x()]));
     }
     if let Some(class) = binary(function) {
-        return one(Op::new(class, vec![x(), a.any("y")?]));
+        let key = match function {
+            "atan2" => "x",
+            "nextafter" => "x2",
+            _ => "y",
+        };
+        let other = a.any(key).or_else(|| a.any("y"));
+        return one(Op::new(class, vec![x(), other?]));
     }
     if let Some(class) = reduction(function) {
         let axis = match a.plain("axis")? {

@@ -509,6 +509,15 @@ const LOWERED: [&str; 82] = [
 
 /// Writes a function in primitives; `None` for those that `keras.ops` has.
 fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Result<Option<Out>> {
+    if (space, function) == ("image", "transpose") {
+        let x = a.first(cx)?;
+        let mut perm: Vec<usize> = (0..cx.rank(x)).collect();
+        let Some(at) = perm.len().checked_sub(3) else {
+            return Err(cx.error("images must have 3 or 4 axes"));
+        };
+        perm.swap(at, at + 1);
+        return Ok(Some(cx.transpose(x, &perm)?.into()));
+    }
     if !LOWERED.contains(&function) {
         return Ok(None);
     }
