@@ -1077,7 +1077,7 @@ pub(super) fn of_node(config: &Object, tensors: &Json) -> Option<(String, Json, 
             inputs.into_iter().map(operand).collect()
         }
         names => {
-            let at = names.iter().position(|n| *n == "")?;
+            let at = names.iter().position(|n| n.is_empty())?;
             let mut first = None;
             for (i, value) in inputs.into_iter().enumerate() {
                 match names.get(i) {

@@ -1317,7 +1317,7 @@ fn range(cx: &mut Cx, a: &Args) -> Result<ValueId> {
         return Err(cx.error("a range must be known before the run"));
     };
     let n = ((limit - start) / delta).ceil();
-    if !(n < 1e9) {
+    if n.is_nan() || n >= 1e9 {
         return Err(cx.error("a range must have an end"));
     }
     let values: Vec<f64> = (0..n.max(0.0) as usize)
