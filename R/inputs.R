@@ -21,6 +21,7 @@
 #'   filled in one batch at a time.
 #' * For models of text, a character vector, matrix or array, or a data frame of
 #'   such columns.
+#' * For models of complex numbers, a complex vector, matrix or array, or a real one.
 #' * A tensor or array that lives in Python (TensorFlow, numpy, torch, jax, scipy
 #'   and pandas, through the package reticulate), or a tensor of the R package
 #'   torch.
@@ -280,7 +281,7 @@ as_plain <- function(x, spec, arg) {
   }
   # is.numeric() knows most classes that only look like numbers, such as dates.
   if (inherits(x, "connection")) abort_type(x, spec, arg)
-  if (is.numeric(x) || is.logical(x) || is.character(x)) {
+  if (is.numeric(x) || is.logical(x) || is.character(x) || is.complex(x)) {
     attributes(x) <- list(dim = dim(x))
     return(x)
   }
@@ -308,7 +309,8 @@ from_integer64 <- function(x, spec, arg) {
 
 check_type <- function(x, spec, arg) {
   text <- spec$dtype == "string"
-  ok <- if (text) is.character(x) else is_number(x)
+  complex <- grepl("complex", spec$dtype)
+  ok <- if (text) is.character(x) else is_number(x) || (complex && is.complex(x))
   if (!ok) abort_type(x, spec, arg)
 }
 
@@ -338,7 +340,7 @@ abort_type <- function(x, spec, arg) {
 
 # Doubles keep their NaN unless the input holds integers.
 check_missing <- function(x, spec, arg) {
-  if (is.double(x) && spec$float) {
+  if ((is.double(x) || is.complex(x)) && spec$float) {
     return(invisible())
   }
   n <- engine_count_na(x)

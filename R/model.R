@@ -77,7 +77,7 @@ new_model <- function(handle) {
   self$handle <- handle
   info <- checked(engine_info(handle))
   for (i in seq_along(info$inputs)) {
-    info$inputs[[i]]$float <- grepl("float", info$inputs[[i]]$dtype)
+    info$inputs[[i]]$float <- grepl("float|complex", info$inputs[[i]]$dtype)
   }
   self$info <- info
   self$stop_predicting <- FALSE

@@ -22,10 +22,10 @@
 #' @param steps The number of batches, or `NULL` for all. With arrays and no
 #'   `batch_size`, the rows are split into that many batches.
 #' @param callbacks A callback or a list of them: see [Callback()].
-#' @returns An array of doubles (or integers, logicals or strings, as the output
-#'   is) with as many axes as the output has in Keras; a list of them for a model
-#'   with several outputs, with names where the outputs have names (a dict in
-#'   Keras). Row names of `x` come back.
+#' @returns An array of doubles (or integers, logicals, complex numbers or strings,
+#'   as the output is) with as many axes as the output has in Keras; a list of them
+#'   for a model with several outputs, with names where the outputs have names (a
+#'   dict in Keras). Row names of `x` come back.
 #' @section Errors:
 #' Errors are conditions of class `keraspredict_error`, and of one of
 #' `keraspredict_error_bad_input` (the wrong number, shape or type of arrays, or

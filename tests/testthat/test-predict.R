@@ -212,3 +212,28 @@ test_that("do.call() and pipes work", {
   expect_close(do.call(predict, list(loaded("mlp"), x)), cases()$mlp$y)
   expect_error(do.call(predict, list(loaded("mlp"), x[, 1:2])), class = "keraspredict_error_bad_input")
 })
+
+test_that("complex numbers go in and come out", {
+  case <- source(test_path("fixtures", "open.R"))$value$complex
+  model <- loaded("complex")
+  y <- predict(model, case$x, verbose = 0)
+  expect_type(y[[1]], "complex")
+  expect_identical(lapply(y, dim), list(c(4L, 2L, 3L), c(4L, 2L, 3L), 4L))
+  for (i in 1:3) expect_equal(y[[i]], case$y[[i]], tolerance = 1e-5)
+  expect_identical(predict(model, case$x, batch_size = 3, verbose = 0), y)
+  # Real numbers are complex ones, but not the other way round.
+  real <- Re(case$x)
+  expect_identical(predict(model, real, verbose = 0)[[1]], predict(model, real + 0i, verbose = 0)[[1]])
+  expect_error(predict(loaded("mlp"), matrix(1i, 2, 4)), "numeric array", class = "keraspredict_error_bad_input")
+})
+
+test_that("the data may decide how many rows there are", {
+  case <- source(test_path("fixtures", "open.R"))$value$places
+  model <- loaded("places")
+  expect_identical(predict(model, case$x, verbose = 0), case$y)
+  expect_error(
+    predict(model, case$x, batch_size = 2, verbose = 0),
+    "one batch of all rows",
+    class = "keraspredict_error_bad_input"
+  )
+})

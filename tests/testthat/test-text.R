@@ -69,3 +69,17 @@ test_that("a model of text survives saveRDS", {
   saveRDS(loaded("kinds"), path)
   expect_identical(predict(readRDS(path), text_cases$kinds$x, verbose = 0), text_cases$kinds$y)
 })
+
+test_that("what is not in a vocabulary without unknown indices is an error", {
+  strict <- loaded("strict")
+  expect_identical(predict(strict, matrix(c("red", "blue"), 1), verbose = 0), matrix(c(0, 1), 1))
+  error <- expect_error(
+    predict(strict, matrix(c("red", "green"), 1), verbose = 0),
+    class = "keraspredict_error_out_of_vocabulary"
+  )
+  expect_match(conditionMessage(error), "green", fixed = TRUE)
+  expect_identical(error$layer, "strict")
+  numbers <- loaded("strict_numbers")
+  expect_identical(predict(numbers, matrix(c(5, 3), 1), verbose = 0), matrix(c(1, 0), 1))
+  expect_error(predict(numbers, matrix(c(5, 4), 1), verbose = 0), "4", class = "keraspredict_error_out_of_vocabulary")
+})

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use extendr_api::prelude::*;
 use extendr_ffi::{
     cetype_t, R_DimSymbol, Rf_allocVector, Rf_mkCharLenCE, Rf_protect, Rf_setAttrib, Rf_unprotect,
-    INTEGER, LOGICAL, REAL, SET_STRING_ELT, SEXPTYPE,
+    COMPLEX, INTEGER, LOGICAL, REAL, SET_STRING_ELT, SEXPTYPE,
 };
 use half::{bf16, f16};
 use keraspredict_engine::tensor::{DType, View};
@@ -14,13 +14,14 @@ use keraspredict_engine::{Error, Result, Sink};
 
 use crate::layout::{scatter, Columns};
 
-/// Allocates the R array of an output: doubles, integers, logicals or strings,
-/// with its dims (none for a number).
+/// Allocates the R array of an output: doubles, integers, logicals, complex
+/// numbers or strings, with its dims (none for a number).
 pub fn allocate(dtype: DType, shape: &[usize]) -> Result<Robj> {
     let kind = match dtype {
         DType::Bool => SEXPTYPE::LGLSXP,
         DType::I8 | DType::I16 | DType::I32 | DType::U8 | DType::U16 => SEXPTYPE::INTSXP,
         DType::Str => SEXPTYPE::STRSXP,
+        DType::C64 | DType::C128 => SEXPTYPE::CPLXSXP,
         _ => SEXPTYPE::REALSXP,
     };
     let n = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
@@ -62,6 +63,7 @@ pub fn array_of(view: View) -> Result<Robj> {
 enum Array {
     Dbl(Columns<f64>),
     Int(Columns<i32>),
+    Cplx(Columns<[f64; 2]>),
     /// Strings are made by R, on its own thread: they wait here.
     Str(Mutex<Vec<Strings>>),
 }
@@ -96,6 +98,7 @@ impl Outputs {
                     Rtype::Doubles => Array::Dbl(Columns(REAL(array.get()))),
                     Rtype::Integers => Array::Int(Columns(INTEGER(array.get()))),
                     Rtype::Logicals => Array::Int(Columns(LOGICAL(array.get()))),
+                    Rtype::Complexes => Array::Cplx(Columns(COMPLEX(array.get()).cast())),
                     Rtype::Strings => Array::Str(Mutex::new(vec![])),
                     _ => return Err(Error::internal("an output is no array")),
                 }
@@ -171,6 +174,13 @@ impl Sink for Outputs {
                     DType::U16 => scatter(src.as_slice::<u16>(), shape, rows, to, |v| v as i32),
                     DType::I32 => scatter(src.as_slice::<i32>(), shape, rows, to, |v| v),
                     _ => scatter(src.as_slice::<u8>(), shape, rows, to, |v| v as i32),
+                }
+            },
+            Array::Cplx(to) => unsafe {
+                let wide = |[re, im]: [f32; 2]| [f64::from(re), f64::from(im)];
+                match src.dtype {
+                    DType::C128 => scatter(src.pairs::<f64>(), shape, rows, to, |v| v),
+                    _ => scatter(src.pairs::<f32>(), shape, rows, to, wide),
                 }
             },
             Array::Str(waiting) => {

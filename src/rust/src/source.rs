@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use extendr_api::prelude::*;
 use extendr_ffi::{
-    R_NaString, Rf_xlength, INTEGER, LOGICAL, RAW, REAL, SEXP, SEXPTYPE, STRING_ELT, TYPEOF,
+    R_NaString, Rf_xlength, COMPLEX, INTEGER, LOGICAL, RAW, REAL, SEXP, SEXPTYPE, STRING_ELT,
+    TYPEOF,
 };
 use half::{bf16, f16};
 use keraspredict_engine::tensor::{numel, DType, Fact, Tensor, ViewMut};
@@ -28,6 +29,8 @@ enum Vector {
     Int(*const i32, usize),
     /// Bytes, which are numbers from 0 to 255.
     Raw(*const u8, usize),
+    /// Complex numbers: real and imaginary parts.
+    Cplx(*const [f64; 2], usize),
 }
 
 // SAFETY: the memory is only read, and R does not run while the engine's threads do.
@@ -45,6 +48,7 @@ impl Vector {
                 SEXPTYPE::INTSXP => Some(Vector::Int(INTEGER(sexp), n)),
                 SEXPTYPE::LGLSXP => Some(Vector::Int(LOGICAL(sexp), n)),
                 SEXPTYPE::RAWSXP => Some(Vector::Raw(RAW(sexp), n)),
+                SEXPTYPE::CPLXSXP => Some(Vector::Cplx(COMPLEX(sexp).cast(), n)),
                 _ => None,
             }
         }
@@ -52,7 +56,7 @@ impl Vector {
 
     fn len(self) -> usize {
         match self {
-            Vector::Dbl(_, n) | Vector::Int(_, n) | Vector::Raw(_, n) => n,
+            Vector::Dbl(_, n) | Vector::Int(_, n) | Vector::Raw(_, n) | Vector::Cplx(_, n) => n,
         }
     }
 }
@@ -107,7 +111,8 @@ impl Input {
                 Data::Sparse(sparse.ok_or_else(|| bad("an invalid sparse matrix"))?)
             } else {
                 let columns: Option<Vec<Vector>> = parts.iter().map(Vector::new).collect();
-                let columns = columns.ok_or_else(|| bad("columns that are not numeric"))?;
+                let real = columns.filter(|c| !c.iter().any(|v| matches!(v, Vector::Cplx(..))));
+                let columns = real.ok_or_else(|| bad("columns that are not numeric"))?;
                 if shape.len() != 2
                     || columns.len() != shape[1]
                     || columns.iter().any(|c| c.len() != shape[0])
@@ -132,7 +137,10 @@ impl Input {
         } else {
             return Err(bad("a vector of another type"));
         };
-        if (dtype == DType::Str) != matches!(data, Data::Strings { .. }) {
+        let complex = matches!(data, Data::Array(Vector::Cplx(..)));
+        if (dtype == DType::Str) != matches!(data, Data::Strings { .. })
+            || (complex && !dtype.is_complex())
+        {
             return Err(bad("a vector of another type"));
         }
         Ok(Input { fact, data })
@@ -152,6 +160,15 @@ impl Input {
 
     fn fill(&self, rows: Range<usize>, mut dst: ViewMut) {
         match dst.dtype {
+            DType::C64 => self.write_complex(
+                rows,
+                dst.pairs::<f32>(),
+                |[re, im]| [re as f32, im as f32],
+                |v| [v as f32, 0.0],
+            ),
+            DType::C128 => {
+                self.write_complex(rows, dst.pairs::<f64>(), |v| v, |v| [v, 0.0]);
+            }
             DType::F32 => self.write(rows, dst.as_mut::<f32>(), |v| v as f32, |v| v as f32),
             DType::F64 => self.write(rows, dst.as_mut::<f64>(), |v| v, f64::from),
             DType::F16 => self.write(
@@ -195,6 +212,23 @@ impl Input {
         }
     }
 
+    /// Writes complex numbers, which real ones are too.
+    fn write_complex<D: Copy>(
+        &self,
+        rows: Range<usize>,
+        dst: &mut [D],
+        of: impl Fn([f64; 2]) -> D + Copy,
+        of_real: impl Fn(f64) -> D + Copy,
+    ) {
+        match &self.data {
+            // SAFETY: `Input::new` has checked the lengths; R keeps the vector alive.
+            Data::Array(Vector::Cplx(p, n)) => {
+                gather(unsafe { slice(*p, *n) }, &self.fact.shape, rows, dst, of);
+            }
+            _ => self.write(rows, dst, of_real, |v| of_real(f64::from(v))),
+        }
+    }
+
     fn write<D: Copy>(
         &self,
         rows: Range<usize>,
@@ -224,6 +258,8 @@ impl Input {
                     from_i32(i32::from(v))
                 })
             }
+            // Only inputs of complex numbers hold them.
+            Data::Array(Vector::Cplx(..)) => {}
             Data::Columns(columns) => {
                 for (j, column) in columns.iter().enumerate() {
                     let cells = dst[j..].iter_mut().step_by(width);
@@ -242,6 +278,7 @@ impl Input {
                                 .zip(values)
                                 .for_each(|(d, &v)| *d = from_i32(i32::from(v)));
                         }
+                        Vector::Cplx(..) => {}
                     }
                 }
             }
@@ -285,6 +322,9 @@ impl Sparse {
             return None;
         };
         let values = Vector::new(values);
+        if matches!(values, Some(Vector::Cplx(..))) {
+            return None;
+        }
         // SAFETY: R keeps the slots alive while the call runs, and the value
         // does not outlive the call.
         let (starts, rows) = unsafe { (slice::<'static>(p, np), slice::<'static>(i, ni)) };
@@ -315,6 +355,7 @@ impl Sparse {
                 Some(Vector::Dbl(p, _)) => Cell::Dbl(unsafe { *p.add(k) }),
                 Some(Vector::Int(p, _)) => Cell::Int(unsafe { *p.add(k) }),
                 Some(Vector::Raw(p, _)) => Cell::Int(i32::from(unsafe { *p.add(k) })),
+                Some(Vector::Cplx(..)) => Cell::Int(0),
                 // Pattern matrices hold TRUE.
                 None => Cell::Int(1),
             };

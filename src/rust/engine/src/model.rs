@@ -11,11 +11,11 @@ use serde_json::Value as Json;
 
 use crate::error::{Error, Result};
 use crate::format::{self, ModelFile, Weights};
-use crate::graph::{rows_are_independent, Graph, Tokenizer};
+use crate::graph::{rows_are_independent, Graph};
 use crate::host::Functions;
 use crate::keras::model::{identity, Graph as Calls, InputSpec, ModelLayer};
 use crate::keras::submodel::{self, History, Symbol};
-use crate::keras::{load, save, Cx, Hidden, LayerNode, Staged, StateKey, T};
+use crate::keras::{load, save, Cx, Hidden, LayerNode, Reading, Staged, StateKey, T};
 use crate::kernels::{PackCache, Par};
 use crate::nest::Nest;
 use crate::optimize::{optimize, Folds, Passes};
@@ -98,15 +98,15 @@ pub struct Lowered {
 /// A model, or what must be run before the rest of it can be lowered.
 enum Part {
     Whole(Lowered),
-    /// A graph that gives the strings; the next stage is their tokens.
-    Stage(Lowered, Arc<Tokenizer>),
+    /// A graph that gives the tensor that the next stage reads.
+    Stage(Lowered, Reading),
 }
 
 /// The plan of a [`Part`].
 #[derive(Clone)]
 enum Ready {
     Whole(Arc<Compiled>),
-    Stage(Arc<Compiled>, Arc<Tokenizer>),
+    Stage(Arc<Compiled>, Reading),
 }
 
 /// A plan with what belongs to it outside of the run.
@@ -204,6 +204,9 @@ const TILE_BYTES: usize = 512 * 1024;
 
 /// What rows that are read at once may take, in bytes.
 const CHUNK_BYTES: usize = 16 * 1024 * 1024;
+
+/// The largest size of an axis that data may decide.
+const LARGEST_SIZE: usize = 1 << 31;
 
 /// Rows of a tile of a recurrent model, at least: each step in time multiplies
 /// its rows by the weights anew.
@@ -513,9 +516,9 @@ impl Model {
         let Some(stage) = cx.waiting.take() else {
             return Ok(Part::Whole(finish(cx, out?)?));
         };
-        let strings = Nest::Leaf(T::from(stage.input));
-        let lowered = finish(cx, strings)?;
-        Ok(Part::Stage(without_states(lowered), stage.tokenizer))
+        let read = Nest::Leaf(T::from(stage.input));
+        let lowered = finish(cx, read)?;
+        Ok(Part::Stage(without_states(lowered), stage.reading))
     }
 
     /// The primitive graph where every text of open length has so many tokens.
@@ -587,7 +590,7 @@ impl Model {
         };
         let ready = match self.lower(&key)? {
             Part::Whole(lowered) => Ready::Whole(compile(lowered)?),
-            Part::Stage(lowered, tokenizer) => Ready::Stage(compile(lowered)?, tokenizer),
+            Part::Stage(lowered, reading) => Ready::Stage(compile(lowered)?, reading),
         };
         lock().put(key, ready.clone());
         Ok(ready)
@@ -649,9 +652,10 @@ impl Model {
                 let rest = self.compile(&with_rows(&feed.inputs, r), options)?;
                 Some(rest.outputs.iter().map(leading).collect())
             }
-            r => {
+            _ => {
                 let outputs = full.compiled.outputs.iter();
-                Some(outputs.map(|f| part(leading(f), size, r)).collect())
+                let rest = |f| rest_of(leading(f), size, rows);
+                Some(outputs.map(rest).collect())
             }
         };
         let batches = rows / batch_size;
@@ -811,10 +815,9 @@ impl Model {
 
 /// The graph of a context whose lowering gave `out`.
 fn finish(mut cx: Cx, out: crate::keras::Out) -> Result<Lowered> {
-    cx.check_real(out.flatten().into_iter().copied())?;
     let mut values = vec![];
     let nest = out.map(&mut |t: &T| {
-        values.push(t.value);
+        values.push(cx.complex_output(t.value)?);
         Ok::<usize, Error>(values.len() - 1)
     })?;
     values.extend(cx.states().iter().map(|s| s.1));
@@ -830,6 +833,21 @@ fn finish(mut cx: Cx, out: crate::keras::Out) -> Result<Lowered> {
     })
 }
 
+impl Reading {
+    /// What is read of a tensor.
+    fn of(&self, tensor: &View) -> Result<Tensor> {
+        match self {
+            Reading::Tokens(tokenizer) => Ok(tokenizer.padded(tensor)),
+            Reading::Size => {
+                let n = usize::try_from(tensor.as_slice::<i64>()[0]).ok();
+                let n = n.filter(|&n| n <= LARGEST_SIZE);
+                n.map(|n| Tensor::zeros(Fact::new(DType::Bool, [n])))
+                    .ok_or_else(|| Error::internal("a size that no tensor can have"))
+            }
+        }
+    }
+}
+
 /// A stage leaves the states alone: the run after it sets them.
 fn without_states(mut lowered: Lowered) -> Lowered {
     let outputs = lowered.graph.outputs.len() - lowered.states.len();
@@ -843,6 +861,14 @@ fn part(leading: usize, batch: usize, rows: usize) -> usize {
     match batch > 0 && leading.is_multiple_of(batch) {
         true => leading / batch * rows,
         false => leading,
+    }
+}
+
+/// Entries of the last, partial batch, where a full one gives `full` of them.
+fn rest_of(full: usize, batch: usize, rows: usize) -> usize {
+    match rows % batch {
+        0 => 0,
+        rest => part(full, batch, rest),
     }
 }
 
@@ -917,13 +943,13 @@ impl<'a> Feed<'a> {
         loop {
             match self.model.ready(&inputs, &staged, self.options)? {
                 Ready::Whole(compiled) => return Ok(Batch { compiled, staged }),
-                Ready::Stage(compiled, tokenizer) => {
-                    let tokens = compiled.with_state(
+                Ready::Stage(compiled, reading) => {
+                    let read = compiled.with_state(
                         Par::Serial,
                         |state, plan| self.fill(&compiled, &staged, &rows, state, plan),
-                        |state, plan| tokenizer.padded(&state.output(plan, 0)),
+                        |state, plan| reading.of(&state.output(plan, 0)),
                     )?;
-                    staged.push(tokens);
+                    staged.push(read?);
                 }
             }
         }
@@ -985,7 +1011,7 @@ impl Run<'_> {
             par,
             |state, plan| self.feed.fill(compiled, &batch.staged, &rows, state, plan),
             |state, plan| {
-                self.check_shapes(compiled)?;
+                self.check_shapes(compiled, &rows)?;
                 let first = compiled.outputs.len();
                 for (i, key) in compiled.kept.iter().enumerate() {
                     let value = state.output(plan, first + i).to_tensor();
@@ -1015,26 +1041,35 @@ impl Run<'_> {
         rows.start / batch * full
     }
 
-    /// Batches are joined along their first axis: where texts decide the others,
-    /// they must come out the same.
-    fn check_shapes(&self, compiled: &Compiled) -> Result<()> {
+    /// Batches are joined along their first axis: where data decide sizes, the
+    /// batches must come out as [`Model::result_facts`] took them to.
+    fn check_shapes(&self, compiled: &Compiled, rows: &Range<usize>) -> Result<()> {
         if self.full.is_some() {
             return Ok(());
         }
+        let total = self.feed.inputs.iter().flatten().next();
+        let total = total.map_or(rows.len(), |f| f.shape[0]);
+        let batch = self.feed.batch_size;
         for (i, fact) in compiled.outputs.iter().enumerate() {
             let Some(whole) = self.sink.shape(i).filter(|s| !s.is_empty()) else {
                 continue;
             };
-            if fact.shape.get(1..) != whole.get(1..) {
+            let len = fact.shape.first().copied().unwrap_or(1);
+            let full = part(len, rows.len(), batch);
+            let joined = match total <= batch {
+                true => len,
+                false => full * (total / batch) + rest_of(full, batch, total),
+            };
+            if fact.shape.get(1..) != whole.get(1..) || joined != whole[0] {
                 let inputs = self.feed.model.inputs();
                 return Err(Error::BadInput {
                     input: inputs.first().map_or(String::new(), |i| i.name.clone()),
                     expected: format!(
-                        "in batches that give outputs of one length, such as one batch of all \
-                         rows, since the longest text decides it: the first gives {}",
-                        show_shape(&whole[1..])
+                        "in batches that give outputs of one shape, such as one batch of all \
+                         rows, since the data decide it: the outputs were taken to be {}",
+                        show_shape(whole)
                     ),
-                    given: format!("a batch that gives {}", show_shape(&fact.shape[1..])),
+                    given: format!("a batch that gives {}", show_shape(&fact.shape)),
                 });
             }
         }

@@ -327,7 +327,7 @@ impl Model {
         trace
             .into_iter()
             .map(|(path, slot, out)| {
-                let facts = out.map(&mut |t: &T| Ok::<_, Error>(cx.fact(t.value).clone()));
+                let facts = out.map(&mut |t: &T| Ok::<_, Error>(cx.keras_fact(t.value)));
                 Ok((path, slot, facts?))
             })
             .collect()

@@ -24,6 +24,10 @@ pub enum DType {
     BF16,
     F32,
     F64,
+    /// Complex numbers stand at the borders of graphs only: within, their real and
+    /// imaginary parts lie along a last axis.
+    C64,
+    C128,
     Str,
 }
 
@@ -34,7 +38,8 @@ impl DType {
             DType::Bool | DType::U8 | DType::I8 => 1,
             DType::U16 | DType::I16 | DType::F16 | DType::BF16 => 2,
             DType::U32 | DType::I32 | DType::F32 => 4,
-            DType::U64 | DType::I64 | DType::F64 => 8,
+            DType::U64 | DType::I64 | DType::F64 | DType::C64 => 8,
+            DType::C128 => 16,
             DType::Str => 0,
         }
     }
@@ -55,6 +60,8 @@ impl DType {
             DType::BF16 => "bfloat16",
             DType::F32 => "float32",
             DType::F64 => "float64",
+            DType::C64 => "complex64",
+            DType::C128 => "complex128",
             DType::Str => "string",
         }
     }
@@ -75,6 +82,8 @@ impl DType {
             "bfloat16" => DType::BF16,
             "float32" | "float" => DType::F32,
             "float64" | "double" => DType::F64,
+            "complex64" => DType::C64,
+            "complex128" => DType::C128,
             "string" | "str" => DType::Str,
             _ => return None,
         })
@@ -86,7 +95,29 @@ impl DType {
 
     /// Signed or unsigned integers, without bool.
     pub fn is_int(self) -> bool {
-        !self.is_float() && !matches!(self, DType::Bool | DType::Str)
+        !self.is_float() && !self.is_complex() && !matches!(self, DType::Bool | DType::Str)
+    }
+
+    pub fn is_complex(self) -> bool {
+        self.part().is_some()
+    }
+
+    /// The dtype of the parts of complex numbers.
+    pub fn part(self) -> Option<DType> {
+        match self {
+            DType::C64 => Some(DType::F32),
+            DType::C128 => Some(DType::F64),
+            _ => None,
+        }
+    }
+
+    /// The complex dtype whose parts are of this one.
+    pub fn complex(self) -> Option<DType> {
+        match self {
+            DType::F32 => Some(DType::C64),
+            DType::F64 => Some(DType::C128),
+            _ => None,
+        }
     }
 }
 
@@ -246,6 +277,20 @@ impl Tensor {
         t
     }
 
+    /// Real numbers, float32 or float64, as complex ones.
+    pub fn complex_of(real: &Tensor) -> Self {
+        fn pairs<T: Elem>(real: &Tensor, dtype: DType) -> Tensor {
+            let pair = |&v: &T| [v, T::zeroed()];
+            let pairs: Vec<T> = real.as_slice::<T>().iter().flat_map(pair).collect();
+            let fact = Fact::new(dtype, real.shape());
+            Tensor::from_bytes(fact, bytemuck::cast_slice(&pairs))
+        }
+        match real.dtype() {
+            DType::F64 => pairs::<f64>(real, DType::C128),
+            _ => pairs::<f32>(real, DType::C64),
+        }
+    }
+
     /// A tensor of rank 0 of any numeric dtype; floats are truncated for integer dtypes.
     pub fn scalar(dtype: DType, value: f64) -> Self {
         let one: [usize; 0] = [];
@@ -263,6 +308,8 @@ impl Tensor {
             DType::BF16 => Tensor::from_slice(one, &[bf16::from_f64(value)]),
             DType::F32 => Tensor::from_slice(one, &[value as f32]),
             DType::F64 => Tensor::from_slice(one, &[value]),
+            DType::C64 => Tensor::complex_of(&Tensor::scalar(DType::F32, value)),
+            DType::C128 => Tensor::complex_of(&Tensor::scalar(DType::F64, value)),
             DType::Str => Tensor::from_strings(one, vec![Arc::from(value.to_string())]),
         }
     }
@@ -328,7 +375,7 @@ impl Tensor {
         }
     }
 
-    /// Elements as f64, whatever the dtype (strings give NaN).
+    /// Elements as f64, whatever the dtype (strings give NaN, complex numbers two each).
     pub fn to_f64(&self) -> Vec<f64> {
         match self.dtype() {
             DType::Bool | DType::U8 => self.as_slice::<u8>().iter().map(|&v| v as f64).collect(),
@@ -347,6 +394,11 @@ impl Tensor {
                 .collect(),
             DType::F32 => self.as_slice::<f32>().iter().map(|&v| v as f64).collect(),
             DType::F64 => self.as_slice::<f64>().to_vec(),
+            DType::C64 => {
+                let parts: &[f32] = bytemuck::cast_slice(self.bytes());
+                parts.iter().map(|&v| v as f64).collect()
+            }
+            DType::C128 => bytemuck::cast_slice(self.bytes()).to_vec(),
             DType::Str => vec![f64::NAN; self.numel()],
         }
     }
@@ -440,6 +492,15 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Complex numbers as their parts, of type `T`.
+    pub fn pairs<T: Elem>(&self) -> &'a [[T; 2]] {
+        debug_assert_eq!(self.dtype.part(), Some(T::DTYPE));
+        match self.bytes() {
+            [] => &[],
+            bytes => bytemuck::cast_slice(bytes),
+        }
+    }
+
     pub fn strings(&self) -> &'a [Arc<str>] {
         match self.data {
             ViewData::Str(s) => s,
@@ -494,6 +555,15 @@ impl<'a> ViewMut<'a> {
     #[allow(clippy::should_implement_trait)] // the counterpart of as_slice
     pub fn as_mut<T: Elem>(&mut self) -> &mut [T] {
         debug_assert!(matches(self.dtype, T::DTYPE));
+        match self.bytes() {
+            [] => &mut [],
+            bytes => bytemuck::cast_slice_mut(bytes),
+        }
+    }
+
+    /// Complex numbers as their parts, of type `T`.
+    pub fn pairs<T: Elem>(&mut self) -> &mut [[T; 2]] {
+        debug_assert_eq!(self.dtype.part(), Some(T::DTYPE));
         match self.bytes() {
             [] => &mut [],
             bytes => bytemuck::cast_slice_mut(bytes),

@@ -137,6 +137,8 @@ fn read_npy(bytes: &[u8]) -> Tensor {
         Some("<V2" | "|V2") => DType::BF16,
         Some("<f4") => DType::F32,
         Some("<f8") => DType::F64,
+        Some("<c8") => DType::C64,
+        Some("<c16") => DType::C128,
         other => panic!("dtype {other:?}"),
     };
     let shape: Vec<usize> = field("'shape': (")
@@ -265,7 +267,7 @@ fn differ(have: &Tensor, want: &Tensor) -> Option<String> {
         ));
     }
     let (a, b) = (have.to_f64(), want.to_f64());
-    let float = want.dtype().is_float();
+    let float = want.dtype().is_float() || want.dtype().is_complex();
     let excess = |i: usize| -> f64 {
         let (a, b) = (a[i], b[i]);
         if a == b || (a.is_nan() && b.is_nan()) {

@@ -228,7 +228,7 @@ fn datatype(dtype: DType) -> io::Result<Vec<u8>> {
         }
         // opaque, with an empty tag
         DType::BF16 => head(5, [0, 0, 0]),
-        DType::Str => return Err(io::ErrorKind::InvalidInput.into()),
+        DType::C64 | DType::C128 | DType::Str => return Err(io::ErrorKind::InvalidInput.into()),
     })
 }
 

@@ -663,11 +663,15 @@ impl Builder {
     }
 
     /// The same bytes as numbers of another dtype; the last axis grows or shrinks
-    /// with the sizes of the dtypes.
+    /// with the sizes of the dtypes. Parts of complex numbers have it to themselves.
     pub fn bitcast(&mut self, x: ValueId, dtype: DType) -> Result<ValueId> {
         let mut fact = self.fact(x).clone();
         let (from, to) = (fact.dtype.size(), dtype.size());
-        if from != to {
+        if fact.dtype.part() == Some(dtype) {
+            fact.shape.push(2);
+        } else if dtype.part() == Some(fact.dtype) && fact.shape.last() == Some(&2) {
+            fact.shape.pop();
+        } else if from != to {
             match fact.shape.last_mut() {
                 Some(last) if (*last * from).is_multiple_of(to) => *last = *last * from / to,
                 _ => return Err(self.error(format!("can't view {fact} as {dtype}"))),
@@ -1159,6 +1163,32 @@ impl Builder {
         let path = self.path.clone();
         let first = self.graph.push(Op::Rnn(attrs), ins, outs, path);
         Ok((0..count).map(|i| ValueId(first.0 + i)).collect())
+    }
+
+    /// The likeliest label sequences and their scores; see [`Op::BeamSearch`].
+    pub fn beam_search(
+        &mut self,
+        x: ValueId,
+        lengths: ValueId,
+        width: usize,
+        paths: usize,
+    ) -> Result<(ValueId, ValueId)> {
+        let (x_fact, n) = (self.fact(x).clone(), self.fact(lengths).clone());
+        let [batch, steps, classes] = x_fact.shape[..] else {
+            return Err(self.error(format!("a beam search over {x_fact}")));
+        };
+        let float = matches!(x_fact.dtype, DType::F32 | DType::F64);
+        if !float || classes == 0 || n != Fact::new(DType::I32, [batch]) || paths > width {
+            return Err(self.error(format!("a beam search over {x_fact} of {n} steps")));
+        }
+        let outs = vec![
+            Fact::new(DType::I32, [paths, batch, steps]),
+            Fact::new(x_fact.dtype, [batch, paths]),
+        ];
+        let path = self.path.clone();
+        let op = Op::BeamSearch { width, paths };
+        let first = self.graph.push(op, vec![x, lengths], outs, path);
+        Ok((first, ValueId(first.0 + 1)))
     }
 
     /// A general loop; see [`ScanAttrs`]. Gives the last carries, then the stacks.

@@ -479,13 +479,23 @@ pub enum Op {
     /// x (n, spatial..., c)
     Pool(PoolAttrs),
 
-    /// x; the same bytes as numbers of another dtype, along the last axis
+    /// x; the same bytes as numbers of another dtype, along the last axis, which the
+    /// parts of complex numbers have to themselves
     Bitcast(DType),
     Linalg(Linalg),
 
     /// Real and imaginary parts (or the real part alone) of sequences along the
     /// last axis; gives real and imaginary parts of their discrete Fourier transform
     Fft(FftAttrs),
+
+    /// logits (batch, steps, classes), of which the last class is the blank, int32
+    /// lengths (batch); float32 or float64. Gives the likeliest label sequences
+    /// (paths, batch, steps), int32 and -1 past their ends, and the logarithms of
+    /// their probabilities (batch, paths)
+    BeamSearch {
+        width: usize,
+        paths: usize,
+    },
 
     /// x projected by the input kernel, bias included (batch, time, gates * units);
     /// recurrent kernel (units, gates * units); recurrent bias?; initial states; mask?

@@ -114,8 +114,9 @@ fn through(graph: &Graph, node: &Node, op: &Op, ins: &[Rows], batch: usize) -> O
             r => Some(vec![r; 2]),
         },
         Op::Bitcast(_) => {
-            let same = graph.fact(node.inputs[0]).shape == graph.fact(node.first).shape;
-            (same || axis + 1 < shape(0).len()).then(|| vec![ins[0]])
+            let (from, to) = (graph.fact(node.inputs[0]), graph.fact(node.first));
+            let complex = from.dtype.is_complex() || to.dtype.is_complex();
+            (complex || from.shape == to.shape || axis + 1 < shape(0).len()).then(|| vec![ins[0]])
         }
         Op::Linalg(_) => match together(graph, node, ins)? {
             At { axis, .. } if axis + 2 >= shape(0).len() => None,

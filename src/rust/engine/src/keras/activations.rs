@@ -180,19 +180,24 @@ impl Activation {
         Ok(Activation::Layer(LayerAsFunction(nested.layer(spec)?)))
     }
 
-    /// Adds the layer that the activation is, if it is one, to those of the
-    /// layer that calls it.
-    pub fn child_of(&self, built: Built) -> Built {
+    /// Adds the layer that the activation under a key is, if it is one, to those of
+    /// the layer that calls it.
+    pub fn child_of(&self, key: &str, built: Built) -> Built {
         match self {
-            Activation::Layer(layer) => built.child("activation", layer.0.clone()),
+            Activation::Layer(layer) => built.child(key, layer.0.clone()),
             _ => built,
         }
     }
 
     /// The activation under a key of an RNN, whose default depends on the key.
-    pub fn from_cfg_or(cfg: &Cfg, key: &str, default: &str) -> Result<Activation> {
+    pub fn from_cfg_or(
+        cfg: &Cfg,
+        key: &str,
+        default: &str,
+        nested: &dyn Nested,
+    ) -> Result<Activation> {
         if cfg.has(key) {
-            return Activation::from_cfg(cfg, key);
+            return Activation::with_layers(cfg, key, nested);
         }
         Activation::named(default)
             .ok_or_else(|| Error::internal(format!("no activation {default}")))
@@ -393,7 +398,7 @@ impl Activation {
 }
 
 /// Whether an activation is a serialized layer, not a function.
-fn is_layer(v: &Json) -> bool {
+pub fn is_layer(v: &Json) -> bool {
     v["config"].is_object() && v["class_name"] != "__lambda__"
 }
 

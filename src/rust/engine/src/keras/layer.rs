@@ -249,6 +249,11 @@ pub trait Layer: Send + Sync {
         true
     }
 
+    /// What the layer does of complex tensors.
+    fn of_complex(&self) -> OfComplex {
+        OfComplex::Refuse
+    }
+
     /// Takes what the file keeps for the layer beside its weights. A layer with
     /// several places in the file is asked for each.
     fn load(&self, _: &Stored) -> Result<()> {
@@ -275,6 +280,16 @@ pub trait Layer: Send + Sync {
     fn as_any(&self) -> Option<&dyn std::any::Any> {
         None
     }
+}
+
+/// What a layer does of complex tensors.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum OfComplex {
+    /// It knows of them.
+    Take,
+    /// It only moves elements: of the real and of the imaginary parts.
+    ByParts,
+    Refuse,
 }
 
 /// What a class makes of its config.
@@ -395,24 +410,32 @@ pub enum Hidden {
     Seed,
     /// What a state held after the batch before; zeros at first.
     State(StateKey),
-    /// The tokens of a [`Stage`], by number.
+    /// What was read of a [`Stage`], by number.
     Stage(usize),
 }
 
-/// Text whose tokens must be known before the rest can be lowered: how many there
-/// are decides shapes.
+/// A tensor that must be known before the rest can be lowered, since it decides
+/// shapes.
 pub struct Stage {
-    pub tokenizer: Arc<Tokenizer>,
-    /// The strings.
     pub input: ValueId,
+    pub reading: Reading,
 }
 
-/// Facts of the tokens of stages, as far as they are known.
+/// What is read of the tensor of a [`Stage`].
+#[derive(Clone)]
+pub enum Reading {
+    /// The tokens of strings: how many there are is a size.
+    Tokens(Arc<Tokenizer>),
+    /// A number (int64, rank 0), which is a size: as many zeros.
+    Size,
+}
+
+/// Facts of what was read of stages, as far as they are known.
 #[derive(Clone, Debug)]
 pub enum Staged {
     /// Of the first stages; lowering ends at the next.
     Known(Vec<Fact>),
-    /// Of all: so many tokens each.
+    /// Of all: this is the size that each decides.
     Assumed(usize),
 }
 
@@ -505,19 +528,44 @@ impl Cx {
         if dtype != DType::Str {
             return Err(self.error(format!("expected strings, not a {dtype} tensor")));
         }
+        let reading = Reading::Tokens(tokenizer.clone());
+        let fact = self.read(x, reading, |n| {
+            Fact::new(DType::I64, [&shape[..], &[n]].concat())
+        })?;
+        self.hidden_input(Hidden::Stage(self.stages - 1), fact)
+    }
+
+    /// The value of a number, which decides a size.
+    ///
+    /// # Errors
+    /// Where it is not known yet: `waiting` then tells what it takes.
+    pub fn open_size(&mut self, count: ValueId) -> Result<usize> {
+        if self.body {
+            return Err(self.error("a size that depends on the data can't be in a loop"));
+        }
+        let count = self.cast(count, DType::I64)?;
+        let count = self.reshape(count, &[])?;
+        let fact = self.read(count, Reading::Size, |n| Fact::new(DType::Bool, [n]))?;
+        Ok(fact.numel())
+    }
+
+    /// The fact of what is read of a tensor; `assumed` makes it of a size.
+    fn read(
+        &mut self,
+        input: ValueId,
+        reading: Reading,
+        assumed: impl FnOnce(usize) -> Fact,
+    ) -> Result<Fact> {
         let fact = match &self.staged {
             Staged::Known(facts) => facts.get(self.stages).cloned(),
-            Staged::Assumed(n) => Some(Fact::new(DType::I64, [&shape[..], &[*n]].concat())),
+            Staged::Assumed(n) => Some(assumed(*n)),
         };
         let Some(fact) = fact else {
-            self.waiting = Some(Stage {
-                tokenizer: tokenizer.clone(),
-                input: x,
-            });
-            return Err(self.error("the number of its tokens is not known yet"));
+            self.waiting = Some(Stage { input, reading });
+            return Err(self.error("a size depends on data that are not known yet"));
         };
         self.stages += 1;
-        self.hidden_input(Hidden::Stage(self.stages - 1), fact)
+        Ok(fact)
     }
 
     pub fn into_builder(self) -> Builder {
@@ -541,9 +589,41 @@ impl Cx {
         Ok(both)
     }
 
+    /// The complex tensor that an input of a complex dtype is.
+    pub fn complex_input(&mut self, x: ValueId) -> Result<ValueId> {
+        let Some(part) = self.dtype(x).part() else {
+            return Ok(x);
+        };
+        let both = self.bitcast(x, part)?;
+        self.complex.push(both);
+        Ok(both)
+    }
+
+    /// The tensor as an output: of a complex dtype, if it is complex.
+    pub fn complex_output(&mut self, x: ValueId) -> Result<ValueId> {
+        match self.dtype(x).complex().filter(|_| self.is_complex(x)) {
+            Some(dtype) => self.bitcast(x, dtype),
+            None => Ok(x),
+        }
+    }
+
+    pub fn is_complex(&self, x: ValueId) -> bool {
+        self.complex.contains(&x)
+    }
+
+    /// The dtype and shape that Keras sees.
+    pub fn keras_fact(&self, x: ValueId) -> Fact {
+        let mut fact = self.fact(x).clone();
+        if let Some(dtype) = fact.dtype.complex().filter(|_| self.is_complex(x)) {
+            fact.dtype = dtype;
+            fact.shape.pop();
+        }
+        fact
+    }
+
     /// The real and imaginary parts of a complex tensor.
     pub fn parts(&mut self, x: ValueId) -> Result<Option<(ValueId, ValueId)>> {
-        if !self.complex.contains(&x) {
+        if !self.is_complex(x) {
             return Ok(None);
         }
         Ok(Some((
@@ -552,9 +632,49 @@ impl Cx {
         )))
     }
 
+    /// What `f` makes of the real parts of tensors and of the imaginary ones, of
+    /// which real numbers have none, as complex tensors.
+    pub fn by_parts(
+        &mut self,
+        call: &Call,
+        f: impl Fn(&mut Cx, &Call) -> Result<Out>,
+    ) -> Result<Out> {
+        let half = |cx: &mut Cx, imaginary: bool| -> Result<Out> {
+            let mut part = |t: T| {
+                let value = match cx.parts(t.value)? {
+                    Some((re, im)) => [re, im][usize::from(imaginary)],
+                    None if imaginary && cx.dtype(t.value).is_float() => {
+                        let fact = cx.fact(t.value).clone();
+                        cx.full(fact, 0.0)?
+                    }
+                    None => t.value,
+                };
+                Ok(T { value, ..t })
+            };
+            let args = call.args.iter().map(|a| a.map(&mut part));
+            let mut own = Call {
+                args: args.collect::<Result<_>>()?,
+                kwargs: vec![],
+            };
+            for (name, arg) in &call.kwargs {
+                own.kwargs.push((name.clone(), arg.map(&mut part)?));
+            }
+            f(cx, &own)
+        };
+        let (re, im) = (half(self, false)?, half(self, true)?);
+        let mut im = im.flatten().into_iter();
+        re.map(&mut |re: &T| match im.next() {
+            Some(im) => {
+                let value = self.complex(re.value, im.value)?;
+                Ok(T { value, ..*re })
+            }
+            None => Err(self.error("other parts than expected")),
+        })
+    }
+
     /// An error if any of the tensors is complex.
     pub fn check_real(&self, tensors: impl IntoIterator<Item = T>) -> Result<()> {
-        match tensors.into_iter().any(|t| self.complex.contains(&t.value)) {
+        match tensors.into_iter().any(|t| self.is_complex(t.value)) {
             true => Err(self.error("complex numbers are not supported here")),
             false => Ok(()),
         }
@@ -631,13 +751,20 @@ impl Cx {
             false => Arc::from(format!("{}/{}", self.path(), node.name)),
         };
         let outer = self.set_path(path);
-        self.check_real(call.tensors())?;
+        let complex = call.tensors().iter().any(|t| self.is_complex(t.value));
+        let by_parts = complex && node.layer.of_complex() == OfComplex::ByParts;
+        if complex && node.layer.of_complex() == OfComplex::Refuse {
+            self.check_real(call.tensors())?;
+        }
         let direct = std::mem::take(&mut self.direct);
         let training = (self.training, self.training_given);
         if let (false, Some(Arg::Lit(Json::Bool(trains)))) = (training.1, call.kwarg("training")) {
             (self.training, self.training_given) = (*trains, true);
         }
-        let out = self.call_here(node, call);
+        let out = match by_parts {
+            true => self.by_parts(call, |cx, call| cx.call_here(node, call)),
+            false => self.call_here(node, call),
+        };
         (self.training, self.training_given) = training;
         self.direct = direct;
         self.set_path(outer);
@@ -719,10 +846,11 @@ impl Cx {
         };
         let outer = self.set_path(path);
         let cfg = Cfg::new(name, def.class, config);
-        if !def.complex {
+        let complex = call.tensors().iter().any(|t| self.is_complex(t.value));
+        if complex && def.complex.is_none() {
             self.check_real(call.tensors())?;
         }
-        let out = match def.lower {
+        let out = match if complex { def.complex } else { def.lower } {
             Some(lower) => lower(self, &cfg, call),
             None => Err(self.error(format!("{} {}", def.class, def.note))),
         };
@@ -902,8 +1030,8 @@ pub struct OpDef {
     pub lower: Option<Lower>,
     /// What users should know; empty where there is nothing.
     pub note: &'static str,
-    /// Whether it takes complex tensors.
-    pub complex: bool,
+    /// The same for calls with complex tensors, if it takes them.
+    pub complex: Option<Lower>,
 }
 
 impl OpDef {
@@ -911,9 +1039,17 @@ impl OpDef {
         OpDef { note, ..self }
     }
 
+    pub const fn complex(self, lower: Lower) -> OpDef {
+        OpDef {
+            complex: Some(lower),
+            ..self
+        }
+    }
+
+    /// Of an operation that looks at what its tensors are.
     pub const fn of_complex(self) -> OpDef {
         OpDef {
-            complex: true,
+            complex: self.lower,
             ..self
         }
     }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
+use super::activations::is_layer;
 use super::cfg::{dims, short};
-use super::layer::{Arg, Built, Call, Cx, Layer, LayerNode, OpDef, Out, T};
+use super::layer::{Arg, Built, Call, Cx, Layer, LayerNode, OfComplex, OpDef, Out, T};
 use super::load::Loader;
 use super::policy::Policy;
-use super::Cfg;
+use super::{ops, Cfg};
 use crate::error::{Error, Result};
 use crate::nest::Nest;
 use crate::tensor::{show_shape, DType};
@@ -265,6 +266,9 @@ fn fill(t: &Template, cx: &Cx, slots: &[Option<Out>]) -> Result<Arg> {
 /// An input as the model takes it: rank adjusted by an axis of size 1, sizes
 /// checked, in the input's dtype.
 fn accept(cx: &mut Cx, spec: &InputSpec, t: T) -> Result<T> {
+    if cx.is_complex(t.value) || cx.dtype(t.value).is_complex() || spec.dtype.is_complex() {
+        return accept_complex(cx, spec, t);
+    }
     let shape = cx.shape(t.value);
     let (have, want) = (shape.len(), spec.shape.len());
     let value = if have == want + 1 && shape[have - 1] == 1 {
@@ -275,23 +279,43 @@ fn accept(cx: &mut Cx, spec: &InputSpec, t: T) -> Result<T> {
         t.value
     };
     let shape = cx.shape(value);
-    let fits = shape.len() == want
+    check_shape(spec, &shape)?;
+    Ok(T {
+        value: cx.cast(value, spec.dtype)?,
+        mask: t.mask,
+    })
+}
+
+fn check_shape(spec: &InputSpec, shape: &[usize]) -> Result<()> {
+    let fits = shape.len() == spec.shape.len()
         && shape
             .iter()
             .zip(&spec.shape)
             .skip(1)
             .all(|(s, w)| w.is_none_or(|w| w == *s));
-    if !fits {
-        return Err(Error::BadInput {
+    match fits {
+        true => Ok(()),
+        false => Err(Error::BadInput {
             input: spec.name.clone(),
             expected: format!("of shape {}", show_dims(&spec.shape)),
-            given: show_shape(&shape),
+            given: show_shape(shape),
+        }),
+    }
+}
+
+/// A complex input, which must have the dtype and the rank of the model's.
+fn accept_complex(cx: &mut Cx, spec: &InputSpec, t: T) -> Result<T> {
+    let value = cx.complex_input(t.value)?;
+    let fact = cx.keras_fact(value);
+    if fact.dtype != spec.dtype {
+        return Err(Error::BadInput {
+            input: spec.name.clone(),
+            expected: spec.dtype.to_string(),
+            given: fact.dtype.to_string(),
         });
     }
-    Ok(T {
-        value: cx.cast(value, spec.dtype)?,
-        mask: t.mask,
-    })
+    check_shape(spec, &fact.shape)?;
+    Ok(T { value, ..t })
 }
 
 /// A shape with sizes that vary as `None`.
@@ -335,6 +359,10 @@ impl Layer for ModelLayer {
 
     fn autocast(&self) -> bool {
         false
+    }
+
+    fn of_complex(&self) -> OfComplex {
+        OfComplex::Take
     }
 
     fn as_any(&self) -> Option<&dyn std::any::Any> {
@@ -724,8 +752,16 @@ pub fn functional(cfg: &Cfg, loader: &Loader) -> Result<Built> {
             specs.insert(name.clone(), input_spec(&Cfg::new(&name, &class, config))?);
             None
         } else if loader.is_op(layer) {
-            let target = loader.op(layer, &name, config);
-            targets.push(target?);
+            let function = nodes
+                .first()
+                .and_then(|node| ops::map::function(&class, config, node));
+            targets.push(match function.filter(|f| is_layer(f)) {
+                Some(f) => {
+                    let made = ops::map::of_layer(&name, &class, loader.layer_node(f)?);
+                    Target::Layer(Arc::new(made))
+                }
+                None => loader.op(layer, &name, config)?,
+            });
             Some(targets.len() - 1)
         } else {
             let node = loader.layer_node(layer)?;
@@ -766,7 +802,8 @@ pub fn functional(cfg: &Cfg, loader: &Loader) -> Result<Built> {
         }
     }
 
-    let steps = steps(cfg, &resolver, &entries)?;
+    let (steps, depths) = steps(cfg, &resolver, &entries)?;
+    children.extend(mapped_layers(&entries, &targets, &resolver, &depths));
     let ends = |key: &str| -> Result<Nest<(String, usize, usize)>> {
         cfg.get(key)
             .and_then(triples)
@@ -825,13 +862,44 @@ pub fn functional(cfg: &Cfg, loader: &Loader) -> Result<Built> {
     })
 }
 
+/// The operations that map a layer, and where the store has them: in a list of all
+/// operations by their distance from the outputs.
+fn mapped_layers(
+    entries: &[Entry],
+    targets: &[Target],
+    resolver: &Resolver,
+    depths: &[usize],
+) -> Vec<(String, Arc<LayerNode>)> {
+    let mut names: HashMap<usize, StoreNames> = HashMap::new();
+    let mut found = vec![];
+    for e in entries {
+        let Some(Target::Layer(node)) = e.target.map(|t| &targets[t]) else {
+            continue;
+        };
+        if ops::find(&e.class).is_none() {
+            continue;
+        }
+        let (first, calls) = resolver.slots[&e.name];
+        let depth = depths[first..first + calls].iter().copied().max();
+        let depth = depth.unwrap_or(0);
+        let list = match depth {
+            0 => "_operations_by_depth/container/".to_string(),
+            n => format!("_operations_by_depth/container_{n}/"),
+        };
+        let key = names.entry(depth).or_default().next(&e.class);
+        found.push((key.replacen("layers/", &list, 1), node.clone()));
+    }
+    found
+}
+
 /// Whether a class is a functional model.
 pub fn is_functional(class: &str) -> bool {
     matches!(class, "Functional" | "Model")
 }
 
-/// The calls in an order in which every input is there before it is used.
-fn steps(cfg: &Cfg, resolver: &Resolver, entries: &[Entry]) -> Result<Vec<Step>> {
+/// The calls in an order in which every input is there before it is used, and how
+/// far the slots are from an output.
+fn steps(cfg: &Cfg, resolver: &Resolver, entries: &[Entry]) -> Result<(Vec<Step>, Vec<usize>)> {
     let mut waiting = vec![];
     let mut done: Vec<bool> = vec![];
     for e in entries {
@@ -874,13 +942,14 @@ fn steps(cfg: &Cfg, resolver: &Resolver, entries: &[Entry]) -> Result<Vec<Step>>
             return Err(bad(cfg, "inbound_nodes", "a graph with a loop".to_string()));
         }
     }
-    farthest_first(&mut steps, done.len());
-    Ok(steps)
+    let depths = farthest_first(&mut steps, done.len());
+    Ok((steps, depths))
 }
 
 /// Sorts steps as Keras runs them, those farthest from an output first: a layer
-/// that takes the mask off a tensor does so for the steps after it.
-fn farthest_first(steps: &mut [Step], slots: usize) {
+/// that takes the mask off a tensor does so for the steps after it. Gives how far
+/// each slot is.
+fn farthest_first(steps: &mut [Step], slots: usize) -> Vec<usize> {
     let mut depths = vec![0; slots];
     for step in steps.iter().rev() {
         let mut needs = vec![];
@@ -891,6 +960,7 @@ fn farthest_first(steps: &mut [Step], slots: usize) {
         }
     }
     steps.sort_by_key(|step| std::cmp::Reverse(depths[step.slot]));
+    depths
 }
 
 type Kwargs<'a> = Option<&'a Map<String, Json>>;

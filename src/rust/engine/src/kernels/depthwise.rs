@@ -3,7 +3,7 @@
 use super::convert;
 use super::epilogue::{Epilogue, Step};
 use super::simd::{Job, Num, Simd};
-use super::windows::{for_lines, Windows};
+use super::windows::{for_lines, Channels, Windows};
 use super::{Kernel, Par, Request};
 use crate::error::{Error, Result};
 use crate::graph::Op;
@@ -53,12 +53,44 @@ struct Of<E> {
     elem: std::marker::PhantomData<E>,
 }
 
-/// Some lines of output.
-struct Lines<'a, E> {
+/// What a run reads.
+#[derive(Copy, Clone)]
+struct Reads<'a, E> {
     conv: &'a Depthwise,
     x: &'a [E],
     kernel: &'a [E],
     steps: &'a [Step<E>],
+}
+
+impl<'a, E> Reads<'a, E> {
+    #[inline(always)]
+    fn strip<const PLACES: usize>(
+        &self,
+        place: usize,
+        out: *mut E,
+        under: &'a [(usize, usize)],
+    ) -> Strip<'a, E, PLACES> {
+        let w = &self.conv.windows;
+        let along = w.covered(2, place);
+        Strip {
+            x: self.x.as_ptr(),
+            kernel: self.kernel.as_ptr(),
+            out,
+            channels: self.conv.channels,
+            steps: self.steps,
+            under: if along.is_empty() { &[] } else { under },
+            width: w.size[2],
+            start: w.first_pixel(place, along.start),
+            along,
+            dilation: w.dilation[2],
+            stride: w.strides[2],
+        }
+    }
+}
+
+/// Some lines of output.
+struct Lines<'a, E> {
+    reads: Reads<'a, E>,
     first: usize,
     out: &'a mut [E],
 }
@@ -67,7 +99,8 @@ impl<E: Num> Job<E> for Lines<'_, E> {
     type Out = ();
     #[inline(always)]
     unsafe fn run<S: Simd<E = E>>(self) {
-        let (w, channels) = (&self.conv.windows, self.conv.channels);
+        let reads = self.reads;
+        let (w, channels) = (&reads.conv.windows, reads.conv.channels);
         let places = w.output[2];
         let full = |place: usize| w.covered(2, place).len() == w.size[2];
         let mut under = Vec::new();
@@ -76,28 +109,14 @@ impl<E: Num> Job<E> for Lines<'_, E> {
             w.lines_under(line, &mut under);
             let mut place = 0;
             while place < places {
-                let along = w.covered(2, place);
                 // Where the windows of four places are whole they share the weights.
                 let four = place + 4 <= places && full(place) && full(place + 3);
-                let strip = Strip {
-                    x: self.x.as_ptr(),
-                    kernel: self.kernel.as_ptr(),
-                    out: out.as_mut_ptr().add(place * channels),
-                    channels,
-                    steps: self.steps,
-                    under: if along.is_empty() { &[] } else { &under },
-                    width: w.size[2],
-                    start: (place * w.strides[2] + along.start * w.dilation[2])
-                        .wrapping_sub(w.before[2]),
-                    along,
-                    dilation: w.dilation[2],
-                    stride: w.strides[2],
-                };
+                let out = out.as_mut_ptr().add(place * channels);
                 if four {
-                    strip.channels::<S, 4>();
+                    reads.strip::<4>(place, out, &under).all::<S, 2>(channels);
                     place += 4;
                 } else {
-                    strip.channels::<S, 1>();
+                    reads.strip::<1>(place, out, &under).all::<S, 2>(channels);
                     place += 1;
                 }
             }
@@ -105,8 +124,8 @@ impl<E: Num> Job<E> for Lines<'_, E> {
     }
 }
 
-/// Neighbouring places of a line.
-struct Strip<'a, E> {
+/// So many neighbouring places of a line.
+struct Strip<'a, E, const PLACES: usize> {
     x: *const E,
     kernel: *const E,
     out: *mut E,
@@ -122,33 +141,10 @@ struct Strip<'a, E> {
     stride: usize,
 }
 
-impl<E: Num> Strip<'_, E> {
-    #[inline(always)]
-    unsafe fn channels<S: Simd<E = E>, const PLACES: usize>(&self) {
-        let mut c = 0;
-        while c + 2 * S::LANES <= self.channels {
-            self.block::<S, PLACES, 2>(c, S::LANES);
-            c += 2 * S::LANES;
-        }
-        while c + S::LANES <= self.channels {
-            self.block::<S, PLACES, 1>(c, S::LANES);
-            c += S::LANES;
-        }
-        if c < self.channels {
-            // The last register overlaps the one before, where there is one.
-            let n = self.channels.min(S::LANES);
-            self.block::<S, PLACES, 1>(self.channels - n, n);
-        }
-    }
-
-    /// `B` registers of `n` channels each, at `PLACES` places.
+impl<E: Num, const PLACES: usize> Channels<E> for Strip<'_, E, PLACES> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop)]
-    unsafe fn block<S: Simd<E = E>, const PLACES: usize, const B: usize>(
-        &self,
-        c: usize,
-        n: usize,
-    ) {
+    unsafe fn block<S: Simd<E = E>, const B: usize>(&self, c: usize, n: usize) {
         let mut acc = [[S::zero(); B]; PLACES];
         for &(line, row) in self.under {
             let position = row * self.width + self.along.start;
@@ -217,14 +213,13 @@ impl<E: Num> Kernel for Of<E> {
         let out = outs[0].as_mut::<E>();
         let steps = conv.epilogue.steps(ins, 0, out.as_ptr());
         for_lines(out, line, par, |first, out| {
-            E::dispatch(Lines {
+            let reads = Reads {
                 conv,
                 x,
                 kernel,
                 steps: &steps,
-                first,
-                out,
-            });
+            };
+            E::dispatch(Lines { reads, first, out });
             conv.epilogue.apply(out, first * line, conv.channels, ins);
         });
         Ok(())

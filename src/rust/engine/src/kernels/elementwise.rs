@@ -1346,6 +1346,8 @@ fn show(x: &Tensor) -> Vec<Arc<str>> {
         DType::BF16 => text!(bf16),
         DType::F32 => text!(f32),
         DType::F64 => text!(f64),
+        // Complex numbers are met in no elementwise operation.
+        DType::C64 | DType::C128 => vec![],
     }
 }
 

@@ -2,41 +2,32 @@
 
 use std::sync::Arc;
 
-use super::{Kernel, Par, Request};
+use super::{Plain, Request};
 use crate::error::{Error, Result};
-use crate::graph::Op;
 use crate::host::Foreign;
-use crate::tensor::{DType, Fact, Line, Tensor, View, ViewMut};
+use crate::tensor::{DType, Fact, Tensor, View, ViewMut};
 
-struct ForeignKernel {
+/// The kernel of `Foreign`.
+pub struct ForeignKernel {
     what: Arc<Foreign>,
     outs: Vec<Fact>,
 }
 
-/// The kernel of `Foreign`.
-pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
-    let Op::Foreign(what) = req.op else {
-        return Err(Error::internal("no function"));
-    };
-    Ok(Box::new(ForeignKernel {
-        what: what.clone(),
-        outs: req.outs.to_vec(),
-    }))
+impl ForeignKernel {
+    pub fn new(what: &Arc<Foreign>, req: &Request) -> ForeignKernel {
+        ForeignKernel {
+            what: what.clone(),
+            outs: req.outs.to_vec(),
+        }
+    }
 }
 
-impl Kernel for ForeignKernel {
-    fn on_caller(&self) -> bool {
+impl Plain for ForeignKernel {
+    fn only_on_caller(&self) -> bool {
         true
     }
 
-    fn run(
-        &self,
-        ins: &[View],
-        outs: &mut [ViewMut],
-        _: &mut [Line],
-        _: Option<usize>,
-        _: Par,
-    ) -> Result<()> {
+    fn compute(&self, ins: &[View], outs: &mut [ViewMut]) -> Result<()> {
         let made = self.what.call(ins, false)?;
         let made = made.flatten();
         let masks = made.iter().filter_map(|m| m.1.as_ref());

@@ -312,7 +312,9 @@ impl Kernel for Scatter {
             DType::BF16 => self.sum::<bf16>(at, u, out, |a, b| a + b),
             DType::F32 => self.sum::<f32>(at, u, out, |a, b| a + b),
             DType::F64 => self.sum::<f64>(at, u, out, |a, b| a + b),
-            DType::Str => return Err(Error::internal("strings can't be added")),
+            DType::C64 | DType::C128 | DType::Str => {
+                return Err(Error::internal("only numbers can be added"));
+            }
         }
         Ok(())
     }

@@ -5,21 +5,13 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
 
-use super::{Kernel, Par, Request};
+use super::Plain;
 use crate::error::{Error, Result};
-use crate::graph::{HashAttrs, Op};
-use crate::tensor::{DType, Line, View, ViewMut};
+use crate::graph::HashAttrs;
+use crate::tensor::{DType, View, ViewMut};
 
-/// The kernel of `Hash` or `HashCross`.
-pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
-    match *req.op {
-        Op::Hash(attrs) => Ok(Box::new(Hash(attrs))),
-        Op::HashCross { bins } => Ok(Box::new(Cross { bins })),
-        _ => Err(Error::internal("not a hash")),
-    }
-}
-
-struct Hash(HashAttrs);
+/// The kernel of `Hash`.
+pub struct Hash(pub HashAttrs);
 
 impl Hash {
     fn bin(&self, text: &[u8]) -> i64 {
@@ -65,15 +57,8 @@ fn integers<'a>(x: &View<'a>) -> Option<Box<dyn Iterator<Item = i128> + 'a>> {
     })
 }
 
-impl Kernel for Hash {
-    fn run(
-        &self,
-        ins: &[View],
-        outs: &mut [ViewMut],
-        _: &mut [Line],
-        _: Option<usize>,
-        _: Par,
-    ) -> Result<()> {
+impl Plain for Hash {
+    fn compute(&self, ins: &[View], outs: &mut [ViewMut]) -> Result<()> {
         let (x, out) = (&ins[0], outs[0].as_mut::<i64>());
         match x.dtype {
             DType::Str => {
@@ -94,22 +79,14 @@ impl Kernel for Hash {
     }
 }
 
-struct Cross {
-    bins: u64,
-}
+/// The kernel of `HashCross`, with the number of bins.
+pub struct Cross(pub u64);
 
 /// What a cross of features starts from in TensorFlow.
 const CROSS_KEY: u64 = 0xDECAFCAFFE;
 
-impl Kernel for Cross {
-    fn run(
-        &self,
-        ins: &[View],
-        outs: &mut [ViewMut],
-        _: &mut [Line],
-        _: Option<usize>,
-        _: Par,
-    ) -> Result<()> {
+impl Plain for Cross {
+    fn compute(&self, ins: &[View], outs: &mut [ViewMut]) -> Result<()> {
         for (i, out) in outs[0].as_mut::<i64>().iter_mut().enumerate() {
             let join = |hash: u64, x: &View| {
                 let own = match x.dtype {
@@ -118,7 +95,7 @@ impl Kernel for Cross {
                 };
                 concatenated(hash, own)
             };
-            *out = (ins.iter().fold(CROSS_KEY, join) % self.bins) as i64;
+            *out = (ins.iter().fold(CROSS_KEY, join) % self.0) as i64;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use crate::graph::{Const, Op};
 use crate::tensor::{Fact, Line, View, ViewMut};
 
 mod attention;
+mod beam;
 mod bitcast;
 mod concat;
 mod conv;
@@ -45,6 +46,7 @@ mod windows;
 mod winograd;
 
 pub use elementwise::{unary_f32, Compiled};
+pub use random::seeded_normals;
 
 /// How a kernel may spread its work. Results don't depend on it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -85,6 +87,33 @@ pub trait Kernel: Send + Sync {
         aliased: Option<usize>,
         par: Par,
     ) -> Result<()>;
+}
+
+/// A kernel that needs no scratch memory and works on the thread it is given.
+trait Plain: Send + Sync {
+    fn compute(&self, ins: &[View], outs: &mut [ViewMut]) -> Result<()>;
+
+    /// See [`Kernel::on_caller`].
+    fn only_on_caller(&self) -> bool {
+        false
+    }
+}
+
+impl<P: Plain> Kernel for P {
+    fn on_caller(&self) -> bool {
+        self.only_on_caller()
+    }
+
+    fn run(
+        &self,
+        ins: &[View],
+        outs: &mut [ViewMut],
+        _: &mut [Line],
+        _: Option<usize>,
+        _: Par,
+    ) -> Result<()> {
+        self.compute(ins, outs)
+    }
 }
 
 /// What is known of an input when a kernel is prepared.
@@ -165,17 +194,22 @@ pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
         Op::Concat(_) => concat::prepare(req),
         Op::Gather { .. } | Op::TakeAlong { .. } | Op::Scatter { .. } => gather::prepare(req),
         Op::Count { .. } => count::prepare(req),
-        Op::Lookup(_) | Op::Tokenize(..) => text::prepare(req),
-        Op::Hash(_) | Op::HashCross { .. } => hash::prepare(req),
+        Op::Lookup(table) => Ok(Box::new(text::Lookup::new(table, req))),
+        Op::Tokenize(tokenizer, output) => {
+            Ok(Box::new(text::Tokenize::new(tokenizer, *output, req)))
+        }
+        Op::Hash(attrs) => Ok(Box::new(hash::Hash(*attrs))),
+        Op::HashCross { bins } => Ok(Box::new(hash::Cross(*bins))),
         Op::Fft(_) => fft::prepare(req),
         Op::Linalg(_) => linalg::prepare(req),
+        Op::BeamSearch { width, paths } => Ok(Box::new(beam::Beam::new(*width, *paths, req))),
         Op::Bitcast(_) => Ok(Box::new(bitcast::Bitcast)),
-        Op::Random { .. } => random::prepare(req),
+        Op::Random { kind, stream } => Ok(Box::new(random::Random::new(*kind, *stream, req))),
         Op::Sort { .. } => sort::prepare(req),
         Op::Reduce { .. } => reduce::prepare(req),
         Op::Cumulate { .. } => cumulate::prepare(req),
         Op::MatMul { .. } => matmul::prepare(req),
-        Op::Foreign(_) => foreign::prepare(req),
+        Op::Foreign(what) => Ok(Box::new(foreign::ForeignKernel::new(what, req))),
         op => Err(Error::internal(format!("no kernel for {op:?}"))),
     }
 }

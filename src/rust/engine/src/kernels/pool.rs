@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::simd::{Job, Num, Simd};
-use super::windows::{for_lines, Windows};
+use super::windows::{for_lines, Channels, Windows};
 use super::{convert, Kernel, Par, Request};
 use crate::error::{Error, Result};
 use crate::graph::{Op, PoolKind};
@@ -62,28 +62,40 @@ impl<E: Num> Job<E> for Lines<'_, E> {
         for (line, out) in (self.first..).zip(lines) {
             w.lines_under(line, &mut under);
             for (place, out) in out.chunks_exact_mut(channels).enumerate() {
-                let along = w.covered(2, place);
-                let start = (place * w.strides[2] + along.start).wrapping_sub(w.before[2]);
-                let window = Window {
-                    x: self.x.as_ptr(),
-                    out: out.as_mut_ptr(),
-                    channels,
-                    under: if along.is_empty() { &[] } else { &under },
-                    start,
-                    along: along.len(),
-                    rank: self.pool.rank,
-                };
                 match self.pool.kind {
-                    PoolKind::Max => window.channels::<S, true>(),
-                    PoolKind::Average => window.channels::<S, false>(),
+                    PoolKind::Max => self.pool.window::<S, true>(self.x, place, out, &under),
+                    PoolKind::Average => self.pool.window::<S, false>(self.x, place, out, &under),
                 }
             }
         }
     }
 }
 
-/// One window.
-struct Window<'a, E> {
+impl<E: Num> Pool<E> {
+    #[inline(always)]
+    unsafe fn window<S: Simd<E = E>, const MAX: bool>(
+        &self,
+        x: &[E],
+        place: usize,
+        out: &mut [E],
+        under: &[(usize, usize)],
+    ) {
+        let along = self.windows.covered(2, place);
+        let window = Window::<E, MAX> {
+            x: x.as_ptr(),
+            out: out.as_mut_ptr(),
+            channels: self.channels,
+            under: if along.is_empty() { &[] } else { under },
+            start: self.windows.first_pixel(place, along.start),
+            along: along.len(),
+            rank: self.rank,
+        };
+        window.all::<S, 4>(self.channels);
+    }
+}
+
+/// One window, for its maximum or its average.
+struct Window<'a, E, const MAX: bool> {
     x: *const E,
     out: *mut E,
     channels: usize,
@@ -94,29 +106,10 @@ struct Window<'a, E> {
     rank: usize,
 }
 
-impl<E: Num> Window<'_, E> {
-    #[inline(always)]
-    unsafe fn channels<S: Simd<E = E>, const MAX: bool>(&self) {
-        let mut c = 0;
-        while c + 4 * S::LANES <= self.channels {
-            self.block::<S, MAX, 4>(c, S::LANES);
-            c += 4 * S::LANES;
-        }
-        while c + S::LANES <= self.channels {
-            self.block::<S, MAX, 1>(c, S::LANES);
-            c += S::LANES;
-        }
-        if c < self.channels {
-            // The last register overlaps the one before, where there is one.
-            let n = self.channels.min(S::LANES);
-            self.block::<S, MAX, 1>(self.channels - n, n);
-        }
-    }
-
-    /// `B` registers of `n` channels each.
+impl<E: Num, const MAX: bool> Channels<E> for Window<'_, E, MAX> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop)]
-    unsafe fn block<S: Simd<E = E>, const MAX: bool, const B: usize>(&self, c: usize, n: usize) {
+    unsafe fn block<S: Simd<E = E>, const B: usize>(&self, c: usize, n: usize) {
         let mut acc = [match MAX {
             true => S::splat(E::lowest(self.rank)),
             false => S::zero(),

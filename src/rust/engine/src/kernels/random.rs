@@ -1,27 +1,26 @@
 //! Random numbers by a counter-based generator: Philox4x32 with 10 rounds
 //! (Salmon et al., 2011), so that they depend on no order of work.
 
-use super::{Kernel, Par, Request};
-use crate::error::{Error, Result};
-use crate::graph::{Op, RandomKind};
-use crate::tensor::{DType, Line, View, ViewMut};
+use super::{Plain, Request};
+use crate::error::Result;
+use crate::graph::RandomKind;
+use crate::tensor::{DType, View, ViewMut};
 
-struct Random {
+/// The kernel of `Random`.
+pub struct Random {
     kind: RandomKind,
     stream: u32,
     dtype: DType,
 }
 
-/// The kernel of `Random`.
-pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
-    let Op::Random { kind, stream } = *req.op else {
-        return Err(Error::internal("not random numbers"));
-    };
-    Ok(Box::new(Random {
-        kind,
-        stream,
-        dtype: req.outs[0].dtype,
-    }))
+impl Random {
+    pub fn new(kind: RandomKind, stream: u32, req: &Request) -> Random {
+        Random {
+            kind,
+            stream,
+            dtype: req.outs[0].dtype,
+        }
+    }
 }
 
 /// Four random words from a counter and a key.
@@ -39,6 +38,35 @@ fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
         key[1] = key[1].wrapping_add(0xBB67_AE85);
     }
     counter
+}
+
+/// The normal numbers that TensorFlow's stateless generator draws for a seed: two
+/// from two words in float32, two from four in float64.
+pub fn seeded_normals(seed: [u64; 2], n: usize, wide: bool) -> Vec<f64> {
+    // The seed is mixed into the key and the upper half of the counter.
+    let words = |v: u64| [v as u32, (v >> 32) as u32];
+    let ([a, b], [c, d]) = (words(seed[0]), words(seed[1]));
+    let mix = philox([a, b, c, d], [0x3ec8_f720, 0x0246_1e29]);
+    let key = [mix[0], mix[1]];
+    let float = |w: u32| f64::from(w & 0x7f_ffff) / f64::from(1 << 23);
+    let double = |high: u32, low: u32| {
+        let word = u64::from(high & 0xf_ffff) << 32 | u64::from(low);
+        word as f64 / (1u64 << 52) as f64
+    };
+    let pair = |u: f64, v: f64| {
+        let r = (-2.0 * u.max(1e-7).ln()).sqrt();
+        let (sin, cos) = (std::f64::consts::TAU * v).sin_cos();
+        [r * sin, r * cos]
+    };
+    let block = |i: u64| {
+        let [low, high] = words(i);
+        let [a, b, c, d] = philox([low, high, mix[2], mix[3]], key);
+        match wide {
+            true => pair(double(a, b), double(c, d)).to_vec(),
+            false => [pair(float(a), float(b)), pair(float(c), float(d))].concat(),
+        }
+    };
+    (0..).flat_map(block).take(n).collect()
 }
 
 /// A number of [0, 1) with the precision of float32.
@@ -140,15 +168,8 @@ impl Random {
     }
 }
 
-impl Kernel for Random {
-    fn run(
-        &self,
-        ins: &[View],
-        outs: &mut [ViewMut],
-        _: &mut [Line],
-        _: Option<usize>,
-        _: Par,
-    ) -> Result<()> {
+impl Plain for Random {
+    fn compute(&self, ins: &[View], outs: &mut [ViewMut]) -> Result<()> {
         let seed: &[i64] = ins[0].as_slice();
         match self.dtype {
             DType::F64 => self.fill(seed, outs[0].as_mut::<f64>(), |v| v),

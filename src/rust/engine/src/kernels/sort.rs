@@ -138,6 +138,7 @@ impl Kernel for Sort {
             DType::I64 => self.compared(x.as_slice::<i64>(), order, par),
             DType::F64 => self.compared(x.as_slice::<f64>(), order, par),
             DType::Str => self.compared(x.strings(), order, par),
+            DType::C64 | DType::C128 => return Err(Error::internal("an order of complex numbers")),
         }
         by_element!(x.dtype, T => self.values(T::of(x), order, T::of_mut(values)));
         Ok(())

@@ -60,10 +60,17 @@ pub(super) fn copy<T: Element>(dst: &mut [T], src: &[T]) {
 macro_rules! element {
     ($($t:ty),*) => { $(impl Element for $t {
         fn of<'a>(view: &View<'a>) -> &'a [Self] {
-            bytemuck::cast_slice(view.bytes())
+            // What is empty need not be aligned.
+            match view.bytes() {
+                [] => &[],
+                bytes => bytemuck::cast_slice(bytes),
+            }
         }
         fn of_mut<'a>(view: &'a mut ViewMut) -> &'a mut [Self] {
-            bytemuck::cast_slice_mut(view.bytes())
+            match view.bytes() {
+                [] => &mut [],
+                bytes => bytemuck::cast_slice_mut(bytes),
+            }
         }
         unsafe fn tile(src: *const Self, stride: isize, dst: *mut Self, apart: usize) {
             // By way of a copy: each line of the one and the other is touched once,

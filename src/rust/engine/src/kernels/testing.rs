@@ -176,6 +176,7 @@ pub fn noise(dtype: DType, shape: &[usize], seed: u64) -> Tensor {
     let natural = |u: f64| (u * 11.0).floor();
     match dtype {
         DType::Bool => Tensor::bools(shape, &(0..n).map(|_| next() < 0.5).collect::<Vec<_>>()),
+        DType::C64 | DType::C128 => Tensor::zeros(Fact::new(dtype, shape)),
         DType::Str => {
             let words = (0..n).map(|_| format!("w{}", (next() * 9.0) as u32).into());
             Tensor::from_strings(shape, words.collect())

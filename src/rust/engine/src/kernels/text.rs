@@ -5,29 +5,13 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Kernel, Par, Request};
+use super::{Kernel, Par, Plain, Request};
 use crate::error::{Error, Result};
-use crate::graph::{Keys, Op, Split, Table, TokenOutput, Tokenizer};
+use crate::graph::{Keys, Split, Table, TokenOutput, Tokenizer};
 use crate::tensor::{Line, Tensor, View, ViewMut};
 
 /// Strings worth a second thread.
 const PARALLEL: usize = 4096;
-
-/// The kernel of `Lookup` or `Tokenize`.
-pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
-    match req.op {
-        Op::Lookup(table) => Ok(Box::new(Lookup {
-            table: table.clone(),
-            path: req.path.to_string(),
-        })),
-        Op::Tokenize(tokenizer, output) => Ok(Box::new(Tokenize {
-            tokenizer: tokenizer.clone(),
-            output: *output,
-            width: req.ins[0].fact.shape.last().copied().unwrap_or(1),
-        })),
-        _ => Err(Error::internal("not a primitive of text")),
-    }
-}
 
 impl Table {
     fn of_text(&self, key: &str) -> Option<i64> {
@@ -45,12 +29,20 @@ impl Table {
     }
 }
 
-struct Lookup {
+/// The kernel of `Lookup`.
+pub struct Lookup {
     table: Arc<Table>,
     path: String,
 }
 
 impl Lookup {
+    pub fn new(table: &Arc<Table>, req: &Request) -> Lookup {
+        Lookup {
+            table: table.clone(),
+            path: req.path.to_string(),
+        }
+    }
+
     fn unknown(&self, value: String) -> Error {
         Error::OutOfVocabulary {
             layer: self.path.clone(),
@@ -59,15 +51,8 @@ impl Lookup {
     }
 }
 
-impl Kernel for Lookup {
-    fn run(
-        &self,
-        ins: &[View],
-        outs: &mut [ViewMut],
-        _: &mut [Line],
-        _: Option<usize>,
-        _: Par,
-    ) -> Result<()> {
+impl Plain for Lookup {
+    fn compute(&self, ins: &[View], outs: &mut [ViewMut]) -> Result<()> {
         let out = outs[0].as_mut::<i64>();
         match &self.table.keys {
             Keys::Strings(_) => {
@@ -169,11 +154,22 @@ impl AsciiRuns for str {
     }
 }
 
-struct Tokenize {
+/// The kernel of `Tokenize`.
+pub struct Tokenize {
     tokenizer: Arc<Tokenizer>,
     output: TokenOutput,
     /// Strings of a row.
     width: usize,
+}
+
+impl Tokenize {
+    pub fn new(tokenizer: &Arc<Tokenizer>, output: TokenOutput, req: &Request) -> Tokenize {
+        Tokenize {
+            tokenizer: tokenizer.clone(),
+            output,
+            width: req.ins[0].fact.shape.last().copied().unwrap_or(1),
+        }
+    }
 }
 
 impl Kernel for Tokenize {
@@ -218,5 +214,38 @@ impl Kernel for Tokenize {
                 .for_each(row),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::{DType, Fact};
+
+    #[test]
+    fn what_is_no_key_is_an_error_without_a_default() {
+        let strings = Tensor::from_strings([2], vec!["red".into(), "green".into()]);
+        let ints = Tensor::from_slice([2], &[3i64, 4]);
+        let cases = [
+            (
+                Keys::Strings([("red".into(), 1)].into()),
+                strings,
+                "\"green\"",
+            ),
+            (Keys::Ints([(3, 1)].into()), ints, "4"),
+        ];
+        for (keys, x, unknown) in cases {
+            let lookup = Lookup {
+                table: Table::new(keys, None),
+                path: "model/strict".to_string(),
+            };
+            let mut out = Tensor::zeros(Fact::new(DType::I64, [2]));
+            let error = lookup
+                .compute(&[x.view()], &mut [out.view_mut()])
+                .unwrap_err();
+            let (layer, value) = ("model/strict".to_string(), unknown.to_string());
+            assert_eq!(error, Error::OutOfVocabulary { layer, value });
+            assert_eq!(error.kind(), "out_of_vocabulary");
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use rayon::prelude::*;
 
+use super::simd::{Num, Simd};
 use super::Par;
 use crate::tensor::Shape;
 
@@ -54,6 +55,13 @@ impl Windows {
         self.output.iter().product()
     }
 
+    /// The first pixel, within its line, of a window at `place` that covers
+    /// positions from `first` on.
+    #[inline(always)]
+    pub fn first_pixel(&self, place: usize, first: usize) -> usize {
+        (place * self.strides[2] + first * self.dilation[2]).wrapping_sub(self.before[2])
+    }
+
     /// Elements of an axis that a window at `place` covers, as positions in
     /// the window: the others are padding.
     pub fn covered(&self, axis: usize, place: usize) -> std::ops::Range<usize> {
@@ -100,6 +108,37 @@ impl Windows {
                     found.push((line * self.input[2], kz * self.size[1] + ky));
                 }
             }
+        }
+    }
+}
+
+/// Work on the channels of some places, block by block.
+pub(super) trait Channels<E: Num> {
+    /// `B` registers of `n` channels each, from channel `c` on.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `S`; the channels are there.
+    unsafe fn block<S: Simd<E = E>, const B: usize>(&self, c: usize, n: usize);
+
+    /// All channels, `WIDE` registers at a time as long as they last.
+    ///
+    /// # Safety
+    /// As [`Channels::block`].
+    #[inline(always)]
+    unsafe fn all<S: Simd<E = E>, const WIDE: usize>(&self, channels: usize) {
+        let mut c = 0;
+        while c + WIDE * S::LANES <= channels {
+            self.block::<S, WIDE>(c, S::LANES);
+            c += WIDE * S::LANES;
+        }
+        while c + S::LANES <= channels {
+            self.block::<S, 1>(c, S::LANES);
+            c += S::LANES;
+        }
+        if c < channels {
+            // The last register overlaps the one before, where there is one.
+            let n = channels.min(S::LANES);
+            self.block::<S, 1>(channels - n, n);
         }
     }
 }

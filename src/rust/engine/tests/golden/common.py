@@ -271,12 +271,17 @@ def nested_inputs(model, arrays):
     return arrays[0] if isinstance(model, keras.Sequential) else keras.tree.pack_sequence_as(model._inputs_struct, arrays)
 
 
+def dense(tensor):
+    """The numbers of a sparse tensor; anything else as it is."""
+    return keras.ops.convert_to_numpy(tensor) if isinstance(tensor, tf.SparseTensor) else tensor
+
+
 def run(model, case, arrays):
     x = nested_inputs(model, arrays)
     if case.call == "predict":
         if case.jit:
             model.jit_compile = True
-        return model.predict(x, batch_size=case.batch_size, verbose=0)
+        return keras.tree.map_structure(dense, model.predict(x, batch_size=case.batch_size, verbose=0))
     return keras.tree.map_structure(keras.ops.convert_to_numpy, model(x, **case.call))
 
 
@@ -287,7 +292,7 @@ def run_quickly(model, case, arrays):
     if case.jit:
         model.jit_compile = True
     batches = [model.predict_on_batch(nested_inputs(model, [a[i : i + case.batch_size] for a in arrays])) for i in range(0, case.rows, case.batch_size)]
-    return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
+    return keras.tree.map_structure(lambda *parts: np.concatenate([dense(p) for p in parts]), *batches)
 
 
 def is_float(array):

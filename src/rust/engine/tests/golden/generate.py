@@ -45,6 +45,8 @@ GROUPS = [
     "convnext",
     "ops_rare",
     "ops_more",
+    "ops_left",
+    "text2",
     "augment",
     "sweep2",
 ]

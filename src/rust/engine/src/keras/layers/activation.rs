@@ -23,7 +23,7 @@ impl Layer for Elementwise {
 /// Any function of `keras.activations`.
 pub fn activation(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     let function = Function::with_layers(cfg, "activation", nested)?;
-    Ok(function.child_of(Built::new(Elementwise(function.clone()))))
+    Ok(function.child_of("activation", Built::new(Elementwise(function.clone()))))
 }
 
 /// `max(x, 0)` with a slope below a threshold, and a maximum.

@@ -128,27 +128,36 @@ pub enum Training {
     Other,
 }
 
+/// A key that is one number or two.
+fn one_or_two(cfg: &Cfg, key: &str) -> Result<Option<Vec<f64>>> {
+    match cfg.get(key).map(numbers) {
+        None => Ok(None),
+        Some(Some((shape, v))) if shape.is_empty() || shape == [2] => Ok(Some(v)),
+        Some(_) => Err(cfg.bad(key, "one number or two")),
+    }
+}
+
 /// A key that is one number or two: one is read as up to it, from its negative
 /// where the factor goes in both directions.
 fn span(cfg: &Cfg, key: &str, both: bool) -> Result<Option<Span>> {
-    match cfg.get(key).map(numbers) {
-        None => Ok(None),
-        Some(Some((shape, v))) if shape == [2] => Ok(Some([v[0].min(v[1]), v[0].max(v[1])])),
-        Some(Some((shape, v))) if shape.is_empty() => {
-            let most = v[0].abs();
-            Ok(Some([if both { -most } else { 0.0 }, most]))
-        }
-        Some(_) => Err(cfg.bad(key, "one number or two")),
-    }
+    Ok(one_or_two(cfg, key)?.map(|v| match v[..] {
+        [a, b] => [a.min(b), a.max(b)],
+        _ if both => [-v[0].abs(), v[0].abs()],
+        _ => [0.0, v[0].abs()],
+    }))
+}
+
+/// The distances of a contrast below and above 1, which are no interval.
+fn distances(cfg: &Cfg, key: &str) -> Result<Option<Span>> {
+    Ok(one_or_two(cfg, key)?.map(|v| [v[0], v[v.len() - 1]]))
 }
 
 impl Training {
     pub fn read(cfg: &Cfg) -> Result<Training> {
         use Training as A;
-        let needed = |key: &str, both: bool| {
-            let found = span(cfg, key, both)?;
-            found.ok_or_else(|| cfg.bad(key, "one number or two"))
-        };
+        let there =
+            |key: &str, found: Option<Span>| found.ok_or_else(|| cfg.bad(key, "one number or two"));
+        let needed = |key: &str, both: bool| there(key, span(cfg, key, both)?);
         let factor = |both: bool| needed("factor", both);
         let range = || value_range(cfg);
         let warp = || Warp::read(cfg);
@@ -165,13 +174,8 @@ impl Training {
                 factor: factor(true)?,
                 range: range()?,
             },
-            // Its factors are distances below and above 1, not an interval.
             "RandomContrast" => A::Contrast {
-                factor: match cfg.get("factor").map(numbers) {
-                    Some(Some((shape, v))) if shape == [2] => [v[0], v[1]],
-                    Some(Some((shape, v))) if shape.is_empty() => [v[0], v[0]],
-                    _ => return Err(cfg.bad("factor", "one number or two")),
-                },
+                factor: there("factor", distances(cfg, "factor")?)?,
                 range: range()?,
             },
             "RandomInvert" => A::Invert {
@@ -274,13 +278,8 @@ impl Training {
         if let Some(factor) = span(cfg, "brightness_factor", true)? {
             steps.push(Training::Brightness { factor, range });
         }
-        match cfg.get("contrast_factor").map(numbers) {
-            None => {}
-            Some(Some((_, v))) if !v.is_empty() => steps.push(Training::Contrast {
-                factor: [v[0], v[v.len() - 1]],
-                range,
-            }),
-            Some(_) => return Err(cfg.bad("contrast_factor", "one number or two")),
+        if let Some(factor) = distances(cfg, "contrast_factor")? {
+            steps.push(Training::Contrast { factor, range });
         }
         if let Some(factor) = span(cfg, "saturation_factor", false)? {
             steps.push(Training::Saturation { factor, range });

@@ -158,7 +158,7 @@ pub fn conv<const N: usize>(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     };
     let (bias, activation) = (layer.window.use_bias, layer.window.activation.clone());
     let built = Built::new(layer).var("kernel").var_if(bias, "bias");
-    Ok(activation.child_of(built))
+    Ok(activation.child_of("activation", built))
 }
 
 impl Layer for Conv {
@@ -188,7 +188,7 @@ pub fn depthwise_conv<const N: usize>(cfg: &Cfg, nested: &dyn Nested) -> Result<
     };
     let (bias, activation) = (layer.window.use_bias, layer.window.activation.clone());
     let built = Built::new(layer).var("kernel").var_if(bias, "bias");
-    Ok(activation.child_of(built))
+    Ok(activation.child_of("activation", built))
 }
 
 impl Layer for DepthwiseConv {
@@ -222,7 +222,7 @@ pub fn separable_conv<const N: usize>(cfg: &Cfg, nested: &dyn Nested) -> Result<
         .var("depthwise_kernel")
         .var("pointwise_kernel")
         .var_if(bias, "bias");
-    Ok(activation.child_of(built))
+    Ok(activation.child_of("activation", built))
 }
 
 impl Layer for SeparableConv {
@@ -267,7 +267,7 @@ pub fn conv_transpose<const N: usize>(cfg: &Cfg, nested: &dyn Nested) -> Result<
     }
     let (bias, activation) = (layer.window.use_bias, layer.window.activation.clone());
     let built = Built::new(layer).var("kernel").var_if(bias, "bias");
-    Ok(activation.child_of(built))
+    Ok(activation.child_of("activation", built))
 }
 
 impl ConvTranspose {

@@ -67,7 +67,7 @@ pub fn einsum_dense(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     cfg.pass_over(&["gptq_unpacked_column_size"]);
     let (bias, quant) = (layer.bias_axes.is_some(), layer.quant.clone());
     let activation = layer.activation.clone();
-    Ok(activation.child_of(quant.kernel_vars(Built::new(layer), bias)))
+    Ok(activation.child_of("activation", quant.kernel_vars(Built::new(layer), bias)))
 }
 
 impl Layer for EinsumDense {

@@ -24,7 +24,7 @@ pub fn dense(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     };
     let (use_bias, quant) = (layer.use_bias, layer.quant.clone());
     let activation = layer.activation.clone();
-    Ok(activation.child_of(quant.kernel_vars(Built::new(layer), use_bias)))
+    Ok(activation.child_of("activation", quant.kernel_vars(Built::new(layer), use_bias)))
 }
 
 impl Layer for Dense {

@@ -8,7 +8,7 @@ use crate::graph::{Binary, Reduce, ValueId};
 use crate::keras::cfg::as_int;
 use crate::keras::ops::sum;
 use crate::keras::promote::{result_type, Kind};
-use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, T};
+use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, OfComplex, Out, T};
 use crate::tensor::{numel, DType, Fact};
 
 /// The inputs in the dtype they promote to.
@@ -217,6 +217,10 @@ pub fn concatenate(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
 }
 
 impl Layer for Concatenate {
+    fn of_complex(&self) -> OfComplex {
+        OfComplex::ByParts
+    }
+
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let xs = inputs(cx, call)?;
         let values: Vec<ValueId> = xs.iter().map(|x| x.value).collect();

@@ -3,7 +3,7 @@
 
 use crate::error::Result;
 use crate::graph::{Binary, RandomKind, ValueId};
-use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, T};
+use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, OfComplex, Out, T};
 use crate::tensor::DType;
 
 /// What training does to a tensor.
@@ -245,6 +245,10 @@ pub fn identity(_: &Cfg, _: &dyn Nested) -> Result<Built> {
 struct Identity;
 
 impl Layer for Identity {
+    fn of_complex(&self) -> OfComplex {
+        OfComplex::ByParts
+    }
+
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         match call.args.first() {
             Some(arg) => arg.as_out().ok_or_else(|| cx.error("expected tensors")),

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::graph::{PadMode, Unary, ValueId};
 use crate::keras::cfg::as_int;
 use crate::keras::resize::{self, Interpolation};
-use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out};
+use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, OfComplex, Out};
 use crate::tensor::{numel, show_shape, DType};
 
 /// Channels of `(n, channels, spatial...)` to the end.
@@ -45,6 +45,10 @@ pub fn flatten(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
 }
 
 impl Layer for Flatten {
+    fn of_complex(&self) -> OfComplex {
+        OfComplex::ByParts
+    }
+
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let mut x = cx.one(call)?.value;
         if self.channels_first && cx.rank(x) > 1 {
@@ -85,6 +89,10 @@ pub fn reshape(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
 }
 
 impl Layer for Reshape {
+    fn of_complex(&self) -> OfComplex {
+        OfComplex::ByParts
+    }
+
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let x = cx.one(call)?.value;
         let from = cx.shape(x);
@@ -122,6 +130,10 @@ pub fn permute(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
 }
 
 impl Layer for Permute {
+    fn of_complex(&self) -> OfComplex {
+        OfComplex::ByParts
+    }
+
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let x = cx.one(call)?.value;
         Ok(cx.transpose(x, &self.perm)?.into())
@@ -139,6 +151,10 @@ pub fn repeat_vector(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
 }
 
 impl Layer for RepeatVector {
+    fn of_complex(&self) -> OfComplex {
+        OfComplex::ByParts
+    }
+
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let x = cx.one(call)?.value;
         cx.check_rank(x, 2)?;
@@ -184,6 +200,10 @@ pub fn cropping<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
 }
 
 impl Layer for Cropping {
+    fn of_complex(&self) -> OfComplex {
+        OfComplex::ByParts
+    }
+
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let mut x = cx.one(call)?.value;
         cx.check_rank(x, self.crops.len() + 2)?;
@@ -215,6 +235,10 @@ pub fn zero_padding<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Built> 
 }
 
 impl Layer for ZeroPadding {
+    fn of_complex(&self) -> OfComplex {
+        OfComplex::ByParts
+    }
+
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let x = cx.one(call)?.value;
         cx.check_rank(x, self.pads.len() + 2)?;

@@ -116,6 +116,10 @@ impl Literal {
             DType::BF16 => floats(self, half::bf16::from_f64),
             DType::F32 => floats(self, |f| f as f32),
             DType::F64 => floats(self, |f| f),
+            DType::C64 | DType::C128 => {
+                let real = self.tensor(dtype.part().unwrap_or(DType::F32));
+                Tensor::complex_of(&real)
+            }
             DType::Str => {
                 let v = self.values.iter();
                 let v = v.map(|n| Arc::from(n.float().to_string())).collect();

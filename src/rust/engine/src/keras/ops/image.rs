@@ -9,8 +9,10 @@ use crate::keras::ops::windows::Patches;
 use crate::keras::promote::{result_type, Kind};
 use crate::keras::resize::Resize;
 use crate::keras::{Call, Cfg, Cx, Out};
+use crate::kernels::seeded_normals;
 use crate::tensor::{DType, Tensor};
 
+use super::warp::Sampler;
 pub use super::warp::{affine_transform, map_coordinates, perspective_transform};
 
 /// The images of a call, in a batch with channels last, through `f`.
@@ -548,4 +550,68 @@ pub fn scale_and_translate(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
         }
     }
     Ok(cx.cast(y, own)?.into())
+}
+
+/// Images whose pixels are moved by smooth noise, the same down and across: it is
+/// what TensorFlow draws for the seed, for as many images as come together.
+pub fn elastic_transform(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let Some(seed) = cfg.opt_int("seed")? else {
+        return Err(cfg.bad("seed", "a number: without one the result is random"));
+    };
+    let (alpha, sigma) = (cfg.f64_or("alpha", 20.0)?, cfg.f64_or("sigma", 5.0)?);
+    let modes = &["constant", "nearest", "wrap", "reflect"];
+    let mode = cfg.one_of("fill_mode", "reflect", modes)?.to_string();
+    let nearest = cfg.one_of("interpolation", "bilinear", &["nearest", "bilinear"])? == "nearest";
+    let fill = cfg.f64_or("fill_value", 0.0)?;
+    let size = (6 * sigma as usize) | 1;
+    let bell = bell(size, sigma);
+    let kernel: Vec<f64> = bell
+        .iter()
+        .flat_map(|b| bell.iter().map(move |a| a * b))
+        .collect();
+    through(cx, cfg, call, |cx, x| {
+        floats(cx, x)?;
+        let shape = cx.shape(x);
+        let [n, height, width, channels] = shape[..] else {
+            return Err(cx.error("expected images"));
+        };
+        let dtype = cx.dtype(x);
+        let drawn = seeded_normals(
+            [i64::from(seed as i32) as u64, 0],
+            n * height * width,
+            dtype == DType::F64,
+        );
+        let grid = [n, height, width, 1];
+        let noise = match dtype {
+            DType::F64 => cx.constant(Tensor::from_slice(grid, &drawn)),
+            _ => {
+                let drawn: Vec<f32> = drawn.iter().map(|&v| v as f32).collect();
+                let drawn = cx.f32s(grid, &drawn);
+                cx.cast(drawn, dtype)?
+            }
+        };
+        let noise = cx.mul_s(noise, sigma)?;
+        let noise = filtered(cx, noise, &kernel, [size; 2], true)?;
+        let moved = cx.mul_s(noise, alpha)?;
+        let mut at = vec![];
+        for (axis, count) in [(1, height), (2, width)] {
+            let places: Vec<f32> = (0..count).map(|i| i as f32).collect();
+            let mut shape = [1; 4];
+            shape[axis] = count;
+            let places = cx.f32s(shape, &places);
+            let places = cx.cast(places, dtype)?;
+            at.push(cx.add(moved, places)?);
+        }
+        let pixels = cx.reshape(x, &[n, height * width, channels])?;
+        let sampler = Sampler {
+            shape: &[height, width],
+            order: if nearest { 0 } else { 1 },
+            mode: &mode,
+            fill: cx.scalar(dtype, fill),
+        };
+        sampler.sample(cx, &at, |cx, index| {
+            let index = cx.squeeze(index, -1)?;
+            cx.gather(pixels, index, 1, 1)
+        })
+    })
 }

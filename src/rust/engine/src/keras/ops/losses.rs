@@ -243,16 +243,39 @@ pub fn ctc_decode(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let x = tensor(cx, call, 0, "inputs")?;
     let lengths = tensor(cx, call, 1, "sequence_lengths")?;
     cx.check_rank(x, 3)?;
-    cfg.pass_over(&["beam_width", "top_paths"]);
-    cfg.one_of("strategy", "greedy", &["greedy"])?;
+    let strategy = cfg.one_of("strategy", "greedy", &["greedy", "beam_search"])?;
+    let (width, paths) = (
+        cfg.usize_or("beam_width", 100)?,
+        cfg.usize_or("top_paths", 1)?,
+    );
     let dtype = result_type(&[Kind::Is(cx.dtype(x)), Kind::Is(DType::F32)]);
     let x = cx.cast(x, dtype)?;
     let shape = cx.shape(x);
     let (batch, steps, classes) = (shape[0], shape[1], shape[2]);
     let blank = match cfg.opt_int("mask_index")? {
         Some(i) => cx.axis(i as isize, classes)?,
-        None => classes - 1,
+        None => classes.saturating_sub(1),
     };
+    if strategy == "beam_search" {
+        cfg.pass_over(&["merge_repeated"]);
+        let before = cx.slice_axis(x, 2, 0, blank)?;
+        let x = if cfg.opt_int("mask_index")? == Some(-1) {
+            // Keras' slices around the last class are the classes before, nothing,
+            // and all classes.
+            cx.concat(&[before, x], 2)?
+        } else {
+            let own = cx.slice_axis(x, 2, blank, blank + 1)?;
+            let after = cx.slice_axis(x, 2, blank + 1, classes)?;
+            cx.concat(&[before, after, own], 2)?
+        };
+        let lengths = cx.cast(lengths, DType::I32)?;
+        let (labels, scores) = cx.beam_search(x, lengths, width, paths)?;
+        // Labels from the blank's place on have moved up by one.
+        let moved = cx.binary_s(Binary::Ge, labels, blank as f64)?;
+        let moved = cx.cast(moved, DType::I32)?;
+        let labels = cx.add(labels, moved)?;
+        return Ok(Out::List(vec![labels.into(), scores.into()]));
+    }
     let live = within(cx, lengths, steps)?;
     let best = cx.reduce(Reduce::ArgMax, x, &[2], false)?;
     let mut keep = cx.binary_s(Binary::Ne, best, blank as f64)?;

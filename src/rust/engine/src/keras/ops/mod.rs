@@ -8,6 +8,7 @@ mod fft;
 pub mod image;
 mod linalg;
 mod losses;
+pub mod map;
 mod nn;
 pub mod numpy;
 mod segments;
@@ -30,7 +31,7 @@ const fn op(module: &'static str, class: &'static str, lower: Lower) -> OpDef {
         module,
         lower: Some(lower),
         note: "",
-        complex: false,
+        complex: None,
     }
 }
 
@@ -41,7 +42,7 @@ const fn refused(module: &'static str, class: &'static str, note: &'static str) 
         module,
         lower: None,
         note,
-        complex: false,
+        complex: None,
     }
 }
 
@@ -64,121 +65,130 @@ const fn numpy(class: &'static str, lower: Lower) -> OpDef {
     op("numpy", class, lower)
 }
 
-const SEGMENTS: &str = "the number of segments must be known before the run";
 const FUNCTION: &str = "calls a Python function, which is not in the file";
 const FAILS: &str = "fails in Keras on TensorFlow";
+const MAPPED: &str = "of a layer, or of a function of `keras.activations`";
 const CONSTANT: &str = "gives no tensor that a model could hold";
-const SIZE: &str = "gives a size that depends on the data";
+
+/// The lowering of an operation by a function of its call that also takes which
+/// of several alike operations it is.
+macro_rules! on_call {
+    ($function:path, $($which:expr),+) => {
+        |cx, _, call| $function(cx, call, $($which),+)
+    };
+}
+
+/// The same by a function of its config and its call.
+macro_rules! on_config {
+    ($function:path, $($which:expr),+) => {
+        |cx, cfg, call| $function(cx, cfg, call, $($which),+)
+    };
+}
 
 pub static OPS: &[OpDef] = &[
     // numpy: elementwise
     numpy("Abs", complex::absolute).of_complex(),
     numpy("Absolute", complex::absolute).of_complex(),
-    numpy("Add", el::add),
+    numpy("Add", el::add).complex(complex::add),
     numpy("AllClose", el::allclose),
-    numpy("Arccos", |cx, _, c| el::float_unary(cx, c, U::Acos)),
-    numpy("Arccosh", |cx, _, c| el::float_unary(cx, c, U::Acosh)),
-    numpy("Arcsin", |cx, _, c| el::float_unary(cx, c, U::Asin)),
-    numpy("Arcsinh", |cx, _, c| el::float_unary(cx, c, U::Asinh)),
-    numpy("Arctan", |cx, _, c| el::float_unary(cx, c, U::Atan)),
+    numpy("Arccos", on_call!(el::float_unary, U::Acos)),
+    numpy("Arccosh", on_call!(el::float_unary, U::Acosh)),
+    numpy("Arcsin", on_call!(el::float_unary, U::Asin)),
+    numpy("Arcsinh", on_call!(el::float_unary, U::Asinh)),
+    numpy("Arctan", on_call!(el::float_unary, U::Atan)),
     numpy("Arctan2", el::arctan2),
-    numpy("Arctanh", |cx, _, c| el::float_unary(cx, c, U::Atanh)),
+    numpy("Arctanh", on_call!(el::float_unary, U::Atanh)),
     numpy("Array", core::convert_to_tensor),
-    numpy("BitwiseAnd", |cx, _, c| el::bitwise(cx, c, B::And)),
-    numpy("BitwiseInvert", |cx, _, c| el::unary(cx, c, U::Not)),
-    numpy("BitwiseLeftShift", |cx, _, c| el::bitwise(cx, c, B::Shl)),
-    numpy("BitwiseNot", |cx, _, c| el::unary(cx, c, U::Not)),
-    numpy("BitwiseOr", |cx, _, c| el::bitwise(cx, c, B::Or)),
-    numpy("BitwiseRightShift", |cx, _, c| el::bitwise(cx, c, B::Shr)),
-    numpy("BitwiseXor", |cx, _, c| el::bitwise(cx, c, B::Xor)),
+    numpy("BitwiseAnd", on_call!(el::bitwise, B::And)),
+    numpy("BitwiseInvert", on_call!(el::unary, U::Not)),
+    numpy("BitwiseLeftShift", on_call!(el::bitwise, B::Shl)),
+    numpy("BitwiseNot", on_call!(el::unary, U::Not)),
+    numpy("BitwiseOr", on_call!(el::bitwise, B::Or)),
+    numpy("BitwiseRightShift", on_call!(el::bitwise, B::Shr)),
+    numpy("BitwiseXor", on_call!(el::bitwise, B::Xor)),
     numpy("Cbrt", el::cbrt),
-    numpy("Ceil", |cx, _, c| el::float_unary(cx, c, U::Ceil)),
+    numpy("Ceil", on_call!(el::float_unary, U::Ceil)),
     numpy("Clip", el::clip),
     numpy("Conj", complex::conjugate).of_complex(),
     numpy("Conjugate", complex::conjugate).of_complex(),
-    numpy("Copy", el::identity),
-    numpy("Cos", |cx, _, c| el::float_unary(cx, c, U::Cos)),
-    numpy("Cosh", |cx, _, c| el::float_unary(cx, c, U::Cosh)),
-    numpy("Deg2rad", |cx, _, c| {
-        el::scaled(cx, c, std::f64::consts::PI, 180.0)
-    }),
+    numpy("Copy", el::identity).complex(complex::by_parts),
+    numpy("Cos", on_call!(el::float_unary, U::Cos)),
+    numpy("Cosh", on_call!(el::float_unary, U::Cosh)),
+    numpy("Deg2rad", on_call!(el::scaled, std::f64::consts::PI, 180.0)),
     numpy("Digitize", el::digitize),
-    numpy("Divide", el::divide),
+    numpy("Divide", el::divide).complex(complex::divide),
     numpy("DivideNoNan", el::divide_no_nan),
-    numpy("EmptyLike", |cx, cfg, c| el::like(cx, cfg, c, 0.0)),
-    numpy("Equal", |cx, _, c| el::compare(cx, c, B::Eq)),
-    numpy("Exp", |cx, _, c| el::float_unary(cx, c, U::Exp)),
-    numpy("Exp2", |cx, _, c| el::float_unary(cx, c, U::Exp2)),
-    numpy("Expm1", |cx, _, c| el::float_unary(cx, c, U::Expm1)),
-    numpy("Fabs", |cx, _, c| el::float_unary(cx, c, U::Abs)),
-    numpy("Floor", |cx, _, c| el::float_unary(cx, c, U::Floor)),
-    numpy("FloorDivide", |cx, _, c| el::weak(cx, c, B::FloorDiv)),
-    numpy("Fmax", |cx, _, c| el::nan_last(cx, c, B::Max)),
-    numpy("Fmin", |cx, _, c| el::nan_last(cx, c, B::Min)),
+    numpy("EmptyLike", on_config!(el::like, 0.0)),
+    numpy("Equal", on_call!(el::compare, B::Eq)).complex(complex::equal),
+    numpy("Exp", on_call!(el::float_unary, U::Exp)).complex(complex::exp),
+    numpy("Exp2", on_call!(el::float_unary, U::Exp2)),
+    numpy("Expm1", on_call!(el::float_unary, U::Expm1)),
+    numpy("Fabs", on_call!(el::float_unary, U::Abs)),
+    numpy("Floor", on_call!(el::float_unary, U::Floor)),
+    numpy("FloorDivide", on_call!(el::weak, B::FloorDiv)),
+    numpy("Fmax", on_call!(el::nan_last, B::Max)),
+    numpy("Fmin", on_call!(el::nan_last, B::Min)),
     numpy("Fmod", el::fmod),
     numpy("FullLike", el::full_like),
-    numpy("Greater", |cx, _, c| el::compare(cx, c, B::Gt)),
-    numpy("GreaterEqual", |cx, _, c| el::compare(cx, c, B::Ge)),
+    numpy("Greater", on_call!(el::compare, B::Gt)),
+    numpy("GreaterEqual", on_call!(el::compare, B::Ge)),
     numpy("Heaviside", el::heaviside),
     numpy("Hypot", el::hypot),
     numpy("Isclose", el::isclose),
-    numpy("Isfinite", |cx, _, c| el::test(cx, c, U::IsFinite)),
-    numpy("Isinf", |cx, _, c| el::test(cx, c, U::IsInf)),
-    numpy("Isnan", |cx, _, c| el::test(cx, c, U::IsNan)),
-    numpy("Isneginf", |cx, _, c| {
-        el::is_infinity(cx, c, f64::NEG_INFINITY)
-    }),
-    numpy("Isposinf", |cx, _, c| el::is_infinity(cx, c, f64::INFINITY)),
+    numpy("Isfinite", on_call!(el::test, U::IsFinite)),
+    numpy("Isinf", on_call!(el::test, U::IsInf)),
+    numpy("Isnan", on_call!(el::test, U::IsNan)),
+    numpy("Isneginf", on_call!(el::is_infinity, f64::NEG_INFINITY)),
+    numpy("Isposinf", on_call!(el::is_infinity, f64::INFINITY)),
     numpy("Isreal", el::isreal),
     numpy("Ldexp", el::ldexp),
-    numpy("LeftShift", |cx, _, c| el::bitwise(cx, c, B::Shl)),
-    numpy("Less", |cx, _, c| el::compare(cx, c, B::Lt)),
-    numpy("LessEqual", |cx, _, c| el::compare(cx, c, B::Le)),
-    numpy("Log", |cx, _, c| el::float_unary(cx, c, U::Log)),
-    numpy("Log10", |cx, _, c| el::log_of(cx, c, U::Log10, 10.0)),
-    numpy("Log1p", |cx, _, c| el::float_unary(cx, c, U::Log1p)),
-    numpy("Log2", |cx, _, c| el::log_of(cx, c, U::Log2, 2.0)),
-    numpy("Logaddexp", |cx, _, c| el::logaddexp(cx, c, 1.0)),
-    numpy("Logaddexp2", |cx, _, c| {
-        el::logaddexp(cx, c, std::f64::consts::LN_2)
-    }),
-    numpy("LogicalAnd", |cx, _, c| el::logical(cx, c, B::And)),
+    numpy("LeftShift", on_call!(el::bitwise, B::Shl)),
+    numpy("Less", on_call!(el::compare, B::Lt)),
+    numpy("LessEqual", on_call!(el::compare, B::Le)),
+    numpy("Log", on_call!(el::float_unary, U::Log)).complex(complex::log),
+    numpy("Log10", on_call!(el::log_of, U::Log10, 10.0)),
+    numpy("Log1p", on_call!(el::float_unary, U::Log1p)),
+    numpy("Log2", on_call!(el::log_of, U::Log2, 2.0)),
+    numpy("Logaddexp", on_call!(el::logaddexp, 1.0)),
+    numpy(
+        "Logaddexp2",
+        on_call!(el::logaddexp, std::f64::consts::LN_2),
+    ),
+    numpy("LogicalAnd", on_call!(el::logical, B::And)),
     numpy("LogicalNot", el::logical_not),
-    numpy("LogicalOr", |cx, _, c| el::logical(cx, c, B::Or)),
-    numpy("LogicalXor", |cx, _, c| el::logical(cx, c, B::Xor)),
-    numpy("Maximum", |cx, _, c| el::weak(cx, c, B::Max)),
-    numpy("Minimum", |cx, _, c| el::weak(cx, c, B::Min)),
+    numpy("LogicalOr", on_call!(el::logical, B::Or)),
+    numpy("LogicalXor", on_call!(el::logical, B::Xor)),
+    numpy("Maximum", on_call!(el::weak, B::Max)),
+    numpy("Minimum", on_call!(el::weak, B::Min)),
     numpy("Mod", el::modulo),
-    numpy("Multiply", |cx, _, c| el::weak(cx, c, B::Mul)),
+    numpy("Multiply", on_call!(el::weak, B::Mul)).complex(complex::multiply),
     numpy("NanToNum", el::nan_to_num),
-    numpy("Negative", |cx, _, c| el::unary(cx, c, U::Neg)),
-    numpy("NotEqual", |cx, _, c| el::compare(cx, c, B::Ne)),
-    numpy("OnesLike", |cx, cfg, c| el::like(cx, cfg, c, 1.0)),
+    numpy("Negative", on_call!(el::unary, U::Neg)).complex(complex::by_parts),
+    numpy("NotEqual", on_call!(el::compare, B::Ne)).complex(complex::not_equal),
+    numpy("OnesLike", on_config!(el::like, 1.0)),
     numpy("Power", el::power),
-    numpy("Rad2deg", |cx, _, c| {
-        el::scaled(cx, c, 180.0, std::f64::consts::PI)
-    }),
+    numpy("Rad2deg", on_call!(el::scaled, 180.0, std::f64::consts::PI)),
     numpy("Real", complex::real).of_complex(),
-    numpy("Reciprocal", |cx, _, c| el::unary(cx, c, U::Reciprocal)),
-    numpy("RightShift", |cx, _, c| el::bitwise(cx, c, B::Shr)),
+    numpy("Reciprocal", on_call!(el::unary, U::Reciprocal)).complex(complex::reciprocal),
+    numpy("RightShift", on_call!(el::bitwise, B::Shr)),
     numpy("Round", el::round),
     numpy("SearchSorted", el::searchsorted),
     numpy("Select", el::select),
-    numpy("Sign", |cx, _, c| el::unary(cx, c, U::Sign)),
+    numpy("Sign", on_call!(el::unary, U::Sign)),
     numpy("Signbit", el::signbit),
-    numpy("Sin", |cx, _, c| el::float_unary(cx, c, U::Sin)),
+    numpy("Sin", on_call!(el::float_unary, U::Sin)),
     numpy("Sinc", el::sinc),
-    numpy("Sinh", |cx, _, c| el::float_unary(cx, c, U::Sinh)),
-    numpy("Sqrt", |cx, _, c| el::float_unary(cx, c, U::Sqrt)),
-    numpy("Square", el::square),
-    numpy("Subtract", |cx, _, c| el::weak(cx, c, B::Sub)),
-    numpy("Tan", |cx, _, c| el::float_unary(cx, c, U::Tan)),
-    numpy("Tanh", |cx, _, c| el::float_unary(cx, c, U::Tanh)),
-    numpy("TrueDivide", el::divide),
-    numpy("Trunc", |cx, _, c| el::unary(cx, c, U::Trunc)),
+    numpy("Sinh", on_call!(el::float_unary, U::Sinh)),
+    numpy("Sqrt", on_call!(el::float_unary, U::Sqrt)).complex(complex::sqrt),
+    numpy("Square", el::square).complex(complex::square),
+    numpy("Subtract", on_call!(el::weak, B::Sub)).complex(complex::subtract),
+    numpy("Tan", on_call!(el::float_unary, U::Tan)),
+    numpy("Tanh", on_call!(el::float_unary, U::Tanh)),
+    numpy("TrueDivide", el::divide).complex(complex::divide),
+    numpy("Trunc", on_call!(el::unary, U::Trunc)),
     numpy("Vander", el::vander),
-    numpy("Where", el::where_),
-    numpy("ZerosLike", |cx, cfg, c| el::like(cx, cfg, c, 0.0)),
+    numpy("Where", el::where_).complex(complex::by_parts),
+    numpy("ZerosLike", on_config!(el::like, 0.0)).complex(complex::by_parts),
     numpy("Angle", complex::angle).of_complex(),
     numpy("Gcd", el::gcd),
     numpy("I0", el::i0),
@@ -190,7 +200,7 @@ pub static OPS: &[OpDef] = &[
     numpy("Cross", linear::cross),
     numpy("Dot", linear::dot),
     numpy("Einsum", linear::einsum),
-    numpy("Matmul", linear::matmul),
+    numpy("Matmul", linear::matmul).complex(complex::matmul),
     numpy("Outer", linear::outer),
     numpy("Tensordot", linear::tensordot),
     numpy("Vdot", linear::vdot),
@@ -198,45 +208,32 @@ pub static OPS: &[OpDef] = &[
     numpy("Inner", linear::inner),
     numpy("Kron", linear::kron),
     // numpy: reductions and order
-    numpy("All", |cx, cfg, c| red::truth(cx, cfg, c, R::All)),
-    numpy("Amax", |cx, cfg, c| red::extreme(cx, cfg, c, R::Max)),
-    numpy("Amin", |cx, cfg, c| red::extreme(cx, cfg, c, R::Min)),
-    numpy("Any", |cx, cfg, c| red::truth(cx, cfg, c, R::Any)),
-    numpy("Argmax", |cx, cfg, c| {
-        red::arg_extreme(cx, cfg, c, R::ArgMax)
-    }),
-    numpy("Argmin", |cx, cfg, c| {
-        red::arg_extreme(cx, cfg, c, R::ArgMin)
-    }),
+    numpy("All", on_config!(red::truth, R::All)),
+    numpy("Amax", on_config!(red::extreme, R::Max)),
+    numpy("Amin", on_config!(red::extreme, R::Min)),
+    numpy("Any", on_config!(red::truth, R::Any)),
+    numpy("Argmax", on_config!(red::arg_extreme, R::ArgMax)),
+    numpy("Argmin", on_config!(red::arg_extreme, R::ArgMin)),
     numpy("Argsort", red::argsort),
     numpy("Average", red::average),
     numpy("Corrcoef", red::corrcoef),
     numpy("CountNonzero", red::count_nonzero),
-    numpy("Cumprod", |cx, cfg, c| {
-        red::cumulative(cx, cfg, c, Cumulate::Prod)
-    }),
-    numpy("Cumsum", |cx, cfg, c| {
-        red::cumulative(cx, cfg, c, Cumulate::Sum)
-    }),
-    numpy("Max", |cx, cfg, c| red::extreme(cx, cfg, c, R::Max)),
-    numpy("Mean", red::mean),
+    numpy("Cumprod", on_config!(red::cumulative, Cumulate::Prod)),
+    numpy("Cumsum", on_config!(red::cumulative, Cumulate::Sum)).complex(complex::by_parts),
+    numpy("Max", on_config!(red::extreme, R::Max)),
+    numpy("Mean", red::mean).complex(complex::by_parts),
     numpy("Median", red::median),
-    numpy("Min", |cx, cfg, c| red::extreme(cx, cfg, c, R::Min)),
-    numpy("Nanargmax", |cx, cfg, c| {
-        red::nan_arg_extreme(cx, cfg, c, R::ArgMax)
-    }),
-    numpy("Nanargmin", |cx, cfg, c| {
-        red::nan_arg_extreme(cx, cfg, c, R::ArgMin)
-    }),
-    numpy("Nancumprod", |cx, cfg, c| {
-        red::nan_cumulative(cx, cfg, c, Cumulate::Prod)
-    }),
-    numpy("Nancumsum", |cx, cfg, c| {
-        red::nan_cumulative(cx, cfg, c, Cumulate::Sum)
-    }),
-    numpy("Nanmax", |cx, cfg, c| red::nan_extreme(cx, cfg, c, R::Max)),
+    numpy("Min", on_config!(red::extreme, R::Min)),
+    numpy("Nanargmax", on_config!(red::nan_arg_extreme, R::ArgMax)),
+    numpy("Nanargmin", on_config!(red::nan_arg_extreme, R::ArgMin)),
+    numpy(
+        "Nancumprod",
+        on_config!(red::nan_cumulative, Cumulate::Prod),
+    ),
+    numpy("Nancumsum", on_config!(red::nan_cumulative, Cumulate::Sum)),
+    numpy("Nanmax", on_config!(red::nan_extreme, R::Max)),
     numpy("Nanmean", red::nanmean),
-    numpy("Nanmin", |cx, cfg, c| red::nan_extreme(cx, cfg, c, R::Min)),
+    numpy("Nanmin", on_config!(red::nan_extreme, R::Min)),
     numpy("Nanprod", red::nanprod),
     numpy("Nanstd", red::nanstd),
     numpy("Nansum", red::nansum),
@@ -247,88 +244,91 @@ pub static OPS: &[OpDef] = &[
     numpy("Quantile", red::quantile),
     numpy("Sort", red::sort),
     numpy("Std", red::std),
-    numpy("Sum", red::sum),
+    numpy("Sum", red::sum).complex(complex::by_parts),
     numpy("Var", red::var),
     numpy("Argpartition", sets::argpartition),
-    numpy("Bincount", sets::bincount).note("with a minlength, which no value reaches"),
+    numpy("Bincount", sets::bincount),
     numpy("IsIn", sets::is_in),
     numpy("Nanmedian", red::nanmedian),
-    numpy("Nanpercentile", |cx, cfg, c| {
-        red::nan_ranks(cx, cfg, c, 100.0)
-    }),
-    numpy("Nanquantile", |cx, cfg, c| red::nan_ranks(cx, cfg, c, 1.0)),
-    numpy("Slogdet", |cx, _, c| linalg::plain(cx, c, Linalg::LogDet)),
-    numpy("Unique", sets::unique).note("with a size, of all elements"),
+    numpy("Nanpercentile", on_config!(red::nan_ranks, 100.0)),
+    numpy("Nanquantile", on_config!(red::nan_ranks, 1.0)),
+    numpy("Slogdet", on_call!(linalg::plain, Linalg::LogDet)),
+    numpy("Nonzero", sets::nonzero),
+    numpy("Unique", sets::unique),
     // numpy: indexing, joining, moving
     numpy("Append", shape::append),
     numpy("ArraySplit", shape::array_split),
-    numpy("BroadcastTo", shape::broadcast_to),
-    numpy("Concatenate", shape::concatenate),
-    numpy("Diag", shape::diag),
+    numpy("BroadcastTo", shape::broadcast_to).complex(complex::by_parts),
+    numpy("Concatenate", shape::concatenate).complex(complex::by_parts),
+    numpy("Diag", shape::diag).complex(complex::by_parts),
     numpy("Diagflat", shape::diagflat),
-    numpy("Diagonal", shape::diagonal),
-    numpy("Diff", shape::diff),
-    numpy("Dsplit", |cx, cfg, c| shape::split_along(cx, cfg, c, 2)),
-    numpy("Dstack", shape::dstack),
-    numpy("ExpandDims", shape::expand_dims),
-    numpy("Flip", shape::flip),
-    numpy("Fliplr", |cx, _, c| shape::flip_axis(cx, c, 1)),
-    numpy("Flipud", |cx, _, c| shape::flip_axis(cx, c, 0)),
+    numpy("Diagonal", shape::diagonal).complex(complex::by_parts),
+    numpy("Diff", shape::diff).complex(complex::by_parts),
+    numpy("Dsplit", on_config!(shape::split_along, 2)),
+    numpy("Dstack", shape::dstack).complex(complex::by_parts),
+    numpy("ExpandDims", shape::expand_dims).complex(complex::by_parts),
+    numpy("Flip", shape::flip).complex(complex::by_parts),
+    numpy("Fliplr", on_call!(shape::flip_axis, 1)).complex(complex::by_parts),
+    numpy("Flipud", on_call!(shape::flip_axis, 0)).complex(complex::by_parts),
     numpy("Full", shape::full),
-    numpy("GetItem", shape::get_item),
+    numpy("GetItem", shape::get_item).complex(complex::by_parts),
     numpy("Hsplit", shape::hsplit),
-    numpy("Hstack", shape::hstack),
+    numpy("Hstack", shape::hstack).complex(complex::by_parts),
     numpy("Linspace", shape::linspace),
     numpy("Logspace", shape::logspace),
     numpy("Meshgrid", shape::meshgrid),
-    numpy("Moveaxis", shape::moveaxis),
+    numpy("Moveaxis", shape::moveaxis).complex(complex::by_parts),
     numpy("Ndim", shape::ndim),
-    numpy("Pad", shape::pad),
-    numpy("Ravel", shape::ravel),
-    numpy("Repeat", shape::repeat),
-    numpy("Reshape", shape::reshape),
-    numpy("Roll", shape::roll),
-    numpy("Rot90", shape::rot90),
+    numpy("Pad", shape::pad).complex(complex::by_parts),
+    numpy("Ravel", shape::ravel).complex(complex::by_parts),
+    numpy("Repeat", shape::repeat).complex(complex::by_parts),
+    numpy("Reshape", shape::reshape).complex(complex::by_parts),
+    numpy("Roll", shape::roll).complex(complex::by_parts),
+    numpy("Rot90", shape::rot90).complex(complex::by_parts),
     numpy("Size", shape::size),
-    numpy("Split", shape::split),
-    numpy("Squeeze", shape::squeeze),
-    numpy("Stack", shape::stacked),
-    numpy("Swapaxes", shape::swapaxes),
-    numpy("Take", shape::take),
-    numpy("TakeAlongAxis", shape::take_along_axis),
-    numpy("Tile", shape::tile),
-    numpy("Trace", shape::trace),
-    numpy("Transpose", shape::transpose),
+    numpy("Split", shape::split).complex(complex::by_parts),
+    numpy("Squeeze", shape::squeeze).complex(complex::by_parts),
+    numpy("Stack", shape::stacked).complex(complex::by_parts),
+    numpy("Swapaxes", shape::swapaxes).complex(complex::by_parts),
+    numpy("Take", shape::take).complex(complex::by_parts),
+    numpy("TakeAlongAxis", shape::take_along_axis).complex(complex::by_parts),
+    numpy("Tile", shape::tile).complex(complex::by_parts),
+    numpy("Trace", shape::trace).complex(complex::by_parts),
+    numpy("Transpose", shape::transpose).complex(complex::by_parts),
     numpy("Trapezoid", shape::trapezoid),
     numpy("Tril", |cx, cfg, c| {
         shape::triangle(cx, cfg, c, |i, j, k| j <= i + k)
-    }),
+    })
+    .complex(complex::by_parts),
     numpy("Triu", |cx, cfg, c| {
         shape::triangle(cx, cfg, c, |i, j, k| j >= i + k)
-    }),
+    })
+    .complex(complex::by_parts),
     numpy("UnravelIndex", shape::unravel_index),
-    numpy("Vsplit", |cx, cfg, c| shape::split_along(cx, cfg, c, 0)),
-    numpy("Vstack", shape::vstack),
+    numpy("Vsplit", on_config!(shape::split_along, 0)),
+    numpy("Vstack", shape::vstack).complex(complex::by_parts),
     numpy("Geomspace", shape::geomspace),
     // core
     core("Cast", complex::cast).of_complex(),
-    core("ConvertToTensor", core::convert_to_tensor),
+    core("ConvertToTensor", core::convert_to_tensor).complex(complex::by_parts),
     core("SaturateCast", core::saturate_cast),
+    core("Map", map::map).note(MAPPED),
     core("Scatter", shape::scatter),
     core("ScatterUpdate", shape::scatter_update),
-    core("Slice", shape::slice),
-    core("StopGradient", core::stop_gradient),
-    core("Unstack", shape::unstack),
+    core("Slice", shape::slice).complex(complex::by_parts),
+    core("StopGradient", core::stop_gradient).complex(complex::by_parts),
+    core("VectorizedMap", map::vectorized_map).note(MAPPED),
+    core("Unstack", shape::unstack).complex(complex::by_parts),
     core("SliceUpdate", shape::slice_update),
     // linalg
     linalg("Norm", linalg::norm),
     linalg("Cholesky", linalg::cholesky),
     linalg("CholeskyInverse", linalg::cholesky_inverse),
-    linalg("Det", |cx, _, c| linalg::plain(cx, c, Linalg::Det)),
-    linalg("Eigh", |cx, _, c| linalg::plain(cx, c, Linalg::Eigh)),
+    linalg("Det", on_call!(linalg::plain, Linalg::Det)),
+    linalg("Eigh", on_call!(linalg::plain, Linalg::Eigh)),
     linalg("Inv", linalg::inv),
     linalg("Lstsq", linalg::lstsq),
-    linalg("LuFactor", |cx, _, c| linalg::plain(cx, c, Linalg::Lu)),
+    linalg("LuFactor", on_call!(linalg::plain, Linalg::Lu)),
     linalg("MatrixRank", linalg::matrix_rank),
     linalg("Pinv", linalg::pinv),
     linalg("Qr", linalg::qr),
@@ -347,6 +347,7 @@ pub static OPS: &[OpDef] = &[
     // image
     image("AffineTransform", image::affine_transform),
     image("CropImages", image::crop_images),
+    image("ElasticTransform", image::elastic_transform).note("with a seed"),
     image("ExtractPatches", image::extract_patches),
     image("GaussianBlur", image::gaussian_blur),
     image("HSVToRGB", image::hsv_to_rgb),
@@ -360,116 +361,88 @@ pub static OPS: &[OpDef] = &[
     image("ScaleAndTranslate", image::scale_and_translate),
     image("SobelEdges", image::sobel_edges),
     // nn: windows
-    nn("AdaptiveAveragePool", |cx, cfg, c| {
-        windows::adaptive_pool(cx, cfg, c, PoolKind::Average)
-    }),
-    nn("AdaptiveMaxPool", |cx, cfg, c| {
-        windows::adaptive_pool(cx, cfg, c, PoolKind::Max)
-    }),
-    nn("AveragePool", |cx, cfg, c| {
-        windows::pool(cx, cfg, c, PoolKind::Average)
-    }),
+    nn(
+        "AdaptiveAveragePool",
+        on_config!(windows::adaptive_pool, PoolKind::Average),
+    ),
+    nn(
+        "AdaptiveMaxPool",
+        on_config!(windows::adaptive_pool, PoolKind::Max),
+    ),
+    nn("AveragePool", on_config!(windows::pool, PoolKind::Average)),
     nn("Conv", windows::conv),
     nn("ConvTranspose", windows::conv_transpose),
     nn("DepthwiseConv", windows::depthwise_conv),
     nn("Fold", windows::fold),
-    nn("MaxPool", |cx, cfg, c| {
-        windows::pool(cx, cfg, c, PoolKind::Max)
-    }),
+    nn("MaxPool", on_config!(windows::pool, PoolKind::Max)),
     nn("PSNR", windows::psnr),
     nn("SeparableConv", windows::separable_conv),
     nn("Unfold", windows::unfold),
     // math
     math("CDist", core::cdist),
     math("ViewAsReal", complex::view_as_real).of_complex(),
-    math("Erf", |cx, _, c| el::float_unary(cx, c, U::Erf)),
+    math("Erf", on_call!(el::float_unary, U::Erf)),
     math("Erfc", core::erfc),
-    math("Erfinv", |cx, _, c| el::float_unary(cx, c, U::Erfinv)),
+    math("Erfinv", on_call!(el::float_unary, U::Erfinv)),
     math("InTopK", core::in_top_k),
     math("Logsumexp", red::logsumexp),
-    math("Rsqrt", |cx, _, c| el::float_unary(cx, c, U::Rsqrt)),
+    math("Rsqrt", on_call!(el::float_unary, U::Rsqrt)),
     math("TopK", red::top_k),
     math("Logdet", linalg::logdet),
-    math("SegmentMax", |cx, cfg, c| {
-        segments::reduced(cx, cfg, c, R::Max)
-    })
-    .note(SEGMENTS),
-    math("SegmentMin", |cx, cfg, c| {
-        segments::reduced(cx, cfg, c, R::Min)
-    })
-    .note(SEGMENTS),
-    math("SegmentProd", |cx, cfg, c| {
-        segments::reduced(cx, cfg, c, R::Prod)
-    })
-    .note(SEGMENTS),
-    math("SegmentSum", |cx, cfg, c| {
-        segments::reduced(cx, cfg, c, R::Sum)
-    })
-    .note(SEGMENTS),
+    math("SegmentMax", on_config!(segments::reduced, R::Max)),
+    math("SegmentMin", on_config!(segments::reduced, R::Min)),
+    math("SegmentProd", on_config!(segments::reduced, R::Prod)),
+    math("SegmentSum", on_config!(segments::reduced, R::Sum)),
     // nn
     nn("BatchNorm", nn::batch_norm),
     nn("Polar", complex::polar),
     nn("Celu", nn::celu),
-    nn("DepthToSpace", |cx, cfg, c| {
-        nn::depth_space(cx, cfg, c, true)
-    }),
+    nn("DepthToSpace", on_config!(nn::depth_space, true)),
     nn("DotProductAttention", nn::dot_product_attention),
     nn("Elu", nn::elu),
     nn("Gelu", nn::gelu),
     nn("Glu", nn::glu),
     nn("HardShrink", nn::hard_shrink),
-    nn("HardSigmoid", |cx, _, c| {
-        nn::activation(cx, c, A::HardSigmoid)
-    }),
-    nn("HardSilu", |cx, _, c| nn::activation(cx, c, A::HardSilu)),
-    nn("HardTanh", |cx, _, c| nn::activation(cx, c, A::HardTanh)),
+    nn("HardSigmoid", on_call!(nn::activation, A::HardSigmoid)),
+    nn("HardSilu", on_call!(nn::activation, A::HardSilu)),
+    nn("HardTanh", on_call!(nn::activation, A::HardTanh)),
     nn("LayerNorm", nn::layer_norm),
     nn("LeakyRelu", nn::leaky_relu),
-    nn("LogSigmoid", |cx, _, c| {
-        nn::activation(cx, c, A::LogSigmoid)
-    }),
-    nn("LogSoftmax", |cx, cfg, c| nn::softmax(cx, cfg, c, true)),
+    nn("LogSigmoid", on_call!(nn::activation, A::LogSigmoid)),
+    nn("LogSoftmax", on_config!(nn::softmax, true)),
     nn("Moments", nn::moments),
     nn("MultiHot", nn::multi_hot),
     nn("Normalize", nn::normalize),
     nn("OneHot", nn::one_hot),
     nn("RMSNorm", nn::rms_norm),
-    nn("Relu", |cx, _, c| el::unary(cx, c, U::Relu)),
-    nn("Relu6", |cx, _, c| {
-        nn::activation(
-            cx,
-            c,
+    nn("Relu", on_call!(el::unary, U::Relu)),
+    nn(
+        "Relu6",
+        on_call!(
+            nn::activation,
             A::Relu {
                 slope: 0.0,
                 max: Some(6.0),
                 threshold: 0.0,
-            },
-        )
-    }),
-    nn("Selu", |cx, _, c| el::unary(cx, c, U::Selu)),
-    nn("Sigmoid", |cx, _, c| el::unary(cx, c, U::Sigmoid)),
-    nn("Silu", |cx, _, c| el::unary(cx, c, U::Silu)),
+            }
+        ),
+    ),
+    nn("Selu", on_call!(el::unary, U::Selu)),
+    nn("Sigmoid", on_call!(el::unary, U::Sigmoid)),
+    nn("Silu", on_call!(el::unary, U::Silu)),
     nn("SoftShrink", nn::soft_shrink),
-    nn("Softmax", |cx, cfg, c| nn::softmax(cx, cfg, c, false)),
-    nn("Softplus", |cx, _, c| el::unary(cx, c, U::Softplus)),
-    nn("Softsign", |cx, _, c| nn::activation(cx, c, A::Softsign)),
-    nn("SpaceToDepth", |cx, cfg, c| {
-        nn::depth_space(cx, cfg, c, false)
-    }),
-    nn("SparsePlus", |cx, _, c| {
-        nn::activation(cx, c, A::SparsePlus)
-    }),
-    nn("SparseSigmoid", |cx, _, c| {
-        nn::activation(cx, c, A::SparseSigmoid)
-    }),
+    nn("Softmax", on_config!(nn::softmax, false)),
+    nn("Softplus", on_call!(el::unary, U::Softplus)),
+    nn("Softsign", on_call!(nn::activation, A::Softsign)),
+    nn("SpaceToDepth", on_config!(nn::depth_space, false)),
+    nn("SparsePlus", on_call!(nn::activation, A::SparsePlus)),
+    nn("SparseSigmoid", on_call!(nn::activation, A::SparseSigmoid)),
     nn("Sparsemax", nn::sparsemax),
     nn("Squareplus", nn::squareplus),
-    nn("TanhShrink", |cx, _, c| {
-        nn::activation(cx, c, A::TanhShrink)
-    }),
+    nn("TanhShrink", on_call!(nn::activation, A::TanhShrink)),
     nn("Threshold", nn::threshold),
     nn("BinaryCrossentropy", losses::binary_crossentropy),
-    nn("CTCDecode", losses::ctc_decode).note("the greedy strategy"),
+    nn("CTCDecode", losses::ctc_decode),
     nn("CTCLoss", losses::ctc_loss),
     nn("CategoricalCrossentropy", losses::categorical_crossentropy),
     nn(
@@ -477,9 +450,7 @@ pub static OPS: &[OpDef] = &[
         losses::sparse_categorical_crossentropy,
     ),
     // beside keras.ops
-    op("activations", "Mish", |cx, _, c| {
-        nn::activation(cx, c, A::Mish)
-    }),
+    op("activations", "Mish", on_call!(nn::activation, A::Mish)),
     op("activations", "ReLU", nn::relu),
     op("quantizers", "FakeQuantWithMinMaxVars", nn::fake_quant),
     // einops
@@ -488,10 +459,8 @@ pub static OPS: &[OpDef] = &[
     refused("core", "AssociativeScan", FUNCTION),
     refused("core", "Cond", FUNCTION),
     refused("core", "ForiLoop", FUNCTION),
-    refused("core", "Map", FUNCTION),
     refused("core", "Scan", FUNCTION),
     refused("core", "Switch", FUNCTION),
-    refused("core", "VectorizedMap", FUNCTION),
     refused("core", "WhileLoop", FUNCTION),
     refused("linalg", "JVP", FUNCTION),
     refused(
@@ -500,13 +469,7 @@ pub static OPS: &[OpDef] = &[
         "gives complex numbers in an order that is not known",
     ),
     refused("math", "ViewAsComplex", FAILS),
-    refused(
-        "image",
-        "ElasticTransform",
-        "draws TensorFlow's random numbers",
-    ),
     refused("numpy", "Arange", CONSTANT),
-    refused("numpy", "Nonzero", SIZE),
     refused("numpy", "Histogram", FAILS),
 ];
 

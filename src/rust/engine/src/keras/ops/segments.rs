@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::graph::{Binary, Reduce, ValueId};
 use crate::keras::ops::args::*;
+use crate::keras::ops::numpy::sets::Kinds;
 use crate::keras::{Call, Cfg, Cx, Out};
 use crate::tensor::{DType, Tensor};
 
@@ -33,7 +34,7 @@ pub fn reduced(cx: &mut Cx, cfg: &Cfg, call: &Call, kind: Reduce) -> Result<Out>
     let sorted = cfg.bool_or("sorted", false)?;
     let count = match cfg.opt_usize("num_segments")? {
         Some(n) => n,
-        None => known_count(cx, ids, kind, sorted)?,
+        None => count_of(cx, ids, kind, sorted)?,
     };
     let shape = cx.shape(x);
     if shape.is_empty() || shape[0] != cx.dim(ids, 0)? {
@@ -72,17 +73,24 @@ fn limit(dtype: DType, value: f64) -> Tensor {
     }
 }
 
-/// The number of segments, where their numbers are known before the run.
-fn known_count(cx: &Cx, ids: ValueId, kind: Reduce, sorted: bool) -> Result<usize> {
+/// The number of segments: known before the run, or of the data.
+fn count_of(cx: &mut Cx, ids: ValueId, kind: Reduce, sorted: bool) -> Result<usize> {
+    // Keras counts the different numbers where sums are taken of unsorted segments.
+    let different = kind == Reduce::Sum && !sorted;
     let Some(known) = cx.graph.constant(ids) else {
-        return Err(
-            cx.error("the number of segments depends on the data; 'num_segments' must be set")
-        );
+        let count = if different {
+            Kinds::of(cx, ids)?.count(cx)?
+        } else {
+            let ids = cx.cast(ids, DType::I64)?;
+            let largest = cx.reduce(Reduce::Max, ids, &[0], false)?;
+            let count = cx.add_s(largest, 1.0)?;
+            cx.binary_s(Binary::Max, count, 0.0)?
+        };
+        return cx.open_size(count);
     };
     let mut numbers = known.tensor.to_f64();
     let largest = numbers.iter().fold(-1.0f64, |a, &b| a.max(b));
-    // Keras counts the different numbers where sums are taken of unsorted segments.
-    if kind == Reduce::Sum && !sorted {
+    if different {
         numbers.sort_by(f64::total_cmp);
         numbers.dedup();
         return Ok(numbers.len());

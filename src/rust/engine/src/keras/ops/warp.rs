@@ -389,58 +389,91 @@ pub fn map_coordinates(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     if cx.rank(at) < 2 || cx.dim(at, 0)? != shape.len() || shape.contains(&0) {
         return Err(cx.error("the coordinates must have one row for each axis"));
     }
-    let mut axes: Vec<Vec<Tap>> = vec![];
-    for (i, &size) in shape.iter().enumerate() {
-        let c = cx.index_axis(at, 0, i)?;
-        let one = cx.scalar(dtype, 1.0);
-        let nodes = match order {
-            0 => vec![(cx.unary(Unary::Round, c)?, one)],
-            _ => {
-                let low = cx.unary(Unary::Floor, c)?;
-                let upper = cx.sub(c, low)?;
-                let lower = cx.sub(one, upper)?;
-                vec![(low, lower), (cx.add_s(low, 1.0)?, upper)]
-            }
-        };
-        let mut taps = vec![];
-        for (index, weight) in nodes {
-            let index = cx.cast(index, DType::I32)?;
-            let (index, valid) = brought_in(cx, mode, index, size)?;
-            taps.push((index, valid, weight));
-        }
-        axes.push(taps);
-    }
+    let coordinates = (0..shape.len()).map(|i| cx.index_axis(at, 0, i));
+    let coordinates = coordinates.collect::<Result<Vec<_>>>()?;
     let flat = cx.reshape(x, &[numel(&shape)])?;
     let fill = cx.constant(Tensor::scalar(own, fill));
-    let fill = cx.cast(fill, dtype)?;
-    let mut sum = None;
-    for corner in 0..1usize << (order * shape.len()) {
-        let bit = |i: usize| corner >> (shape.len() - 1 - i) & 1;
-        let taps: Vec<Tap> = (0..shape.len()).map(|i| axes[i][bit(i)]).collect();
-        let (mut index, mut valid, mut weight) = taps[0];
-        for (i, &(next, inside, w)) in taps.iter().enumerate().skip(1) {
-            index = cx.mul_s(index, shape[i] as f64)?;
-            index = cx.add(index, next)?;
-            weight = cx.mul(weight, w)?;
-            valid = match (valid, inside) {
-                (Some(a), Some(b)) => Some(cx.and(a, b)?),
-                (a, b) => a.or(b),
-            };
-        }
-        let mut read = cx.gather(flat, index, 0, 0)?;
-        read = cx.cast(read, dtype)?;
-        if let Some(valid) = valid {
-            read = cx.select(valid, read, fill)?;
-        }
-        let part = cx.mul(weight, read)?;
-        sum = Some(match sum {
-            None => part,
-            Some(sum) => cx.add(sum, part)?,
-        });
-    }
-    let mut y = sum.ok_or_else(|| cx.error("nothing to read"))?;
+    let sampler = Sampler {
+        shape: &shape,
+        order,
+        mode,
+        fill: cx.cast(fill, dtype)?,
+    };
+    let mut y = sampler.sample(cx, &coordinates, |cx, index| {
+        let read = cx.gather(flat, index, 0, 0)?;
+        cx.cast(read, dtype)
+    })?;
     if own.is_int() {
         y = cx.unary(Unary::Round, y)?;
     }
     Ok(cx.cast(y, own)?.into())
+}
+
+/// Reads between the elements of an array.
+pub struct Sampler<'a> {
+    pub shape: &'a [usize],
+    /// The nearest element (0), or those around, interpolated (1).
+    pub order: usize,
+    pub mode: &'a str,
+    /// What is outside in the mode "constant".
+    pub fill: ValueId,
+}
+
+impl Sampler<'_> {
+    /// The values at coordinates, one tensor for each axis; `read` gives those at
+    /// flat indices.
+    pub fn sample(
+        &self,
+        cx: &mut Cx,
+        at: &[ValueId],
+        read: impl Fn(&mut Cx, ValueId) -> Result<ValueId>,
+    ) -> Result<ValueId> {
+        let shape = self.shape;
+        let mut axes: Vec<Vec<Tap>> = vec![];
+        for (&c, &size) in at.iter().zip(shape) {
+            let dtype = cx.dtype(c);
+            let one = cx.scalar(dtype, 1.0);
+            let nodes = match self.order {
+                0 => vec![(cx.unary(Unary::Round, c)?, one)],
+                _ => {
+                    let low = cx.unary(Unary::Floor, c)?;
+                    let upper = cx.sub(c, low)?;
+                    let lower = cx.sub(one, upper)?;
+                    vec![(low, lower), (cx.add_s(low, 1.0)?, upper)]
+                }
+            };
+            let mut taps = vec![];
+            for (index, weight) in nodes {
+                let index = cx.cast(index, DType::I32)?;
+                let (index, valid) = brought_in(cx, self.mode, index, size)?;
+                taps.push((index, valid, weight));
+            }
+            axes.push(taps);
+        }
+        let mut sum = None;
+        for corner in 0..1usize << (self.order * shape.len()) {
+            let bit = |i: usize| corner >> (shape.len() - 1 - i) & 1;
+            let taps: Vec<Tap> = (0..shape.len()).map(|i| axes[i][bit(i)]).collect();
+            let (mut index, mut valid, mut weight) = taps[0];
+            for (i, &(next, inside, w)) in taps.iter().enumerate().skip(1) {
+                index = cx.mul_s(index, shape[i] as f64)?;
+                index = cx.add(index, next)?;
+                weight = cx.mul(weight, w)?;
+                valid = match (valid, inside) {
+                    (Some(a), Some(b)) => Some(cx.and(a, b)?),
+                    (a, b) => a.or(b),
+                };
+            }
+            let mut value = read(cx, index)?;
+            if let Some(valid) = valid {
+                value = cx.select(valid, value, self.fill)?;
+            }
+            let part = cx.mul(weight, value)?;
+            sum = Some(match sum {
+                None => part,
+                Some(sum) => cx.add(sum, part)?,
+            });
+        }
+        sum.ok_or_else(|| cx.error("nothing to read"))
+    }
 }

@@ -23,32 +23,32 @@ pub struct Cell {
     recurrent_dropout: f64,
 }
 
-pub fn simple_cell(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
-    Ok(Cell::from_cfg(cfg, RnnCell::Simple)?.built())
+pub fn simple_cell(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
+    Ok(Cell::from_cfg(cfg, RnnCell::Simple, nested)?.built())
 }
 
-pub fn lstm_cell(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+pub fn lstm_cell(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     cfg.pass_over(&["unit_forget_bias"]);
-    Ok(Cell::from_cfg(cfg, RnnCell::Lstm)?.built())
+    Ok(Cell::from_cfg(cfg, RnnCell::Lstm, nested)?.built())
 }
 
-pub fn gru_cell(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+pub fn gru_cell(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     let reset_after = cfg.bool_or("reset_after", true)?;
-    Ok(Cell::from_cfg(cfg, RnnCell::Gru { reset_after })?.built())
+    Ok(Cell::from_cfg(cfg, RnnCell::Gru { reset_after }, nested)?.built())
 }
 
 impl Cell {
-    pub fn from_cfg(cfg: &Cfg, kind: RnnCell) -> Result<Cell> {
+    pub fn from_cfg(cfg: &Cfg, kind: RnnCell, nested: &dyn Nested) -> Result<Cell> {
         cfg.pass_over(&["implementation"]);
         let rate = |key: &str| Ok(cfg.f64_or(key, 0.0)?.clamp(0.0, 1.0));
         Ok(Cell {
             kind,
             units: cfg.usize("units")?,
             use_bias: cfg.bool_or("use_bias", true)?,
-            activation: Activation::from_cfg_or(cfg, "activation", "tanh")?,
+            activation: Activation::from_cfg_or(cfg, "activation", "tanh", nested)?,
             recurrent_activation: match kind {
                 RnnCell::Simple => Activation::Linear,
-                _ => Activation::from_cfg_or(cfg, "recurrent_activation", "sigmoid")?,
+                _ => Activation::from_cfg_or(cfg, "recurrent_activation", "sigmoid", nested)?,
             },
             dropout: rate("dropout")?,
             recurrent_dropout: rate("recurrent_dropout")?,
@@ -56,11 +56,13 @@ impl Cell {
     }
 
     pub fn built(self) -> Built {
-        Built {
+        let built = Built {
             vars: self.vars(),
-            layer: Box::new(self),
-            children: vec![],
-        }
+            ..Built::new(self.clone())
+        };
+        let built = self.activation.child_of("activation", built);
+        self.recurrent_activation
+            .child_of("recurrent_activation", built)
     }
 
     fn vars(&self) -> Vec<Var> {

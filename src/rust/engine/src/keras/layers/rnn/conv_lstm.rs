@@ -24,24 +24,32 @@ pub struct ConvLstmCell {
 }
 
 /// A convolutional LSTM over `(batch, time, spatial..., channels)`.
-pub fn conv_lstm<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+pub fn conv_lstm<const N: usize>(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     cfg.pass_over(&["unit_forget_bias"]);
     let rate = |key: &str| Ok(cfg.f64_or(key, 0.0)?.clamp(0.0, 1.0));
+    let activation = |key: &str, default: &str| Activation::from_cfg_or(cfg, key, default, nested);
     let cell = ConvLstmCell {
         window: Window::of(cfg, cfg.usizes("kernel_size", N)?)?,
         filters: cfg.usize("filters")?,
-        activation: Activation::from_cfg_or(cfg, "activation", "tanh")?,
-        recurrent_activation: Activation::from_cfg_or(cfg, "recurrent_activation", "sigmoid")?,
+        activation: activation("activation", "tanh")?,
+        recurrent_activation: activation("recurrent_activation", "sigmoid")?,
         dropout: rate("dropout")?,
         recurrent_dropout: rate("recurrent_dropout")?,
     };
     let names = ["kernel", "recurrent_kernel", "bias"];
     let count = if cell.window.use_bias { 3 } else { 2 };
+    let vars = names[..count].iter().map(|n| Var::new(n)).collect();
+    let functions = [
+        ("activation", cell.activation.clone()),
+        ("recurrent_activation", cell.recurrent_activation.clone()),
+    ];
     let built = Built {
-        layer: Box::new(cell),
-        vars: names[..count].iter().map(|n| Var::new(n)).collect(),
-        children: vec![],
+        vars,
+        ..Built::new(cell)
     };
+    let built = functions
+        .iter()
+        .fold(built, |built, (key, f)| f.child_of(key, built));
     super::recurrent_over(cfg, "conv_lstm_cell", "ConvLSTMCell", built)
 }
 

@@ -104,18 +104,18 @@ struct Recurrent {
     stateful: bool,
 }
 
-pub fn lstm(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+pub fn lstm(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     cfg.pass_over(&["unit_forget_bias"]);
-    recurrent(cfg, RnnCell::Lstm, "lstm_cell")
+    recurrent(cfg, RnnCell::Lstm, "lstm_cell", nested)
 }
 
-pub fn gru(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+pub fn gru(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     let reset_after = cfg.bool_or("reset_after", true)?;
-    recurrent(cfg, RnnCell::Gru { reset_after }, "gru_cell")
+    recurrent(cfg, RnnCell::Gru { reset_after }, "gru_cell", nested)
 }
 
-pub fn simple_rnn(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
-    recurrent(cfg, RnnCell::Simple, "simple_rnn_cell")
+pub fn simple_rnn(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
+    recurrent(cfg, RnnCell::Simple, "simple_rnn_cell", nested)
 }
 
 /// A recurrent layer over any cell.
@@ -129,17 +129,24 @@ pub fn rnn(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     Ok(Built::new(layer).child("cell", node))
 }
 
-fn recurrent(cfg: &Cfg, kind: RnnCell, cell_name: &str) -> Result<Built> {
-    let built = Cell::from_cfg(cfg, kind)?.built();
+fn recurrent(cfg: &Cfg, kind: RnnCell, cell_name: &str, nested: &dyn Nested) -> Result<Built> {
+    let built = Cell::from_cfg(cfg, kind, nested)?.built();
     recurrent_over(cfg, cell_name, &format!("{}Cell", cfg.class), built)
 }
 
 /// A recurrent layer over the cell that it makes from its own config.
-fn recurrent_over(cfg: &Cfg, name: &str, class: &str, cell: Built) -> Result<Built> {
+/// The store has a layer that is the cell's activation under the recurrent layer,
+/// where Keras meets it before the cell.
+fn recurrent_over(cfg: &Cfg, name: &str, class: &str, mut cell: Built) -> Result<Built> {
     let policy = Policy::of_sublayer(cfg, Some(name))?;
     let trainable = cfg.bool_or("trainable", true)?;
+    let all = std::mem::take(&mut cell.children);
+    let (first, rest) = all.into_iter().partition(|(key, _)| key == "activation");
+    cell.children = rest;
     let node = LayerNode::new(name, class, policy, trainable, cell);
-    Ok(Built::new(Recurrent::from_cfg(cfg)?).child("cell", Arc::new(node)))
+    let mut built = Built::new(Recurrent::from_cfg(cfg)?);
+    built.children = first;
+    Ok(built.child("cell", Arc::new(node)))
 }
 
 impl Recurrent {

@@ -287,7 +287,11 @@ pub fn clip(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     Ok(cx.clip(x, low, high)?.into())
 }
 
-pub fn where_(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+/// Elements of two tensors by a condition; of a condition alone, as `nonzero`.
+pub fn where_(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    if call.arg(1, "x1").is_none() && call.arg(2, "x2").is_none() {
+        return super::sets::nonzero(cx, cfg, call);
+    }
     let condition = tensor(cx, call, 0, "condition")?;
     let condition = to_bool(cx, condition)?;
     let (a, b) = (operand(cx, call, 1, "x1")?, operand(cx, call, 2, "x2")?);

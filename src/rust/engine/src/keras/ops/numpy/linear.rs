@@ -28,18 +28,23 @@ pub fn matmul(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
     if both_i8 {
         result = DType::I32;
     }
-    let y = match (cx.rank(a), cx.rank(b)) {
-        (0, _) | (_, 0) => return Err(cx.error("can't multiply a scalar as a matrix")),
-        (_, 1) => dot_last(cx, a, b)?,
+    let y = product(cx, a, b)?;
+    Ok(cx.cast(y, result)?.into())
+}
+
+/// The product of matrices or vectors of one dtype.
+pub fn product(cx: &mut Cx, a: ValueId, b: ValueId) -> Result<ValueId> {
+    match (cx.rank(a), cx.rank(b)) {
+        (0, _) | (_, 0) => Err(cx.error("can't multiply a scalar as a matrix")),
+        (_, 1) => dot_last(cx, a, b),
         (1, _) => {
             let a = cx.expand_dims(a, 0)?;
             let y = cx.matmul(a, b, false, false)?;
-            cx.squeeze(y, -2)?
+            cx.squeeze(y, -2)
         }
-        (_, 2) => cx.dense(a, b)?,
-        _ => cx.matmul(a, b, false, false)?,
-    };
-    Ok(cx.cast(y, result)?.into())
+        (_, 2) => cx.dense(a, b),
+        _ => cx.matmul(a, b, false, false),
+    }
 }
 
 /// Over the last axis of `a` and a vector.

@@ -69,18 +69,19 @@ fn swapped(cx: &mut Cx, x: ValueId, axis: i64) -> Result<ValueId> {
     cx.transpose(x, &perm)
 }
 
-/// How often each number occurs along the last axis. There are `minlength`
-/// counts: a number beyond fails in the run, where Keras would give more of them.
+/// How often each number occurs along the last axis: at least `minlength` counts.
 pub fn bincount(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let x = tensor(cx, call, 0, "x")?;
-    let length = cfg.usize_or("minlength", 0)?;
-    if length == 0 {
-        return Err(cfg.bad(
-            "minlength",
-            "a number: the largest value is known in the run only",
-        ));
-    }
+    let least = cfg.usize_or("minlength", 0)?;
     let x = cx.cast(x, DType::I32)?;
+    let axes: Vec<usize> = (0..cx.rank(x)).collect();
+    let largest = match cx.fact(x).numel() {
+        0 => cx.scalar(DType::I32, -1.0),
+        _ => cx.reduce(Reduce::Max, x, &axes, false)?,
+    };
+    let length = cx.add_s(largest, 1.0)?;
+    let length = cx.binary_s(Binary::Max, length, least as f64)?;
+    let length = cx.open_size(length)?;
     let shape = cx.shape(x);
     let (&n, lead) = shape
         .split_last()
@@ -97,66 +98,119 @@ pub fn bincount(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     Ok(cx.reshape(y, &[lead, &[length]].concat())?.into())
 }
 
-/// The different values of a tensor: `size` of them, filled up where there are less.
-pub fn unique(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
-    let x = tensor(cx, call, 0, "x")?;
-    let Some(size) = cfg.opt_usize("size")? else {
-        return Err(cfg.bad(
-            "size",
-            "a number: how many values there are depends on the data",
-        ));
+/// Places of the elements that are not 0, one tensor for each axis.
+pub fn nonzero(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
+    let name = if call.kwarg("condition").is_some() {
+        "condition"
+    } else {
+        "x"
     };
-    if cfg
-        .opt_int("axis")?
-        .is_some_and(|a| cx.rank(x) != 1 || !matches!(a, 0 | -1))
-    {
-        return Err(cfg.bad("axis", "null, for all elements"));
-    }
+    let x = tensor(cx, call, 0, name)?;
     let shape = cx.shape(x);
+    let x = to_bool(cx, x)?;
     let x = flat(cx, x)?;
     let n = cx.dim(x, 0)?;
-    let dtype = cx.dtype(x);
-    let counts: Vec<i32> = (0..n as i32).collect();
-    let positions = cx.i32s([n], &counts);
-    let as_int = |cx: &mut Cx, v: ValueId| cx.cast(v, DType::I32);
-    // Equal elements side by side, the first of each kind first.
-    let (values, order) = cx.sort(x, false)?;
-    let head = cx.slice_axis(values, 0, 0, n.saturating_sub(1))?;
-    let tail = cx.slice_axis(values, 0, 1.min(n), n)?;
-    let differs = cx.binary(Binary::Ne, head, tail)?;
-    let first = cx.full(Fact::new(DType::Bool, [1.min(n)]), 1.0)?;
-    let new = cx.concat(&[first, differs], 0)?;
-    let new_count = as_int(cx, new)?;
-    let rank = cx.cumulate(Cumulate::Sum, new_count, 0, false)?;
-    let mut rank = cx.add_s(rank, -1.0)?;
-    if !cfg.bool_or("sorted", true)? {
-        // In the order of their first places: a value's rank is the number of
-        // first places before its own.
-        let starts = cx.full(Fact::new(DType::I32, [n]), 0.0)?;
-        let firsts = scattered(cx, starts, order, new_count, false)?;
-        let before = cx.cumulate(Cumulate::Sum, firsts, 0, false)?;
-        let before = cx.add_s(before, -1.0)?;
-        let place = first_of_kind(cx, rank, order, new, n)?;
-        rank = cx.gather(before, place, 0, 0)?;
+    let (count, rank) = ranks(cx, x)?;
+    let count = cx.open_size(count)?;
+    let places: Vec<i32> = (0..n as i32).collect();
+    let places = cx.i32s([n], &places);
+    // Zeros go to a place that is cut off.
+    let beyond = cx.full(Fact::new(DType::I32, [n]), count as f64)?;
+    let at = cx.select(x, rank, beyond)?;
+    let base = cx.full(Fact::new(DType::I32, [count + 1]), 0.0)?;
+    let found = scattered(cx, base, at, places, false)?;
+    let found = cx.slice_axis(found, 0, 0, count)?;
+    let mut outs = vec![];
+    for (axis, &d) in shape.iter().enumerate() {
+        let after = numel(&shape[axis + 1..]);
+        let i = cx.binary_s(Binary::Div, found, after as f64)?;
+        outs.push(cx.binary_s(Binary::Mod, i, d as f64)?.into());
     }
-    // What is past `size` goes to a place that is cut off.
-    let capped = cx.binary_s(Binary::Min, rank, size as f64)?;
+    Ok(Out::List(outs))
+}
+
+/// How many of a bool vector are true, and how many are before each.
+fn ranks(cx: &mut Cx, x: ValueId) -> Result<(ValueId, ValueId)> {
+    let ones = cx.cast(x, DType::I32)?;
+    let count = cx.reduce(Reduce::Sum, ones, &[0], false)?;
+    let rank = cx.cumulate(Cumulate::Sum, ones, 0, false)?;
+    Ok((count, cx.add_s(rank, -1.0)?))
+}
+
+/// The elements of a vector in order, equal ones side by side.
+pub struct Kinds {
+    pub sorted: ValueId,
+    /// The place that each came from.
+    pub order: ValueId,
+    /// Whether each is the first of its kind (bool).
+    pub new: ValueId,
+}
+
+impl Kinds {
+    pub fn of(cx: &mut Cx, x: ValueId) -> Result<Kinds> {
+        let n = cx.dim(x, 0)?;
+        let (sorted, order) = cx.sort(x, false)?;
+        let head = cx.slice_axis(sorted, 0, 0, n.saturating_sub(1))?;
+        let tail = cx.slice_axis(sorted, 0, 1.min(n), n)?;
+        let differs = cx.binary(Binary::Ne, head, tail)?;
+        let first = cx.full(Fact::new(DType::Bool, [1.min(n)]), 1.0)?;
+        let new = cx.concat(&[first, differs], 0)?;
+        Ok(Kinds { sorted, order, new })
+    }
+
+    /// How many kinds there are.
+    pub fn count(&self, cx: &mut Cx) -> Result<ValueId> {
+        let new = cx.cast(self.new, DType::I32)?;
+        cx.reduce(Reduce::Sum, new, &[0], false)
+    }
+}
+
+/// The different values of a tensor (or its different parts along an axis):
+/// `size` of them, filled up where there are less, or all.
+pub fn unique(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
+    let x = tensor(cx, call, 0, "x")?;
+    let sorted = cfg.bool_or("sorted", true)?;
+    let size = cfg.opt_usize("size")?;
     let fill = cfg.f64_or("fill_value", 0.0)?;
-    let base = cx.full(Fact::new(dtype, [size + 1]), fill)?;
+    let shape = cx.shape(x);
+    let (found, inverse_shape) = match cfg.opt_int("axis")? {
+        Some(axis) if shape.len() != 1 => {
+            let axis = cx.axis(axis as isize, shape.len())?;
+            (Distinct::parts(cx, x, axis, sorted)?, vec![shape[axis]])
+        }
+        _ => (Distinct::elements(cx, x, sorted)?, shape),
+    };
+    let size = match size {
+        Some(size) => size,
+        None => cx.open_size(found.count)?,
+    };
+    let n = cx.dim(found.rank, 0)?;
+    // What is past `size` goes to a place that is cut off.
+    let capped = cx.binary_s(Binary::Min, found.rank, size as f64)?;
     let cut = |cx: &mut Cx, v: ValueId| cx.slice_axis(v, 0, 0, size);
-    let y = scattered(cx, base, capped, values, false)?;
-    let mut outs = vec![cut(cx, y)?.into()];
+    let mut rows = cx.shape(found.rows);
+    rows[0] = size + 1;
+    let fact = Fact::new(cx.dtype(found.rows), rows);
+    let base = cx.full(fact, fill)?;
+    let y = scattered(cx, base, capped, found.rows, false)?;
+    let y = cut(cx, y)?;
+    let mut outs = vec![match found.axis {
+        0 => y,
+        axis => swapped_with_first(cx, y, axis)?,
+    }
+    .into()];
     if cfg.bool_or("return_index", false)? {
         // Keras fills with 1. Later elements are sent to the place cut off.
         let beyond = cx.full(Fact::new(DType::I32, [n]), size as f64)?;
-        let at = cx.select(new, capped, beyond)?;
+        let at = cx.select(found.new, capped, beyond)?;
         let base = cx.full(Fact::new(DType::I32, [size + 1]), 1.0)?;
-        let v = scattered(cx, base, at, order, false)?;
+        let v = scattered(cx, base, at, found.place, false)?;
         outs.push(cut(cx, v)?.into());
     }
     if cfg.bool_or("return_inverse", false)? {
-        let v = scattered(cx, positions, order, rank, false)?;
-        outs.push(cx.reshape(v, &shape)?.into());
+        let base = cx.full(Fact::new(DType::I32, [n]), 0.0)?;
+        let v = scattered(cx, base, found.place, found.rank, false)?;
+        outs.push(cx.reshape(v, &inverse_shape)?.into());
     }
     if cfg.bool_or("return_counts", false)? {
         let ones = cx.full(Fact::new(DType::I32, [n]), 1.0)?;
@@ -168,6 +222,96 @@ pub fn unique(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
         1 => Ok(outs.remove(0)),
         _ => Ok(Out::List(outs)),
     }
+}
+
+/// The rows of a tensor, in any order, with the number of the kind of each.
+struct Distinct {
+    rows: ValueId,
+    /// The axis of the tensor that became the first.
+    axis: usize,
+    /// The place of each row along that axis.
+    place: ValueId,
+    /// The number of its kind.
+    rank: ValueId,
+    /// Whether it is the first of its kind (bool).
+    new: ValueId,
+    /// How many kinds there are.
+    count: ValueId,
+}
+
+impl Distinct {
+    /// Of all elements; kinds are numbered by value, or by their first place.
+    fn elements(cx: &mut Cx, x: ValueId, sorted: bool) -> Result<Distinct> {
+        let x = flat(cx, x)?;
+        let n = cx.dim(x, 0)?;
+        let kinds = Kinds::of(cx, x)?;
+        let (count, mut rank) = ranks(cx, kinds.new)?;
+        if !sorted {
+            // A kind's number is the number of first places before its own.
+            let starts = cx.full(Fact::new(DType::I32, [n]), 0.0)?;
+            let new = cx.cast(kinds.new, DType::I32)?;
+            let firsts = scattered(cx, starts, kinds.order, new, false)?;
+            let before = cx.cumulate(Cumulate::Sum, firsts, 0, false)?;
+            let before = cx.add_s(before, -1.0)?;
+            let place = first_of_kind(cx, rank, kinds.order, kinds.new, n)?;
+            rank = cx.gather(before, place, 0, 0)?;
+        }
+        Ok(Distinct {
+            rows: kinds.sorted,
+            axis: 0,
+            place: kinds.order,
+            rank,
+            new: kinds.new,
+            count,
+        })
+    }
+
+    /// Of the parts along an axis, each compared with each; kinds are numbered in
+    /// lexicographic order, or by their first place.
+    fn parts(cx: &mut Cx, x: ValueId, axis: usize, sorted: bool) -> Result<Distinct> {
+        let rows = swapped_with_first(cx, x, axis)?;
+        let n = cx.dim(rows, 0)?;
+        let width = numel(&cx.shape(rows)[1..]);
+        let a = cx.reshape(rows, &[n, 1, width])?;
+        let b = cx.reshape(rows, &[1, n, width])?;
+        let equal = cx.binary(Binary::Eq, a, b)?;
+        let same = cx.reduce(Reduce::All, equal, &[2], false)?;
+        let numbers: Vec<i32> = (0..n as i32).collect();
+        let place = cx.i32s([n], &numbers);
+        let first = cx.reduce(Reduce::ArgMax, same, &[1], false)?;
+        let first = cx.cast(first, DType::I32)?;
+        let new = cx.binary(Binary::Eq, first, place)?;
+        // Whether row j is before row i.
+        let before = if sorted {
+            let differs = cx.unary(Unary::Not, equal)?;
+            let at = cx.reduce(Reduce::ArgMax, differs, &[2], true)?;
+            let at = cx.cast(at, DType::I32)?;
+            let less = cx.binary(Binary::Lt, b, a)?;
+            let less = cx.take_along(less, at, 2)?;
+            cx.squeeze(less, -1)?
+        } else {
+            let first = cx.expand_dims(first, -1)?;
+            cx.binary(Binary::Lt, place, first)?
+        };
+        let before = cx.and(before, new)?;
+        let before = cx.cast(before, DType::I32)?;
+        let rank = cx.reduce(Reduce::Sum, before, &[1], false)?;
+        let ones = cx.cast(new, DType::I32)?;
+        Ok(Distinct {
+            rows,
+            axis,
+            place,
+            rank,
+            new,
+            count: cx.reduce(Reduce::Sum, ones, &[0], false)?,
+        })
+    }
+}
+
+fn swapped_with_first(cx: &mut Cx, x: ValueId, axis: usize) -> Result<ValueId> {
+    let mut perm: Vec<usize> = (0..cx.rank(x)).collect();
+    perm.swap(0, axis);
+    cx.transpose(x, &perm)
 }
 
 /// Elements of vectors set (or added) at their places.
