@@ -88,6 +88,27 @@ pub fn minimum(_: &Cfg, _: &dyn Nested) -> Result<Built> {
     Ok(Built::new(Merge(How::Minimum)))
 }
 
+/// The sum of Inception-ResNet's blocks.
+struct Residual {
+    scale: f64,
+}
+
+/// `x + scale * y` of two inputs, as keras.applications defines it. The mask is lost.
+pub fn custom_scale(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    let scale = cfg.f64_or("scale", 1.0)?;
+    Ok(Built::new(Residual { scale }))
+}
+
+impl Layer for Residual {
+    fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
+        let [x, y] = inputs(cx, call)?[..] else {
+            return Err(cx.error("expected two tensors"));
+        };
+        let y = cx.mul_s(y.value, self.scale)?;
+        Ok(cx.add(x.value, y)?.into())
+    }
+}
+
 impl Layer for Merge {
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let given = inputs(cx, call)?;

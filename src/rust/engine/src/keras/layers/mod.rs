@@ -190,6 +190,7 @@ pub static LAYERS: &[LayerDef] = &[
     layer!("GroupNormalization", norm::group_normalization),
     layer!("LayerNormalization", norm::layer_normalization),
     layer!("LayerScale", norm::layer_scale),
+    layer!("CustomScaleLayer", merging::custom_scale),
     layer!("RMSNormalization", norm::rms_normalization),
     layer!("UnitNormalization", norm::unit_normalization),
     // pooling
