@@ -322,7 +322,11 @@ fn replace_functions(value: &mut Json, lost: &mut Vec<String>) {
             }
             items.iter_mut().for_each(|v| replace_functions(v, lost));
         }
-        Json::Object(o) => o.values_mut().for_each(|v| replace_functions(v, lost)),
+        Json::Object(o) => o
+            .iter_mut()
+            // The config as it was in the file stays as it was.
+            .filter(|(key, _)| *key != MODERN)
+            .for_each(|(_, v)| replace_functions(v, lost)),
         _ => {}
     }
 }

@@ -177,7 +177,7 @@ def shared(x):
 
 def beams(node):
     length = of((), "int32")
-    for i, options in enumerate(({}, {"beam_width": 5}, {"beam_width": 3, "top_paths": 3}, {"beam_width": 8, "top_paths": 2, "mask_index": 4}, {"beam_width": 4, "mask_index": 2}, {"beam_width": 6, "top_paths": 2, "mask_index": None}, {"beam_width": 4, "mask_index": -1})):
+    for i, options in enumerate(({}, {"beam_width": 5}, {"beam_width": 3, "top_paths": 3}, {"beam_width": 8, "top_paths": 2, "mask_index": 4}, {"beam_width": 4, "mask_index": 2}, {"beam_width": 6, "top_paths": 2, "mask_index": None})):
         node(f"ctc_beam_{i}", lambda o, n, k=options: K.ctc_decode(o, n, strategy="beam_search", **k), (9, 5), length, inputs=[normal(2.0), ints(10, 4)], **WHOLE)
     node("ctc_beam_flat", lambda o, n: K.ctc_decode(o, n, strategy="beam_search", beam_width=7, top_paths=4), (12, 4), length, inputs=[normal(0.3), ints(13, 5)], **WHOLE)
     node("ctc_beam_float64", lambda o, n: K.ctc_decode(o, n, strategy="beam_search", beam_width=7), of((6, 4), "float64"), length, inputs=[normal(), ints(7, 3)], **WHOLE)
