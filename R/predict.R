@@ -68,7 +68,8 @@ abort_no_x <- function() {
 predict_arrays <- function(model, input, batch_size, verbose, steps, callbacks) {
   self <- environment(model)
   n <- input$n
-  if (n <= 32 && verbose == 0L && is.null(batch_size) && is.null(steps) && is.null(callbacks) && is.na(self$info$batch)) {
+  few <- n <= if (is.null(batch_size)) 32 else batch_size
+  if (few && verbose == 0L && is.null(steps) && is.null(callbacks) && is.na(self$info$batch)) {
     # The usual case of few rows: one call of the engine.
     return(run_one_batch(self, input, FALSE, 0))
   }

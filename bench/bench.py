@@ -73,10 +73,16 @@ def prepare(entry):
         try:
             export(model, folder)
         except Exception as e:  # what a peer can't do is a result
-            fails[engine] = f"{type(e).__name__}: {str(e).splitlines()[0][:200] if str(e) else ''}"
+            fails[engine] = reason(e)
             print(f"  {engine} export fails: {fails[engine]}", flush=True)
     with open(done, "w") as f:
         json.dump(fails, f)
+
+
+def reason(error):
+    """The first line of an error, without this machine's paths."""
+    line = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {line.replace(HERE + os.sep, '')[:200]}"
 
 
 def export_onnx(model, folder):
@@ -249,7 +255,7 @@ def measure(entry, ours, rounds, with_keras=True):
             made = engine(folder, x, batch)
             worst = deviation(made.run()[:CHECKED], expected)
         except Exception as e:
-            fails[engine.name] = f"{type(e).__name__}: {str(e).splitlines()[0][:200] if str(e) else ''}"
+            fails[engine.name] = reason(e)
             continue
         result["worst"][engine.name] = max(worst, result["worst"].get(engine.name, 0))
         result["versions"].append(made.version)

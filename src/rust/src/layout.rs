@@ -27,9 +27,11 @@ pub fn gather<S: Copy, D>(
     assert_eq!(dst.len(), rows.len() * width);
     blocks(shape, rows, |lane| {
         lane.runs(|from, to| {
-            let values = &src[from..from + lane.rows];
-            let cells = dst[to..].iter_mut().step_by(width);
-            cells.zip(values).for_each(|(d, &v)| *d = convert(v));
+            // Indices, since there may be one row only: setting up an iterator
+            // that steps costs more.
+            for (i, &v) in src[from..from + lane.rows].iter().enumerate() {
+                dst[to + i * width] = convert(v);
+            }
         });
     });
 }
@@ -60,10 +62,8 @@ pub unsafe fn scatter<S: Copy, D>(
     assert_eq!(src.len(), rows.len() * width);
     blocks(shape, rows, |lane| {
         lane.runs(|to, from| {
-            let to = dst.0.add(to);
-            let values = src[from..].iter().step_by(width);
-            for (i, &v) in values.take(lane.rows).enumerate() {
-                to.add(i).write(convert(v));
+            for i in 0..lane.rows {
+                dst.0.add(to + i).write(convert(src[from + i * width]));
             }
         });
     });
