@@ -35,9 +35,8 @@ const BLOCK_BYTES: usize = 384 * 1024;
 const TILES: std::ops::RangeInclusive<usize> = 48..=192;
 
 /// The largest norm of an output channel's kernel. Results are off by up to about
-/// 1e-6 of the norm times the size of the inputs, some four times as much as
-/// without the transforms; what is initialised or trained as usual has norms
-/// around 1.
+/// 1e-6 of the norm times the size of the inputs; what is initialised as usual
+/// has norms around 1.
 const NORM: f32 = 4.0;
 
 /// Whether a convolution is computed this way. That must not depend on the
