@@ -91,24 +91,7 @@ Callback <- function(
       arg = "inherit"
     )
   }
-  hooks <- list(
-    on_epoch_begin = on_epoch_begin,
-    on_epoch_end = on_epoch_end,
-    on_train_begin = on_train_begin,
-    on_train_end = on_train_end,
-    on_train_batch_begin = on_train_batch_begin,
-    on_train_batch_end = on_train_batch_end,
-    on_test_begin = on_test_begin,
-    on_test_end = on_test_end,
-    on_test_batch_begin = on_test_batch_begin,
-    on_test_batch_end = on_test_batch_end,
-    on_predict_begin = on_predict_begin,
-    on_predict_end = on_predict_end,
-    on_predict_batch_begin = on_predict_batch_begin,
-    on_predict_batch_end = on_predict_batch_end
-  )
-  check_hooks(hooks)
-  members <- utils::modifyList(hooks[!vapply(hooks, is.null, NA)], list(...))
+  members <- utils::modifyList(given_hooks(environment()), list(...))
   members <- utils::modifyList(members, public, keep.null = TRUE)
   definition <- list(
     classname = classname,
@@ -165,8 +148,7 @@ define_members <- function(self, private, definition) {
     }
   } else {
     # What Keras' own class has, which does nothing.
-    hooks <- grep("^on_", names(formals(callback_lambda)), value = TRUE)
-    for (name in c("initialize", "set_model", "set_params", hooks)) {
+    for (name in c("initialize", "set_model", "set_params", hook_names())) {
       assign(name, function(...) invisible(), envir = super)
     }
   }
@@ -186,6 +168,18 @@ define_members <- function(self, private, definition) {
   for (name in names(definition$private)) {
     assign(name, bind_member(definition$private[[name]]), envir = private)
   }
+}
+
+# All methods that Keras calls, by the arguments that both kinds of callback have.
+hook_names <- function() {
+  grep("^on_", names(formals(callback_lambda)), value = TRUE)
+}
+
+# The hooks among the arguments of a function, without those that are NULL.
+given_hooks <- function(frame) {
+  hooks <- mget(hook_names(), envir = frame)
+  check_hooks(hooks)
+  Filter(Negate(is.null), hooks)
 }
 
 check_hooks <- function(hooks) {
@@ -225,25 +219,10 @@ callback_lambda <- function(
   on_predict_batch_end = NULL,
   ...
 ) {
-  hooks <- list(
-    on_epoch_begin = on_epoch_begin,
-    on_epoch_end = on_epoch_end,
-    on_train_begin = on_train_begin,
-    on_train_end = on_train_end,
-    on_train_batch_begin = on_train_batch_begin,
-    on_train_batch_end = on_train_batch_end,
-    on_test_begin = on_test_begin,
-    on_test_end = on_test_end,
-    on_test_batch_begin = on_test_batch_begin,
-    on_test_batch_end = on_test_batch_end,
-    on_predict_begin = on_predict_begin,
-    on_predict_end = on_predict_end,
-    on_predict_batch_begin = on_predict_batch_begin,
-    on_predict_batch_end = on_predict_batch_end,
-    ...
-  )
-  check_hooks(hooks)
-  self <- list2env(hooks[!vapply(hooks, is.null, NA)], parent = emptyenv())
+  others <- list(...)
+  check_hooks(others)
+  hooks <- c(given_hooks(environment()), others)
+  self <- list2env(hooks[lengths(hooks) > 0], parent = emptyenv())
   class(self) <- c(
     "LambdaCallback",
     "keras.src.callbacks.callback.Callback",

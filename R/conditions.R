@@ -10,7 +10,12 @@ abort <- function(kind, message, bullets = NULL, ..., parent = NULL) {
   }
   text <- paste(c(message, format_bullets(bullets)), collapse = "\n")
   stop(structure(
-    class = c(paste0("keraspredict_error_", kind), "keraspredict_error", "error", "condition"),
+    class = c(
+      paste0("keraspredict_error_", kind),
+      "keraspredict_error",
+      "error",
+      "condition"
+    ),
     list(message = text, call = user_call(), ..., parent = parent)
   ))
 }
@@ -19,13 +24,22 @@ abort <- function(kind, message, bullets = NULL, ..., parent = NULL) {
 warn <- function(kind, message, bullets = NULL) {
   text <- paste(c(message, format_bullets(bullets)), collapse = "\n")
   warning(structure(
-    class = c(paste0("keraspredict_warning_", kind), "keraspredict_warning", "warning", "condition"),
+    class = c(
+      paste0("keraspredict_warning_", kind),
+      "keraspredict_warning",
+      "warning",
+      "condition"
+    ),
     list(message = text, call = user_call())
   ))
 }
 
 format_bullets <- function(bullets) {
-  signs <- if (l10n_info()[["UTF-8"]]) c(x = "\u2716", i = "\u2139") else c(x = "x", i = "i")
+  signs <- if (l10n_info()[["UTF-8"]]) {
+    c(x = "\u2716", i = "\u2139")
+  } else {
+    c(x = "x", i = "i")
+  }
   names <- names(bullets)
   if (is.null(names)) {
     return(bullets)
@@ -37,7 +51,9 @@ format_bullets <- function(bullets) {
 
 caused_by <- function(parent) {
   call <- conditionCall(parent)
-  where <- if (is.call(call) && is.symbol(call[[1]])) paste0(" in `", call[[1]], "()`")
+  where <- if (is.call(call) && is.symbol(call[[1]])) {
+    paste0(" in `", call[[1]], "()`")
+  }
   c(paste0("Caused by error", where, ":"), paste("!", conditionMessage(parent)))
 }
 
@@ -50,7 +66,11 @@ user_call <- function() {
       if (identical(name, quote(call_model)) && i > 1) {
         return(calls[[i - 1]])
       }
-      short <- sub("\\.(keraspredict_model|keras\\.src\\.models\\.model\\.Model)$", "", as.character(name))
+      short <- sub(
+        "\\.(keraspredict_model|keras\\.src\\.models\\.model\\.Model)$",
+        "",
+        as.character(name)
+      )
       if (short != as.character(name) || short %in% entry_points()) {
         call <- calls[[i]]
         call[[1]] <- as.symbol(short)
@@ -68,7 +88,13 @@ user_call <- function() {
 # The functions that users call, but for methods, whose names tell.
 entry_points <- function() {
   if (is.null(the$entry_points)) {
-    the$entry_points <- c("predict", "summary", "print", "format", getNamespaceExports(topenv()))
+    the$entry_points <- c(
+      "predict",
+      "summary",
+      "print",
+      "format",
+      getNamespaceExports(topenv())
+    )
   }
   the$entry_points
 }
@@ -76,7 +102,9 @@ entry_points <- function() {
 # The result of a call into the engine, or its error as a condition.
 checked <- function(result) {
   force(result)
-  if (!is.null(the$warnings)) replay_warnings()
+  if (!is.null(the$warnings)) {
+    replay_warnings()
+  }
   if (inherits(result, "keraspredict_failure")) {
     raise_failure(result)
   }
@@ -87,18 +115,29 @@ checked <- function(result) {
 raise_failure <- function(failure) {
   kind <- failure[["kind"]]
   data <- failure[["data"]]
-  if (kind == "interrupted") interrupt()
+  if (kind == "interrupted") {
+    interrupt()
+  }
   words <- engine_errors[[kind]]
-  told <- if (is.null(words)) list(message = sentence(failure[["message"]])) else words(data)
+  told <- if (is.null(words)) {
+    list(message = sentence(failure[["message"]]))
+  } else {
+    words(data)
+  }
   if (kind == "internal") {
-    told$bullets <- c(i = "This is a defect of keraspredict. Please report it, with the model if you can.")
+    told$bullets <- c(
+      i = "This is a defect of keraspredict. Please report it, with the model if you can."
+    )
   }
   do.call(abort, c(list(kind = kind), told, data))
 }
 
 # The user's interrupt, which reached a function inside the engine.
 interrupt <- function() {
-  signalCondition(structure(class = c("interrupt", "condition"), list(message = "", call = NULL)))
+  signalCondition(structure(
+    class = c("interrupt", "condition"),
+    list(message = "", call = NULL)
+  ))
   invokeRestart("abort")
 }
 
@@ -110,12 +149,18 @@ engine_errors <- list(
     )
   },
   not_a_model = function(data) {
-    list(message = paste0("'", data$path, "' is not a Keras model."), bullets = c(x = sentence(data$reason)))
+    list(
+      message = paste0("'", data$path, "' is not a Keras model."),
+      bullets = c(x = sentence(data$reason))
+    )
   },
   damaged_file = function(data) {
     list(
       message = paste0("'", data$path, "' is damaged."),
-      bullets = c(x = sentence(data$reason), i = "Was it copied or downloaded completely?")
+      bullets = c(
+        x = sentence(data$reason),
+        i = "Was it copied or downloaded completely?"
+      )
     )
   },
   unknown_format = function(data) {
@@ -125,13 +170,19 @@ engine_errors <- list(
     )
   },
   cant_write = function(data) {
-    list(message = paste0("Can't write '", data$path, "'."), bullets = c(x = sentence(data$reason)))
+    list(
+      message = paste0("Can't write '", data$path, "'."),
+      bullets = c(x = sentence(data$reason))
+    )
   },
   cant_save = function(data) {
     layers <- strsplit(data$layers, "\n", fixed = TRUE)[[1]]
     list(
       message = "Can't save a model with layers that Keras 3 doesn't have.",
-      bullets = c(stats::setNames(layers, rep("x", length(layers))), i = "`saveRDS()` keeps the model for R.")
+      bullets = c(
+        stats::setNames(layers, rep("x", length(layers))),
+        i = "`saveRDS()` keeps the model for R."
+      )
     )
   },
   no_weights = function(data) {
@@ -142,34 +193,77 @@ engine_errors <- list(
   },
   unknown_config_key = function(data) {
     list(
-      message = paste0("Layer `", data$layer, "` (", data$class_name, ") has an option that isn't known: `", data$key, "`."),
+      message = paste0(
+        "Layer `",
+        data$layer,
+        "` (",
+        data$class_name,
+        ") has an option that isn't known: `",
+        data$key,
+        "`."
+      ),
       bullets = c(
-        x = paste0("It is ", data$given, ", and without it the predictions could be wrong."),
+        x = paste0(
+          "It is ",
+          data$given,
+          ", and without it the predictions could be wrong."
+        ),
         i = "Was the model saved by a newer version of Keras than this package knows?"
       )
     )
   },
   bad_config = function(data) {
     list(
-      message = paste0("Layer `", data$layer, "` (", data$class_name, ") has an option that can't be used: `", data$key, "`."),
-      bullets = c(x = paste0("It must be ", data$expected, ", not ", data$given, "."))
+      message = paste0(
+        "Layer `",
+        data$layer,
+        "` (",
+        data$class_name,
+        ") has an option that can't be used: `",
+        data$key,
+        "`."
+      ),
+      bullets = c(
+        x = paste0("It must be ", data$expected, ", not ", data$given, ".")
+      )
     )
   },
   bad_weight = function(data) {
     list(
-      message = paste0("The weights of layer `", data$layer, "` don't fit its config."),
-      bullets = c(x = paste0("`", data$weight, "` must be ", data$expected, ", not ", data$given, "."))
+      message = paste0(
+        "The weights of layer `",
+        data$layer,
+        "` don't fit its config."
+      ),
+      bullets = c(
+        x = paste0(
+          "`",
+          data$weight,
+          "` must be ",
+          data$expected,
+          ", not ",
+          data$given,
+          "."
+        )
+      )
     )
   },
   shape = function(data) {
     list(
       message = paste0("Layer `", data$layer, "` can't take its input."),
-      bullets = c(x = sentence(data$reason), i = "Does `x` have the shape that the model was made for?")
+      bullets = c(
+        x = sentence(data$reason),
+        i = "Does `x` have the shape that the model was made for?"
+      )
     )
   },
   out_of_vocabulary = function(data) {
     list(
-      message = paste0("`x` has a value that layer `", data$layer, "` doesn't know."),
+      message = paste0(
+        "`x` has a value that layer `",
+        data$layer,
+        "` doesn't know."
+      ),
       bullets = c(
         x = paste0("The value is ", data$value, "."),
         i = "The layer's vocabulary has no place for unknown values."
@@ -177,45 +271,81 @@ engine_errors <- list(
     )
   },
   unsupported_layers = function(data) {
-    lines <- function(text) strsplit(paste0(text, "\n"), "\n", fixed = TRUE)[[1]]
+    lines <- function(text) {
+      strsplit(paste0(text, "\n"), "\n", fixed = TRUE)[[1]]
+    }
     names <- lines(data$layers)
     functions <- unique(Filter(nzchar, lines(data$functions)))
     list(
       message = paste0(
-        "Can't run ", if (length(names) == 1) "a layer" else paste(length(names), "layers"),
+        "Can't run ",
+        if (length(names) == 1) "a layer" else paste(length(names), "layers"),
         " of this model."
       ),
       bullets = c(
         stats::setNames(
-          paste0("`", names, "` (", lines(data$classes), "): ", lines(data$hints)),
+          paste0(
+            "`",
+            names,
+            "` (",
+            lines(data$classes),
+            "): ",
+            lines(data$hints)
+          ),
           rep("x", length(names))
         ),
         if (length(functions)) {
-          c(i = paste0(
-            "Give an R function for each, by name: load_model(..., custom_objects = list(",
-            paste0(vapply(utils::head(functions, 5), show_name, ""), " = ", collapse = ", "),
-            if (length(functions) > 5) ", ...", ")); see ?register_layer."
-          ))
+          c(
+            i = paste0(
+              "Give an R function for each, by name: load_model(..., custom_objects = list(",
+              paste0(
+                vapply(utils::head(functions, 5), show_name, ""),
+                " = ",
+                collapse = ", "
+              ),
+              if (length(functions) > 5) ", ...",
+              ")); see ?register_layer."
+            )
+          )
         }
       )
     )
   },
   custom_function = function(data) {
     list(
-      message = paste0("The function for layer `", data$layer, "` (", data$class_name, ") failed."),
+      message = paste0(
+        "The function for layer `",
+        data$layer,
+        "` (",
+        data$class_name,
+        ") failed."
+      ),
       bullets = if (is.null(the$error)) c(x = sentence(data$reason)),
       parent = take_error()
     )
   },
   custom_output = function(data) {
     list(
-      message = paste0("The function for layer `", data$layer, "` (", data$class_name, ") must give the same shapes as for zeros."),
-      bullets = c(x = paste0("Expected: ", data$expected, "."), x = paste0("Given: ", data$given, "."))
+      message = paste0(
+        "The function for layer `",
+        data$layer,
+        "` (",
+        data$class_name,
+        ") must give the same shapes as for zeros."
+      ),
+      bullets = c(
+        x = paste0("Expected: ", data$expected, "."),
+        x = paste0("Given: ", data$given, ".")
+      )
     )
   },
   index = function(data) {
     list(
-      message = paste0("`x` has an index that layer `", data$layer, "` has no row for."),
+      message = paste0(
+        "`x` has an index that layer `",
+        data$layer,
+        "` has no row for."
+      ),
       bullets = c(
         x = paste0("The index is ", data$index, "."),
         i = paste0("The layer has rows 0 to ", as.numeric(data$size) - 1, ".")
@@ -253,12 +383,20 @@ enumerate <- function(items, quote = "`") {
   if (length(shown) < 2) {
     return(paste(shown))
   }
-  paste(paste(shown[-length(shown)], collapse = ", "), "and", shown[length(shown)])
+  paste(
+    paste(shown[-length(shown)], collapse = ", "),
+    "and",
+    shown[length(shown)]
+  )
 }
 
 # A shape as a Keras user knows it, with NA for a size that is open.
 show_shape <- function(shape) {
-  paste0("(", paste(ifelse(is.na(shape), "NA", format_count(shape)), collapse = ", "), ")")
+  paste0(
+    "(",
+    paste(ifelse(is.na(shape), "NA", format_count(shape)), collapse = ", "),
+    ")"
+  )
 }
 
 format_count <- function(n) {
@@ -279,16 +417,26 @@ describe <- function(x) {
   if (is.object(x)) {
     return(paste0("an object of class <", class(x)[[1]], ">"))
   }
-  kind <- switch(typeof(x),
-    double = "numeric", closure = "function", environment = "environment",
-    list = "list", typeof(x)
+  kind <- switch(
+    typeof(x),
+    double = "numeric",
+    closure = "function",
+    environment = "environment",
+    list = "list",
+    typeof(x)
   )
   if (kind == "list") {
     return("a list")
   }
   article <- if (grepl("^[aeiou]", kind)) "an" else "a"
   shape <- dim(x)
-  what <- if (is.null(shape)) "vector" else if (length(shape) == 2) "matrix" else "array"
+  what <- if (is.null(shape)) {
+    "vector"
+  } else if (length(shape) == 2) {
+    "matrix"
+  } else {
+    "array"
+  }
   if (!is.atomic(x)) {
     return(paste(article, kind))
   }
@@ -301,10 +449,22 @@ check_count <- function(x, arg) {
   if (is.null(x)) {
     return(NULL)
   }
-  ok <- is.numeric(x) && length(x) == 1 && !is.na(x) && x >= 1 && x == round(x) && is.finite(x)
+  ok <- is.numeric(x) &&
+    length(x) == 1 &&
+    !is.na(x) &&
+    x >= 1 &&
+    x == round(x) &&
+    is.finite(x)
   if (!ok) {
     abort(
-      "bad_argument", paste0("`", arg, "` must be NULL or a whole number of at least 1, not ", show_value(x), "."),
+      "bad_argument",
+      paste0(
+        "`",
+        arg,
+        "` must be NULL or a whole number of at least 1, not ",
+        show_value(x),
+        "."
+      ),
       arg = arg
     )
   }
@@ -313,14 +473,22 @@ check_count <- function(x, arg) {
 
 check_flag <- function(x, arg) {
   if (!(is.logical(x) && length(x) == 1 && !is.na(x))) {
-    abort("bad_argument", paste0("`", arg, "` must be TRUE or FALSE, not ", show_value(x), "."), arg = arg)
+    abort(
+      "bad_argument",
+      paste0("`", arg, "` must be TRUE or FALSE, not ", show_value(x), "."),
+      arg = arg
+    )
   }
   x
 }
 
 check_flag_or_na <- function(x, arg) {
   if (!(is.logical(x) && length(x) == 1)) {
-    abort("bad_argument", paste0("`", arg, "` must be TRUE, FALSE or NA, not ", show_value(x), "."), arg = arg)
+    abort(
+      "bad_argument",
+      paste0("`", arg, "` must be TRUE, FALSE or NA, not ", show_value(x), "."),
+      arg = arg
+    )
   }
   x
 }
@@ -329,7 +497,8 @@ check_flag_or_na <- function(x, arg) {
 check_installed <- function(package, why) {
   if (!requireNamespace(package, quietly = TRUE)) {
     abort(
-      "missing_package", paste0("The package ", package, " is needed ", why, "."),
+      "missing_package",
+      paste0("The package ", package, " is needed ", why, "."),
       c(i = paste0("Install it with install.packages(\"", package, "\").")),
       package = package
     )
@@ -348,11 +517,19 @@ check_dots_empty <- function(...) {
   abort(
     "unknown_argument",
     if (length(named)) {
-      paste0("Unknown argument", if (length(named) > 1) "s", ": ", enumerate(named), ".")
+      paste0(
+        "Unknown argument",
+        if (length(named) > 1) "s",
+        ": ",
+        enumerate(named),
+        "."
+      )
     } else {
       "`x` must be the last argument without a name."
     },
-    c(i = "Arguments after `x` are batch_size, verbose, steps and callbacks, by name."),
+    c(
+      i = "Arguments after `x` are batch_size, verbose, steps and callbacks, by name."
+    ),
     arguments = named
   )
 }

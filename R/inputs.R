@@ -80,31 +80,51 @@ as_inputs <- function(self, x) {
     # The usual case, in few steps: a matrix of doubles.
     shape <- dim(x)
     wanted <- specs[[1L]]$shape
-    if (length(shape) == 2L && length(wanted) == 2L && !is.na(wanted[[2L]]) &&
-      shape[[2L]] == wanted[[2L]] && specs[[1L]]$float) {
-      return(list(x = list(x), dims = list(shape), n = shape[[1L]], row_names = dimnames(x)[[1L]]))
+    if (
+      length(shape) == 2L &&
+        length(wanted) == 2L &&
+        !is.na(wanted[[2L]]) &&
+        shape[[2L]] == wanted[[2L]] &&
+        specs[[1L]]$float
+    ) {
+      return(list(
+        x = list(x),
+        dims = list(shape),
+        n = shape[[1L]],
+        row_names = dimnames(x)[[1L]]
+      ))
     }
   }
-  if (is_python(x)) x <- unpack_python(x)
+  if (is_python(x)) {
+    x <- unpack_python(x)
+  }
   values <- match_inputs(self$info, x)
   parts <- vector("list", length(specs))
   for (i in seq_along(specs)) {
     parts[[i]] <- as_input(values$x[[i]], specs[[i]], values$arg[[i]])
   }
   here <- lengths(parts) > 0
-  if (!any(here)) abort_no_x()
+  if (!any(here)) {
+    abort_no_x()
+  }
   rows <- vapply(parts[here], function(part) as.numeric(part$dims[[1]]), 0)
   if (length(unique(rows)) > 1) {
     abort(
-      "bad_input", "All inputs must have the same number of rows.",
-      stats::setNames(paste0(values$arg[here], " has ", format_count(rows), "."), rep("x", length(rows))),
+      "bad_input",
+      "All inputs must have the same number of rows.",
+      stats::setNames(
+        paste0(values$arg[here], " has ", format_count(rows), "."),
+        rep("x", length(rows))
+      ),
       arg = "x"
     )
   }
   row_names <- Find(Negate(is.null), lapply(parts, `[[`, "row_names"))
   list(
-    x = lapply(parts, `[[`, "x"), dims = lapply(parts, `[[`, "dims"),
-    n = rows[[1]], row_names = row_names
+    x = lapply(parts, `[[`, "x"),
+    dims = lapply(parts, `[[`, "dims"),
+    n = rows[[1]],
+    row_names = row_names
   )
 }
 
@@ -124,7 +144,13 @@ match_inputs <- function(info, x) {
   }
   abort(
     "bad_input",
-    paste0("`x` must be a list of ", length(specs), " arrays, not ", describe(x), "."),
+    paste0(
+      "`x` must be a list of ",
+      length(specs),
+      " arrays, not ",
+      describe(x),
+      "."
+    ),
     c(i = paste0("The model's inputs are ", enumerate(names), ".")),
     arg = "x"
   )
@@ -192,8 +218,22 @@ flatten_list <- function(x) {
 abort_count <- function(wanted, given, names) {
   abort(
     "bad_input",
-    paste0("`x` must have ", wanted, if (wanted == 1) " array" else " arrays", ", not ", given, "."),
-    c(i = paste0("The model's input", if (wanted == 1) " is " else "s are ", enumerate(names), ".")),
+    paste0(
+      "`x` must have ",
+      wanted,
+      if (wanted == 1) " array" else " arrays",
+      ", not ",
+      given,
+      "."
+    ),
+    c(
+      i = paste0(
+        "The model's input",
+        if (wanted == 1) " is " else "s are ",
+        enumerate(names),
+        "."
+      )
+    ),
     arg = "x"
   )
 }
@@ -202,15 +242,27 @@ abort_missing_inputs <- function(missing, keys, names) {
   keys <- keys[nzchar(keys)]
   abort(
     "bad_input",
-    paste0("`x` must have the model's input", if (length(names) > 1) "s", " ", enumerate(names), "."),
-    c(x = paste0("Missing: ", enumerate(missing), "."), i = paste0("Its names are ", enumerate(keys), ".")),
-    arg = "x", missing = missing
+    paste0(
+      "`x` must have the model's input",
+      if (length(names) > 1) "s",
+      " ",
+      enumerate(names),
+      "."
+    ),
+    c(
+      x = paste0("Missing: ", enumerate(missing), "."),
+      i = paste0("Its names are ", enumerate(keys), ".")
+    ),
+    arg = "x",
+    missing = missing
   )
 }
 
 # Lists of arrays; some classes are lists inside, such as POSIXlt.
 is_input_list <- function(x) {
-  is.list(x) && !is.data.frame(x) && (!is.object(x) || inherits(x, c("list", "AsIs")))
+  is.list(x) &&
+    !is.data.frame(x) &&
+    (!is.object(x) || inherits(x, c("list", "AsIs")))
 }
 
 is_sparse <- function(x) {
@@ -218,7 +270,8 @@ is_sparse <- function(x) {
 }
 
 is_column_input <- function(spec) {
-  length(spec$shape) == 1 || length(spec$shape) == 2 && identical(spec$shape[[2]], 1L)
+  length(spec$shape) == 1 ||
+    length(spec$shape) == 2 && identical(spec$shape[[2]], 1L)
 }
 
 # One input: its value as the engine reads it and the shape the model sees.
@@ -280,7 +333,9 @@ as_plain <- function(x, spec, arg) {
     return(from_integer64(x, spec, arg))
   }
   # is.numeric() knows most classes that only look like numbers, such as dates.
-  if (inherits(x, "connection")) abort_type(x, spec, arg)
+  if (inherits(x, "connection")) {
+    abort_type(x, spec, arg)
+  }
   if (is.numeric(x) || is.logical(x) || is.character(x) || is.complex(x)) {
     attributes(x) <- list(dim = dim(x))
     return(x)
@@ -290,16 +345,24 @@ as_plain <- function(x, spec, arg) {
 
 # Doubles, which hold whole numbers up to 2^53: an integer input takes no others.
 from_integer64 <- function(x, spec, arg) {
-  if (spec$dtype == "string") abort_type(x, spec, arg)
+  if (spec$dtype == "string") {
+    abort_type(x, spec, arg)
+  }
   check_installed("bit64", "for 64-bit integers")
   shape <- dim(x)
   missing <- sum(is.na(x))
-  if (missing > 0) abort_missing_values(missing, "NA", spec, arg)
+  if (missing > 0) {
+    abort_missing_values(missing, "NA", spec, arg)
+  }
   # Rounding may be what a float input does anyway, and is checked for others.
   value <- suppressWarnings(as.double(x))
   if (!spec$float && any(abs(value) > 2^53)) {
     abort(
-      "bad_input", paste0(arg, " must have numbers of at most 2^53, the largest that R holds exactly."),
+      "bad_input",
+      paste0(
+        arg,
+        " must have numbers of at most 2^53, the largest that R holds exactly."
+      ),
       arg = arg
     )
   }
@@ -310,7 +373,11 @@ from_integer64 <- function(x, spec, arg) {
 check_type <- function(x, spec, arg) {
   text <- spec$dtype == "string"
   complex <- grepl("complex", spec$dtype)
-  ok <- if (text) is.character(x) else is_number(x) || (complex && is.complex(x))
+  ok <- if (text) {
+    is.character(x)
+  } else {
+    is_number(x) || (complex && is.complex(x))
+  }
   if (!ok) abort_type(x, spec, arg)
 }
 
@@ -332,7 +399,8 @@ abort_type <- function(x, spec, arg) {
     "Read it in batches with csv_batches()."
   }
   abort(
-    "bad_input", paste0(arg, " must be ", wanted, ", not ", describe(x), "."),
+    "bad_input",
+    paste0(arg, " must be ", wanted, ", not ", describe(x), "."),
     if (!is.null(hint)) c(i = hint),
     arg = arg
   )
@@ -344,17 +412,32 @@ check_missing <- function(x, spec, arg) {
     return(invisible())
   }
   n <- engine_count_na(x)
-  if (n > 0) abort_missing_values(n, if (is.double(x)) "NA or NaN" else "NA", spec, arg)
+  if (n > 0) {
+    abort_missing_values(n, if (is.double(x)) "NA or NaN" else "NA", spec, arg)
+  }
 }
 
 abort_missing_values <- function(n, kind, spec, arg) {
   abort(
-    "bad_input", paste0(arg, " must have no missing values."),
+    "bad_input",
+    paste0(arg, " must have no missing values."),
     c(
-      x = paste0("There ", if (n == 1) "is 1 value that is " else paste("are", format_count(n), "values that are "), kind, "."),
-      i = if (isTRUE(spec$float)) "Only doubles can be missing: they stay NaN through the model."
+      x = paste0(
+        "There ",
+        if (n == 1) {
+          "is 1 value that is "
+        } else {
+          paste("are", format_count(n), "values that are ")
+        },
+        kind,
+        "."
+      ),
+      i = if (isTRUE(spec$float)) {
+        "Only doubles can be missing: they stay NaN through the model."
+      }
     ),
-    arg = arg, missing = n
+    arg = arg,
+    missing = n
   )
 }
 
@@ -366,12 +449,22 @@ check_encoding <- function(x, arg) {
   n <- sum(Encoding(x) == "bytes" | !validEnc(x))
   if (n > 0) {
     abort(
-      "bad_input", paste0(arg, " must be text."),
+      "bad_input",
+      paste0(arg, " must be text."),
       c(
-        x = paste0("There ", if (n == 1) "is 1 string that is" else paste("are", format_count(n), "strings that are"), " not valid in its encoding."),
+        x = paste0(
+          "There ",
+          if (n == 1) {
+            "is 1 string that is"
+          } else {
+            paste("are", format_count(n), "strings that are")
+          },
+          " not valid in its encoding."
+        ),
         i = "Convert raw bytes with iconv(), or declare what they are with Encoding()."
       ),
-      arg = arg, invalid = n
+      arg = arg,
+      invalid = n
     )
   }
 }
@@ -379,7 +472,9 @@ check_encoding <- function(x, arg) {
 # The shape the model sees: that of x, with a last axis of 1 added or dropped.
 conform <- function(x, spec, arg) {
   shape <- dim(x)
-  if (is.null(shape)) shape <- length(x)
+  if (is.null(shape)) {
+    shape <- length(x)
+  }
   conform_shape(shape, spec, arg, plain = is.null(dim(x)))
 }
 
@@ -392,21 +487,31 @@ conform_shape <- function(shape, spec, arg, plain = FALSE) {
   } else if (length(shape) == rank + 1L && shape[[rank + 1L]] == 1L) {
     shape <- shape[seq_len(rank)]
   }
-  fits <- length(shape) == rank && all(is.na(wanted[-1L]) | shape[-1L] == wanted[-1L])
+  fits <- length(shape) == rank &&
+    all(is.na(wanted[-1L]) | shape[-1L] == wanted[-1L])
   if (!fits) {
     abort(
       "bad_input",
       paste0(
-        arg, " must have the shape ", show_shape(replace(wanted, 1, NA)), ", not ",
-        show_shape(given), "."
+        arg,
+        " must have the shape ",
+        show_shape(replace(wanted, 1, NA)),
+        ", not ",
+        show_shape(given),
+        "."
       ),
       if (plain && rank > 1) {
-        c(i = paste0(
-          "It is a vector of length ", format_count(given),
-          ": give its rows and columns with matrix() or array()."
-        ))
+        c(
+          i = paste0(
+            "It is a vector of length ",
+            format_count(given),
+            ": give its rows and columns with matrix() or array()."
+          )
+        )
       },
-      arg = arg, expected = wanted, given = given
+      arg = arg,
+      expected = wanted,
+      given = given
     )
   }
   shape
@@ -422,7 +527,9 @@ data_frame_input <- function(x, spec, arg) {
   text <- spec$dtype == "string"
   fits <- if (text) is_text_column else is_number_column
   bad <- !vapply(x, fits, NA)
-  if (any(bad)) abort_columns(x, bad, if (text) "character" else "numeric", arg)
+  if (any(bad)) {
+    abort_columns(x, bad, if (text) "character" else "numeric", arg)
+  }
   shape <- conform_shape(dim(x), spec, arg)
   if (spec$dtype == "string") {
     row_names <- data_frame_names(x)
@@ -437,12 +544,15 @@ data_frame_input <- function(x, spec, arg) {
     columns[[i]] <- as_plain(x[[i]], spec, where)
     check_missing(columns[[i]], spec, where)
   }
-  if (length(shape) != 2) columns <- do.call(cbind, columns)
+  if (length(shape) != 2) {
+    columns <- do.call(cbind, columns)
+  }
   list(x = columns, dims = shape, row_names = data_frame_names(x))
 }
 
 is_number_column <- function(column) {
-  (is_number(column) || inherits(column, "integer64")) && length(dim(column)) <= 1
+  (is_number(column) || inherits(column, "integer64")) &&
+    length(dim(column)) <= 1
 }
 
 is_text_column <- function(column) {
@@ -453,13 +563,26 @@ abort_columns <- function(x, bad, wanted, arg) {
   kinds <- vapply(x[bad], function(column) class(column)[[1]], "")
   names <- names(x)[bad]
   abort(
-    "bad_input", paste0("All columns of ", arg, " must be ", wanted, "."),
+    "bad_input",
+    paste0("All columns of ", arg, " must be ", wanted, "."),
     c(
-      stats::setNames(paste0("`", utils::head(names, 5), "` is <", utils::head(kinds, 5), ">."), rep("x", min(5, sum(bad)))),
+      stats::setNames(
+        paste0(
+          "`",
+          utils::head(names, 5),
+          "` is <",
+          utils::head(kinds, 5),
+          ">."
+        ),
+        rep("x", min(5, sum(bad)))
+      ),
       x = if (sum(bad) > 5) paste0("And ", sum(bad) - 5, " more."),
-      i = "Leave out what the model doesn't take, and make numbers of the rest as it was trained."[wanted == "numeric"]
+      i = "Leave out what the model doesn't take, and make numbers of the rest as it was trained."[
+        wanted == "numeric"
+      ]
     ),
-    arg = arg, columns = names
+    arg = arg,
+    columns = names
   )
 }
 
@@ -474,50 +597,97 @@ data_frame_names <- function(x) {
 # zeros of one batch at a time.
 sparse_input <- function(x, spec, arg) {
   check_installed("Matrix", "for sparse matrices")
-  if (spec$dtype == "string") abort_type(x, spec, arg)
+  if (spec$dtype == "string") {
+    abort_type(x, spec, arg)
+  }
   shape <- dim(x)
   row_names <- dimnames(x)[[1]]
-  if (!(inherits(x, "dgCMatrix") || inherits(x, "lgCMatrix") || inherits(x, "ngCMatrix"))) {
+  if (
+    !(inherits(x, "dgCMatrix") ||
+      inherits(x, "lgCMatrix") ||
+      inherits(x, "ngCMatrix"))
+  ) {
     x <- methods::as(methods::as(x, "CsparseMatrix"), "generalMatrix")
   }
   values <- if (methods::.hasSlot(x, "x")) methods::slot(x, "x")
-  if (!is.null(values)) check_missing(values, spec, arg)
+  if (!is.null(values)) {
+    check_missing(values, spec, arg)
+  }
   dims <- conform_shape(shape, spec, arg)
   if (length(dims) != 2) {
     return(as_input(as.matrix(x), spec, arg))
   }
   slots <- list(methods::slot(x, "p"), methods::slot(x, "i"), values)
-  list(x = structure(slots, class = "keraspredict_sparse"), dims = dims, row_names = row_names)
+  list(
+    x = structure(slots, class = "keraspredict_sparse"),
+    dims = dims,
+    row_names = row_names
+  )
 }
 
 # Adds the masks of model(x, mask = ): one logical array, or a list of one (or
 # NULL) for each input.
 add_masks <- function(self, input, mask) {
   specs <- self$info$inputs
-  if (!is.list(mask)) mask <- list(mask)
+  if (!is.list(mask)) {
+    mask <- list(mask)
+  }
   if (length(mask) != length(specs)) {
     abort(
       "bad_input",
-      paste0("`mask` must have ", length(specs), if (length(specs) == 1) " array" else " arrays", ", not ", length(mask), "."),
+      paste0(
+        "`mask` must have ",
+        length(specs),
+        if (length(specs) == 1) " array" else " arrays",
+        ", not ",
+        length(mask),
+        "."
+      ),
       arg = "mask"
     )
   }
-  arg <- if (length(mask) == 1) "`mask`" else paste0("`mask[[", seq_along(mask), "]]`")
+  arg <- if (length(mask) == 1) {
+    "`mask`"
+  } else {
+    paste0("`mask[[", seq_along(mask), "]]`")
+  }
   dims <- vector("list", length(mask))
   for (i in seq_along(mask)) {
-    if (is.null(mask[[i]])) next
+    if (is.null(mask[[i]])) {
+      next
+    }
     mask[[i]] <- unwrap(mask[[i]], arg[[i]])
     if (!(is.logical(mask[[i]]) || is.numeric(mask[[i]]))) {
-      abort("bad_input", paste0(arg[[i]], " must be a logical array, not ", describe(mask[[i]]), "."), arg = "mask")
+      abort(
+        "bad_input",
+        paste0(
+          arg[[i]],
+          " must be a logical array, not ",
+          describe(mask[[i]]),
+          "."
+        ),
+        arg = "mask"
+      )
     }
     check_missing(mask[[i]], list(float = FALSE), arg[[i]])
     shape <- dim(mask[[i]])
-    if (is.null(shape)) shape <- length(mask[[i]])
+    if (is.null(shape)) {
+      shape <- length(mask[[i]])
+    }
     wanted <- input$dims[[i]]
-    if (length(shape) > length(wanted) || any(shape != wanted[seq_along(shape)])) {
+    if (
+      length(shape) > length(wanted) || any(shape != wanted[seq_along(shape)])
+    ) {
       abort(
         "bad_input",
-        paste0(arg[[i]], " must have the first axes of `x`, which has the shape ", show_shape(wanted), ", not ", show_shape(shape), "."),
+        paste0(
+          arg[[i]],
+          " must have the first axes of `x`, which has the shape ",
+          show_shape(wanted),
+          ", not ",
+          show_shape(shape),
+          "."
+        ),
         arg = "mask"
       )
     }

@@ -35,9 +35,18 @@
 #' model <- load_model(keraspredict_example("iris"))
 #' model
 #' predict(model, as.matrix(iris[1:3, 1:4]), verbose = 0)
-load_model <- function(model, custom_objects = NULL, compile = TRUE, safe_mode = TRUE) {
+load_model <- function(
+  model,
+  custom_objects = NULL,
+  compile = TRUE,
+  safe_mode = TRUE
+) {
   if (missing(model)) {
-    abort("bad_argument", "`model` is missing: it must be the path of a model file.", arg = "model")
+    abort(
+      "bad_argument",
+      "`model` is missing: it must be the path of a model file.",
+      arg = "model"
+    )
   }
   check_custom_objects(custom_objects, "custom_objects")
   check_flag(compile, "compile")
@@ -57,10 +66,19 @@ load_handle <- function(model, functions) {
     on.exit(unlink(file))
     return(checked(engine_load(file, functions)))
   }
-  if (!(is.character(model) && length(model) == 1 && !is.na(model) && nzchar(model))) {
+  if (
+    !(is.character(model) &&
+      length(model) == 1 &&
+      !is.na(model) &&
+      nzchar(model))
+  ) {
     abort(
       "bad_argument",
-      paste0("`model` must be the path of a model file, not ", show_value(model), "."),
+      paste0(
+        "`model` must be the path of a model file, not ",
+        show_value(model),
+        "."
+      ),
       arg = "model"
     )
   }
@@ -90,7 +108,8 @@ new_model <- function(handle) {
 }
 
 model_class <- function(keras_class) {
-  kind <- switch(keras_class,
+  kind <- switch(
+    keras_class,
     Sequential = "keras.src.models.sequential.Sequential",
     "keras.src.models.functional.Functional"
   )
@@ -101,7 +120,11 @@ model_class <- function(keras_class) {
 model_handle <- function(self) {
   if (!engine_is_handle(self$handle)) {
     functions <- checked(engine_functions(self$handle))
-    self$handle <- checked(engine_load_raw(self$handle, "the saved model", functions))
+    self$handle <- checked(engine_load_raw(
+      self$handle,
+      "the saved model",
+      functions
+    ))
   }
   self$handle
 }
@@ -141,7 +164,8 @@ NULL
   part <- model_parts[[name]]
   if (is.null(part)) {
     abort(
-      "unknown_part", paste0("A model has no part `", name, "`."),
+      "unknown_part",
+      paste0("A model has no part `", name, "`."),
       c(i = paste0("It has ", paste(names(model_parts), collapse = ", "), ".")),
       part = name
     )
@@ -160,12 +184,17 @@ NULL
 `$<-.keraspredict_model` <- function(x, name, value) {
   if (!identical(name, "stop_predicting")) {
     abort(
-      "unknown_part", paste0("Can't set `", name, "` of a model."),
+      "unknown_part",
+      paste0("Can't set `", name, "` of a model."),
       c(i = "Only `stop_predicting` can be set."),
       part = name
     )
   }
-  assign("stop_predicting", check_flag(value, "stop_predicting"), envir = environment(x))
+  assign(
+    "stop_predicting",
+    check_flag(value, "stop_predicting"),
+    envir = environment(x)
+  )
   x
 }
 
@@ -186,11 +215,19 @@ model_parts <- list(
   outputs = function(self, model) flatten_tensors(model_ends(self, "outputs")),
   input = function(self, model) model_ends(self, "inputs"),
   output = function(self, model) model_ends(self, "outputs"),
-  input_names = function(self, model) vapply(self$info$inputs, `[[`, "", "name"),
+  input_names = function(self, model) {
+    vapply(self$info$inputs, `[[`, "", "name")
+  },
   output_names = function(self, model) self$info$output_names,
-  input_shape = function(self, model) one_or_list(lapply(self$info$inputs, `[[`, "shape")),
-  output_shape = function(self, model) one_or_list(checked(engine_output_shapes(model_handle(self)))),
-  input_dtype = function(self, model) one_or_list(lapply(self$info$inputs, `[[`, "dtype")),
+  input_shape = function(self, model) {
+    one_or_list(lapply(self$info$inputs, `[[`, "shape"))
+  },
+  output_shape = function(self, model) {
+    one_or_list(checked(engine_output_shapes(model_handle(self))))
+  },
+  input_dtype = function(self, model) {
+    one_or_list(lapply(self$info$inputs, `[[`, "dtype"))
+  },
   params = function(self, model) model_counts(self)[["total"]],
   count_params = function(self, model) {
     function() model_counts(self)[["total"]]
@@ -198,11 +235,17 @@ model_parts <- list(
   weights = function(self, model) get_weights(model),
   get_weights = function(self, model) function() get_weights(model),
   get_config = function(self, model) function() get_config(model),
-  get_layer = function(self, model) function(name = NULL, index = NULL) get_layer(model, name, index),
-  to_json = function(self, model) function() checked(engine_json(model_handle(self))),
+  get_layer = function(self, model) {
+    function(name = NULL, index = NULL) get_layer(model, name, index)
+  },
+  to_json = function(self, model) {
+    function() checked(engine_json(model_handle(self)))
+  },
   summary = function(self, model) function(...) summary(model, ...),
   predict = function(self, model) function(x, ...) predict(model, x, ...),
-  predict_on_batch = function(self, model) function(x) predict_on_batch(model, x),
+  predict_on_batch = function(self, model) {
+    function(x) predict_on_batch(model, x)
+  },
   stop_predicting = function(self, model) self$stop_predicting
 )
 
@@ -225,12 +268,17 @@ keraspredict_example <- function(name = NULL) {
     return(files)
   }
   if (!(is.character(name) && length(name) == 1 && !is.na(name))) {
-    abort("bad_argument", paste0("`name` must be NULL or a name, not ", show_value(name), "."), arg = "name")
+    abort(
+      "bad_argument",
+      paste0("`name` must be NULL or a name, not ", show_value(name), "."),
+      arg = "name"
+    )
   }
   file <- intersect(c(name, paste0(name, c(".keras", ".h5"))), files)
   if (length(file) == 0) {
     abort(
-      "bad_argument", paste0("There is no example '", name, "'."),
+      "bad_argument",
+      paste0("There is no example '", name, "'."),
       c(i = paste0("There are ", enumerate(files, "'"), ".")),
       arg = "name"
     )

@@ -39,25 +39,50 @@
 #' x <- as.matrix(iris[c(1, 51, 101), 1:4])
 #' predict(model, x)
 #' predict(model, x, verbose = 0)
-predict.keraspredict_model <- function(object, x, ..., batch_size = NULL,
-                                       verbose = getOption("keras.verbose", default = "auto"),
-                                       steps = NULL, callbacks = NULL) {
-  if (...length()) check_dots_empty(...)
-  if (missing(x) || is.null(x)) abort_no_x()
+predict.keraspredict_model <- function(
+  object,
+  x,
+  ...,
+  batch_size = NULL,
+  verbose = getOption("keras.verbose", default = "auto"),
+  steps = NULL,
+  callbacks = NULL
+) {
+  if (...length()) {
+    check_dots_empty(...)
+  }
+  if (missing(x) || is.null(x)) {
+    abort_no_x()
+  }
   # Live models of keras3 come here only while keras3 itself isn't loaded.
-  if (!inherits(object, "keraspredict_model")) object <- load_model(object)
+  if (!inherits(object, "keraspredict_model")) {
+    object <- load_model(object)
+  }
   self <- environment(object)
-  if (!is.null(batch_size)) batch_size <- check_count(batch_size, "batch_size")
-  if (!is.null(steps)) steps <- check_count(steps, "steps")
+  if (!is.null(batch_size)) {
+    batch_size <- check_count(batch_size, "batch_size")
+  }
+  if (!is.null(steps)) {
+    steps <- check_count(steps, "steps")
+  }
   verbose <- resolve_verbose(verbose)
-  if (!is.null(callbacks)) callbacks <- as_callbacks(callbacks)
+  if (!is.null(callbacks)) {
+    callbacks <- as_callbacks(callbacks)
+  }
   if (is.object(x) || is.function(x)) {
     source <- batch_source(x, self, batch_size)
     if (!is.null(source)) {
       return(predict_stream(object, source, verbose, steps, callbacks))
     }
   }
-  predict_arrays(object, as_inputs(self, x), batch_size, verbose, steps, callbacks)
+  predict_arrays(
+    object,
+    as_inputs(self, x),
+    batch_size,
+    verbose,
+    steps,
+    callbacks
+  )
 }
 
 abort_no_x <- function() {
@@ -65,11 +90,24 @@ abort_no_x <- function() {
 }
 
 # Predictions for arrays. `input` is what as_inputs() makes.
-predict_arrays <- function(model, input, batch_size, verbose, steps, callbacks) {
+predict_arrays <- function(
+  model,
+  input,
+  batch_size,
+  verbose,
+  steps,
+  callbacks
+) {
   self <- environment(model)
   n <- input$n
   few <- n <= if (is.null(batch_size)) 32 else batch_size
-  if (few && verbose == 0L && is.null(steps) && is.null(callbacks) && is.na(self$info$batch)) {
+  if (
+    few &&
+      verbose == 0L &&
+      is.null(steps) &&
+      is.null(callbacks) &&
+      is.na(self$info$batch)
+  ) {
     # The usual case of few rows: one call of the engine.
     return(run_one_batch(self, input, FALSE, 0))
   }
@@ -86,11 +124,19 @@ predict_arrays <- function(model, input, batch_size, verbose, steps, callbacks) 
   }
   total <- ceiling(n / batch_size)
   if (!is.null(steps)) {
-    if (steps > total && n > 0) warn_ran_out(total, steps)
+    if (steps > total && n > 0) {
+      warn_ran_out(total, steps)
+    }
     n <- min(n, steps * batch_size)
     total <- steps
   }
-  prepared <- checked(engine_prepare(handle, input$x, input$dims, n, batch_size))
+  prepared <- checked(engine_prepare(
+    handle,
+    input$x,
+    input$dims,
+    n,
+    batch_size
+  ))
   arrays <- prepared$arrays
   done <- n
   if (n > 0) {
@@ -98,7 +144,16 @@ predict_arrays <- function(model, input, batch_size, verbose, steps, callbacks) 
     if (verbose == 0L && is.null(callbacks) && n <= batch_size) {
       checked(engine_run(handle, input$x, input$dims, arrays, 0, n, batch_size))
     } else {
-      done <- drive(model, input, prepared, n, batch_size, total, verbose, callbacks)
+      done <- drive(
+        model,
+        input,
+        prepared,
+        n,
+        batch_size,
+        total,
+        verbose,
+        callbacks
+      )
     }
   }
   finish_arrays(arrays, prepared$nest, n, done, input$row_names)
@@ -107,7 +162,16 @@ predict_arrays <- function(model, input, batch_size, verbose, steps, callbacks) 
 # Runs batches until all rows are done or a callback stops; gives the rows done.
 # Without callbacks, as many batches per call as fit in about 0.1 s, so that
 # progress and interrupts come through.
-drive <- function(model, input, prepared, n, batch_size, total, verbose, callbacks) {
+drive <- function(
+  model,
+  input,
+  prepared,
+  n,
+  batch_size,
+  total,
+  verbose,
+  callbacks
+) {
   self <- environment(model)
   handle <- model_handle(self)
   arrays <- prepared$arrays
@@ -115,7 +179,11 @@ drive <- function(model, input, prepared, n, batch_size, total, verbose, callbac
   self$stop_predicting <- FALSE
   bar <- new_progress(verbose, total)
   if (!is.null(callbacks)) {
-    set_up_callbacks(callbacks, model, list(verbose = verbose, epochs = 1L, steps = as.integer(total)))
+    set_up_callbacks(
+      callbacks,
+      model,
+      list(verbose = verbose, epochs = 1L, steps = as.integer(total))
+    )
     run_hooks(callbacks, "on_predict_begin", empty_logs())
   }
   done <- 0
@@ -124,25 +192,50 @@ drive <- function(model, input, prepared, n, batch_size, total, verbose, callbac
   while (done < n) {
     to <- min(n, done + batches * batch_size)
     if (!is.null(callbacks)) {
-      run_hooks(callbacks, "on_predict_batch_begin", as.integer(batch + 1), empty_logs())
+      run_hooks(
+        callbacks,
+        "on_predict_batch_begin",
+        as.integer(batch + 1),
+        empty_logs()
+      )
     }
     started <- wall_clock()
-    checked(engine_run(handle, input$x, input$dims, arrays, done, to, batch_size))
+    checked(engine_run(
+      handle,
+      input$x,
+      input$dims,
+      arrays,
+      done,
+      to,
+      batch_size
+    ))
     took <- wall_clock() - started
     batch <- batch + ceiling((to - done) / batch_size)
     if (!is.null(callbacks)) {
-      outputs <- lapply(arrays, batch_rows, n = n, from = done, to = to, batch = batch, total = total)
+      outputs <- lapply(
+        arrays,
+        batch_rows,
+        n = n,
+        from = done,
+        to = to,
+        batch = batch,
+        total = total
+      )
       logs <- batch_logs(outputs, nest)
       run_hooks(callbacks, "on_predict_batch_end", as.integer(batch), logs)
     }
     done <- to
     progress_update(bar, batch)
-    if (self$stop_predicting) break
+    if (self$stop_predicting) {
+      break
+    }
     if (is.null(callbacks)) {
       batches <- max(1, floor(batches * min(16, 0.1 / max(took, 1e-6))))
     }
   }
-  if (!is.null(callbacks)) run_hooks(callbacks, "on_predict_end", empty_logs())
+  if (!is.null(callbacks)) {
+    run_hooks(callbacks, "on_predict_end", empty_logs())
+  }
   progress_finish(bar)
   done
 }
@@ -151,7 +244,11 @@ drive <- function(model, input, prepared, n, batch_size, total, verbose, callbac
 # Keras.
 batch_logs <- function(arrays, nest) {
   outputs <- restore_nest(arrays, nest)
-  if (is.list(outputs) && !is.null(names(outputs))) outputs else list(outputs = outputs)
+  if (is.list(outputs) && !is.null(names(outputs))) {
+    outputs
+  } else {
+    list(outputs = outputs)
+  }
 }
 
 # The part of an output that one batch made. Outputs whose first axis isn't the
@@ -171,7 +268,11 @@ finish_arrays <- function(arrays, nest, n, done, row_names) {
   for (i in seq_along(arrays)) {
     height <- NROW(arrays[[i]])
     if (done < n) {
-      arrays[[i]] <- checked(engine_rows(arrays[[i]], 0, ceiling(height * (done / n))))
+      arrays[[i]] <- checked(engine_rows(
+        arrays[[i]],
+        0,
+        ceiling(height * (done / n))
+      ))
     }
     if (!is.null(row_names) && height == n) {
       arrays[[i]] <- with_row_names(arrays[[i]], row_names[seq_len(done)])
@@ -203,9 +304,16 @@ restore_nest <- function(arrays, nest) {
 
 warn_ran_out <- function(had, wanted) {
   warn(
-    "input_ran_out", "The input ran out of data.",
+    "input_ran_out",
+    "The input ran out of data.",
     c(
-      x = paste0("`steps` is ", format_count(wanted), ", and there were ", format_count(had), " batches."),
+      x = paste0(
+        "`steps` is ",
+        format_count(wanted),
+        ", and there were ",
+        format_count(had),
+        " batches."
+      ),
       i = "The predictions are those of the rows there were."
     )
   )
@@ -217,8 +325,12 @@ warn_ran_out <- function(had, wanted) {
 #' callbacks.
 #' @export
 predict_on_batch <- function(object, x) {
-  if (!inherits(object, "keraspredict_model")) object <- load_model(object)
-  if (missing(x) || is.null(x)) abort_no_x()
+  if (!inherits(object, "keraspredict_model")) {
+    object <- load_model(object)
+  }
+  if (missing(x) || is.null(x)) {
+    abort_no_x()
+  }
   one_batch(environment(object), x, FALSE)
 }
 
@@ -245,14 +357,20 @@ predict_on_batch <- function(object, x) {
 NULL
 
 call_model <- function(self, x, training, mask) {
-  if (missing(x) || is.null(x)) abort_no_x()
-  if (!is.null(training)) training <- check_flag(training, "training")
+  if (missing(x) || is.null(x)) {
+    abort_no_x()
+  }
+  if (!is.null(training)) {
+    training <- check_flag(training, "training")
+  }
   one_batch(self, x, training, mask)
 }
 
 one_batch <- function(self, x, training, mask = NULL) {
   input <- as_inputs(self, x)
-  if (!is.null(mask)) input <- add_masks(self, input, mask)
+  if (!is.null(mask)) {
+    input <- add_masks(self, input, mask)
+  }
   trains <- if (is.null(training)) self$info$trains else training
   seed <- if (trains) sample.int(.Machine$integer.max, 1) else 0
   run_one_batch(self, input, training, seed)
@@ -267,10 +385,23 @@ checked_batch <- function(result) {
 # All rows as one batch. `input` is what as_inputs() makes.
 run_one_batch <- function(self, input, training, seed) {
   use_threads()
-  result <- engine_batch(model_handle(self), input$x, input$dims, input$n, training, seed)
+  result <- engine_batch(
+    model_handle(self),
+    input$x,
+    input$dims,
+    input$n,
+    training,
+    seed
+  )
   if (!is.list(result) && is.null(the$warnings)) {
     # The usual case: one array.
-    return(if (is.null(input$row_names)) result else with_row_names(result, input$row_names))
+    return(
+      if (is.null(input$row_names)) {
+        result
+      } else {
+        with_row_names(result, input$row_names)
+      }
+    )
   }
   result <- checked_batch(result)
   arrays <- result$arrays

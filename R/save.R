@@ -23,7 +23,13 @@
 #' file <- tempfile(fileext = ".keras")
 #' save_model(model, file)
 #' load_model(file)
-save_model <- function(model, filepath = NULL, overwrite = FALSE, zipped = NULL, ...) {
+save_model <- function(
+  model,
+  filepath = NULL,
+  overwrite = FALSE,
+  zipped = NULL,
+  ...
+) {
   check_model(model)
   check_no_more(...)
   check_flag(overwrite, "overwrite")
@@ -80,11 +86,16 @@ load_model_weights <- function(model, filepath, skip_mismatch = FALSE, ...) {
   check_no_more(...)
   check_flag(skip_mismatch, "skip_mismatch")
   self <- environment(model)
-  loaded <- checked(engine_load_weights(model_handle(self), check_path(filepath), skip_mismatch))
+  loaded <- checked(engine_load_weights(
+    model_handle(self),
+    check_path(filepath),
+    skip_mismatch
+  ))
   self$handle <- loaded$handle
   if (length(loaded$skipped) > 0) {
     warn(
-      "skipped_weights", "The weights of the file don't fit some layers, which keep those they have.",
+      "skipped_weights",
+      "The weights of the file don't fit some layers, which keep those they have.",
       c(x = enumerate(loaded$skipped, "`"))
     )
   }
@@ -95,16 +106,32 @@ check_model <- function(model, arg = "model") {
   if (!inherits(model, "keraspredict_model")) {
     abort(
       "bad_argument",
-      paste0("`", arg, "` must be a model that `load_model()` gave, not ", show_value(model), "."),
+      paste0(
+        "`",
+        arg,
+        "` must be a model that `load_model()` gave, not ",
+        show_value(model),
+        "."
+      ),
       arg = arg
     )
   }
 }
 
 check_path <- function(filepath) {
-  if (!(is.character(filepath) && length(filepath) == 1 && !is.na(filepath) && nzchar(filepath))) {
+  if (
+    !(is.character(filepath) &&
+      length(filepath) == 1 &&
+      !is.na(filepath) &&
+      nzchar(filepath))
+  ) {
     abort(
-      "bad_argument", paste0("`filepath` must be the path of a file, not ", show_value(filepath), "."),
+      "bad_argument",
+      paste0(
+        "`filepath` must be the path of a file, not ",
+        show_value(filepath),
+        "."
+      ),
       arg = "filepath"
     )
   }
@@ -116,13 +143,15 @@ check_target <- function(filepath, suffix, overwrite) {
   path <- check_path(filepath)
   if (!is.null(suffix) && !endsWith(path, suffix)) {
     abort(
-      "bad_argument", paste0("`filepath` must end in '", suffix, "', not be '", filepath, "'."),
+      "bad_argument",
+      paste0("`filepath` must end in '", suffix, "', not be '", filepath, "'."),
       arg = "filepath"
     )
   }
   if (!overwrite && file.exists(path)) {
     abort(
-      "file_exists", paste0("There is a file at '", filepath, "' already."),
+      "file_exists",
+      paste0("There is a file at '", filepath, "' already."),
       c(i = "`overwrite = TRUE` replaces it."),
       path = filepath
     )
@@ -134,7 +163,15 @@ check_no_more <- function(...) {
   if (...length() > 0) {
     names <- ...names()
     named <- names[nzchar(names) & !is.na(names)]
-    given <- if (length(named) > 0) paste0(": ", enumerate(named)) else paste0("s: ", ...length(), " too many")
-    abort("unknown_argument", paste0("Unknown argument", given, "."), arguments = named)
+    given <- if (length(named) > 0) {
+      paste0(": ", enumerate(named))
+    } else {
+      paste0("s: ", ...length(), " too many")
+    }
+    abort(
+      "unknown_argument",
+      paste0("Unknown argument", given, "."),
+      arguments = named
+    )
   }
 }

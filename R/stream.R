@@ -16,16 +16,27 @@ batch_source <- function(x, self, batch_size) {
     query_source
   }
   if (!is.null(rows)) {
-    return(rows(x, self$info, if (is.null(batch_size)) source_rows else batch_size))
+    return(rows(
+      x,
+      self$info,
+      if (is.null(batch_size)) source_rows else batch_size
+    ))
   }
   source <- if (is_python(x)) {
     kind <- dataset_kind(x)
     if (!is.null(kind)) dataset_source(x, kind)
   } else if (is.function(x) && !inherits(x, "keraspredict_model")) {
-    new_source(function() generated_batch(x, length(self$info$inputs)), "a generator")
+    new_source(
+      function() generated_batch(x, length(self$info$inputs)),
+      "a generator"
+    )
   }
   if (!is.null(source) && !is.null(batch_size)) {
-    abort("bad_argument", paste("batch_size can not be specified with", source$kind), arg = "batch_size")
+    abort(
+      "bad_argument",
+      paste("batch_size can not be specified with", source$kind),
+      arg = "batch_size"
+    )
   }
   source
 }
@@ -48,17 +59,24 @@ generated_batch <- function(generator, inputs) {
 
 # The rows of a DBI query that are left to fetch.
 query_source <- function(result, info, rows) {
-  new_source(function() {
-    frame <- DBI::dbFetch(result, n = rows)
-    if (nrow(frame) > 0) without_empty_columns(frame)
-  }, "a query")
+  new_source(
+    function() {
+      frame <- DBI::dbFetch(result, n = rows)
+      if (nrow(frame) > 0) without_empty_columns(frame)
+    },
+    "a query"
+  )
 }
 
 # A batch in which a column holds nothing at all doesn't show what the column is
 # of: it becomes NA of the doubles.
 without_empty_columns <- function(frame) {
   frame[] <- lapply(frame, function(column) {
-    if (is.atomic(column) && !is.double(column) && all(is.na(column))) rep(NA_real_, length(column)) else column
+    if (is.atomic(column) && !is.double(column) && all(is.na(column))) {
+      rep(NA_real_, length(column))
+    } else {
+      column
+    }
   })
   frame
 }
@@ -81,12 +99,20 @@ run_batches <- function(model, next_batch, total, verbose, steps, callbacks) {
   self <- environment(model)
   handle <- model_handle(self)
   self$stop_predicting <- FALSE
-  if (!is.null(steps)) total <- steps
+  if (!is.null(steps)) {
+    total <- steps
+  }
   bar <- new_progress(verbose, total)
   if (!is.null(callbacks)) {
-    set_up_callbacks(callbacks, model, list(
-      verbose = verbose, epochs = 1L, steps = if (!is.null(total)) as.integer(total)
-    ))
+    set_up_callbacks(
+      callbacks,
+      model,
+      list(
+        verbose = verbose,
+        epochs = 1L,
+        steps = if (!is.null(total)) as.integer(total)
+      )
+    )
     run_hooks(callbacks, "on_predict_begin", empty_logs())
   }
   results <- list()
@@ -94,27 +120,47 @@ run_batches <- function(model, next_batch, total, verbose, steps, callbacks) {
   while (is.null(steps) || count < steps) {
     # A batch that has begun also ends: it is fetched before.
     input <- next_batch()
-    if (is.null(input)) break
+    if (is.null(input)) {
+      break
+    }
     count <- count + 1L
     if (!is.null(callbacks)) {
       run_hooks(callbacks, "on_predict_batch_begin", count, empty_logs())
     }
-    result <- checked_batch(engine_batch(handle, input$x, input$dims, input$n, FALSE, 0))
+    result <- checked_batch(engine_batch(
+      handle,
+      input$x,
+      input$dims,
+      input$n,
+      FALSE,
+      0
+    ))
     result$row_names <- input$row_names
     results[[count]] <- result
     if (!is.null(callbacks)) {
-      run_hooks(callbacks, "on_predict_batch_end", count, batch_logs(result$arrays, result$nest))
+      run_hooks(
+        callbacks,
+        "on_predict_batch_end",
+        count,
+        batch_logs(result$arrays, result$nest)
+      )
     }
     progress_update(bar, count)
     if (self$stop_predicting) break
   }
   if (count == 0L) {
-    abort("bad_input", "`x` gave no data: there is nothing to predict.", arg = "x")
+    abort(
+      "bad_input",
+      "`x` gave no data: there is nothing to predict.",
+      arg = "x"
+    )
   }
   if (!is.null(steps) && count < steps && !self$stop_predicting) {
     warn_ran_out(count, steps)
   }
-  if (!is.null(callbacks)) run_hooks(callbacks, "on_predict_end", empty_logs())
+  if (!is.null(callbacks)) {
+    run_hooks(callbacks, "on_predict_end", empty_logs())
+  }
   progress_finish(bar)
   arrays <- lapply(seq_along(results[[1]]$arrays), function(i) {
     parts <- lapply(results, function(result) result$arrays[[i]])

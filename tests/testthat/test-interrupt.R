@@ -2,7 +2,10 @@ test_that("an interrupt ends a prediction and leaves the session sound", {
   skip_on_os("windows")
   code <- c(
     "library(keraspredict)",
-    sprintf("model <- load_model(%s)", deparse(normalizePath(fixture("image")))),
+    sprintf(
+      "model <- load_model(%s)",
+      deparse(normalizePath(fixture("image")))
+    ),
     "x <- array(0, c(2000, 6, 5))",
     "before <- predict(model, x, verbose = 0)",
     "system(sprintf('(sleep 1; kill -INT %d) &', Sys.getpid()))",

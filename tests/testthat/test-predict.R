@@ -20,8 +20,13 @@ test_that("row names of x come back", {
   rownames(x) <- letters[1:7]
   y <- predict(loaded("mlp"), x)
   expect_identical(dimnames(y), list(letters[1:7], NULL))
-  expect_identical(dimnames(predict(loaded("mlp"), as.data.frame(x)))[[1]], letters[1:7])
-  expect_null(dimnames(predict(loaded("mlp"), as.data.frame(unname(x)[, ])) [[1]]))
+  expect_identical(
+    dimnames(predict(loaded("mlp"), as.data.frame(x)))[[1]],
+    letters[1:7]
+  )
+  expect_null(dimnames(predict(loaded("mlp"), as.data.frame(unname(x)[,]))[[
+    1
+  ]]))
   r1 <- cases()$rank1$x
   rownames(r1) <- LETTERS[1:5]
   expect_identical(dimnames(predict(loaded("rank1"), r1)), list(LETTERS[1:5]))
@@ -30,7 +35,10 @@ test_that("row names of x come back", {
 
 test_that("results have the rank of the output", {
   expect_identical(dim(predict(loaded("rank1"), cases()$rank1$x)), 5L)
-  expect_identical(dim(predict(loaded("rank3"), cases()$rank3$x)), c(3L, 4L, 2L))
+  expect_identical(
+    dim(predict(loaded("rank3"), cases()$rank3$x)),
+    c(3L, 4L, 2L)
+  )
 })
 
 test_that("a scalar output is a number, or one entry a batch", {
@@ -56,10 +64,18 @@ test_that("types of outputs become R's", {
   y <- predict(loaded("types"), cases()$types$x)
   expected <- cases()$types$y
   expect_type(y$bool, "logical")
-  for (name in c("int8", "uint16", "int32")) expect_type(y[[name]], "integer")
-  for (name in c("int64", "uint32", "float16")) expect_type(y[[name]], "double")
+  for (name in c("int8", "uint16", "int32")) {
+    expect_type(y[[name]], "integer")
+  }
+  for (name in c("int64", "uint32", "float16")) {
+    expect_type(y[[name]], "double")
+  }
   for (name in names(y)) {
-    expect_equal(as.numeric(y[[name]]), as.numeric(expected[[name]]), tolerance = 1e-3)
+    expect_equal(
+      as.numeric(y[[name]]),
+      as.numeric(expected[[name]]),
+      tolerance = 1e-3
+    )
     expect_identical(dim(y[[name]]), c(3L, 4L))
   }
 })
@@ -90,7 +106,11 @@ test_that("predictions don't depend on batch_size", {
   x <- cases()$two$x
   expected <- predict(model, x)
   for (batch_size in c(1, 2, 3, 5, 100)) {
-    expect_equal(predict(model, x, batch_size = batch_size), expected, tolerance = 1e-6)
+    expect_equal(
+      predict(model, x, batch_size = batch_size),
+      expected,
+      tolerance = 1e-6
+    )
   }
 })
 
@@ -108,10 +128,16 @@ test_that("steps without batch_size splits all rows", {
 test_that("steps with batch_size takes that many rows", {
   model <- loaded("mlp")
   x <- cases()$mlp$x
-  expect_close(predict(model, x, steps = 2, batch_size = 3), cases()$mlp$y[1:6, ])
+  expect_close(
+    predict(model, x, steps = 2, batch_size = 3),
+    cases()$mlp$y[1:6, ]
+  )
   expect_snapshot(y <- predict(model, x, steps = 9, batch_size = 3))
   expect_close(y, cases()$mlp$y)
-  expect_warning(predict(model, x, steps = 5), class = "keraspredict_warning_input_ran_out")
+  expect_warning(
+    predict(model, x, steps = 5),
+    class = "keraspredict_warning_input_ran_out"
+  )
 })
 
 test_that("bad arguments are errors", {
@@ -132,7 +158,10 @@ test_that("bad arguments are errors", {
     predict(model, x, callbacks = 1)
     predict(model, x, callbacks = list(mean))
   })
-  expect_error(predict(model, x, foo = 1), class = "keraspredict_error_unknown_argument")
+  expect_error(
+    predict(model, x, foo = 1),
+    class = "keraspredict_error_unknown_argument"
+  )
 })
 
 test_that("predict_on_batch() and the model itself run one batch", {
@@ -141,7 +170,10 @@ test_that("predict_on_batch() and the model itself run one batch", {
   expect_close(predict_on_batch(model, case$x), case$y)
   expect_close(model(case$x), case$y)
   expect_close(model(case$x, training = FALSE), case$y)
-  expect_close(predict_on_batch(loaded("mlp"), as.data.frame(cases()$mlp$x)), cases()$mlp$y)
+  expect_close(
+    predict_on_batch(loaded("mlp"), as.data.frame(cases()$mlp$x)),
+    cases()$mlp$y
+  )
   expect_snapshot(error = TRUE, {
     model()
     model(NULL)
@@ -210,7 +242,10 @@ test_that("many batches run in chunks with the same result", {
 test_that("do.call() and pipes work", {
   x <- cases()$mlp$x
   expect_close(do.call(predict, list(loaded("mlp"), x)), cases()$mlp$y)
-  expect_error(do.call(predict, list(loaded("mlp"), x[, 1:2])), class = "keraspredict_error_bad_input")
+  expect_error(
+    do.call(predict, list(loaded("mlp"), x[, 1:2])),
+    class = "keraspredict_error_bad_input"
+  )
 })
 
 test_that("complex numbers go in and come out", {
@@ -219,12 +254,21 @@ test_that("complex numbers go in and come out", {
   y <- predict(model, case$x, verbose = 0)
   expect_type(y[[1]], "complex")
   expect_identical(lapply(y, dim), list(c(4L, 2L, 3L), c(4L, 2L, 3L), 4L))
-  for (i in 1:3) expect_equal(y[[i]], case$y[[i]], tolerance = 1e-5)
+  for (i in 1:3) {
+    expect_equal(y[[i]], case$y[[i]], tolerance = 1e-5)
+  }
   expect_identical(predict(model, case$x, batch_size = 3, verbose = 0), y)
   # Real numbers are complex ones, but not the other way round.
   real <- Re(case$x)
-  expect_identical(predict(model, real, verbose = 0)[[1]], predict(model, real + 0i, verbose = 0)[[1]])
-  expect_error(predict(loaded("mlp"), matrix(1i, 2, 4)), "numeric array", class = "keraspredict_error_bad_input")
+  expect_identical(
+    predict(model, real, verbose = 0)[[1]],
+    predict(model, real + 0i, verbose = 0)[[1]]
+  )
+  expect_error(
+    predict(loaded("mlp"), matrix(1i, 2, 4)),
+    "numeric array",
+    class = "keraspredict_error_bad_input"
+  )
 })
 
 test_that("the data may decide how many rows there are", {

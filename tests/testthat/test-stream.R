@@ -14,8 +14,14 @@ test_that("a function is called until it returns NULL", {
   model <- loaded("mlp")
   case <- cases()$mlp
   expect_close(predict(model, batches_of(case$x, 3)), case$y)
-  expect_close(predict(model, batches_of(case$x, 3, function(x) list(x, 1:3))), case$y)
-  expect_close(predict(model, batches_of(case$x, 3, function(x) list(x))), case$y)
+  expect_close(
+    predict(model, batches_of(case$x, 3, function(x) list(x, 1:3))),
+    case$y
+  )
+  expect_close(
+    predict(model, batches_of(case$x, 3, function(x) list(x))),
+    case$y
+  )
   expect_close(predict(model, batches_of(case$x, 3, as.data.frame)), case$y)
 })
 
@@ -25,7 +31,10 @@ test_that("batches for several inputs are lists", {
   both <- do.call(cbind, case$x)
   split <- function(x) list(x[, 1:4, drop = FALSE], x[, 5:7, drop = FALSE])
   expect_close(predict(model, batches_of(both, 2, split)), case$y)
-  expect_close(predict(model, batches_of(both, 2, function(x) list(split(x), "y"))), case$y)
+  expect_close(
+    predict(model, batches_of(both, 2, function(x) list(split(x), "y"))),
+    case$y
+  )
   named <- function(x) stats::setNames(split(x), c("a", "b"))
   expect_close(predict(model, batches_of(both, 2, named)), case$y)
 })
@@ -57,7 +66,10 @@ test_that("batch begins and ends come in pairs", {
 test_that("row names come back from all batches", {
   x <- cases()$mlp$x
   rownames(x) <- letters[1:7]
-  expect_identical(rownames(predict(loaded("mlp"), batches_of(x, 3))), letters[1:7])
+  expect_identical(
+    rownames(predict(loaded("mlp"), batches_of(x, 3))),
+    letters[1:7]
+  )
 })
 
 test_that("bad sources are errors", {
@@ -68,7 +80,10 @@ test_that("bad sources are errors", {
     predict(model, function() stop("the source is dry"))
     predict(model, function() letters)
   })
-  expect_error(predict(model, function() stop("the source is dry")), "^the source is dry$")
+  expect_error(
+    predict(model, function() stop("the source is dry")),
+    "^the source is dry$"
+  )
 })
 
 test_that("the total of a source is what the progress bar and callbacks see", {
@@ -79,7 +94,9 @@ test_that("the total of a source is what the progress bar and callbacks see", {
   given <- batches_of(x, 3)
   run <- function(total) {
     source <- new_source(batches_of(x, 3), "a generator", total)
-    utils::capture.output(y <- predict_stream(model, source, 2L, NULL, list(look)))
+    utils::capture.output(
+      y <- predict_stream(model, source, 2L, NULL, list(look))
+    )
   }
   expect_match(run(3), "^3/3 - ")
   expect_identical(look$params$steps, 3L)
