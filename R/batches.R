@@ -1,8 +1,9 @@
 #' Data that comes in batches
 #'
 #' @description [`predict()`][predict.keraspredict_model] takes data that isn't
-#' in memory, and reads the next batch only when the last one is done: the
-#' memory it needs is that of one batch and of the predictions. `x` is one of:
+#' in memory, batch by batch: the memory it needs is that of two batches and of
+#' the predictions. The next batch is read while the last one is computed; with
+#' `callbacks`, when it is done. `x` is one of:
 #'
 #' * a function, called until it returns `NULL`: each time it gives `x` (any
 #'   kind of [input][inputs], with any number of rows) or `list(x, y)`, of which

@@ -59,6 +59,19 @@ engine_run <- function(handle, x, dims, arrays, from, to, batch) .Call(wrap__eng
 #' @noRd
 engine_batch <- function(handle, x, dims, n, training, seed) .Call(wrap__engine_batch, handle, x, dims, n, training, seed)
 
+#' Starts to compute one batch while R goes on: list(task, arrays, nest), or NULL
+#' where that isn't worth while, or needs R itself.
+#' @noRd
+engine_start <- function(handle, x, dims, n) .Call(wrap__engine_start, handle, x, dims, n)
+
+#' Waits for what was started, but not longer than `seconds`: whether it has ended.
+#' @noRd
+engine_wait <- function(started, seconds) .Call(wrap__engine_wait, started, seconds)
+
+#' Ends what was started, done or not.
+#' @noRd
+engine_end <- function(started) .Call(wrap__engine_end, started)
+
 #' Binds arrays along their first axis.
 #' @noRd
 engine_bind <- function(arrays) .Call(wrap__engine_bind, arrays)

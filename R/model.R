@@ -54,6 +54,20 @@ load_model <- function(
   new_model(load_handle(model, known_functions(custom_objects)))
 }
 
+#' @rdname load_model
+#' @param filepath The path of a file with the JSON of a model's config, as
+#'   [save_model_config()] writes it.
+#' @description
+#' `load_model_config()` reads an architecture, for [load_model_weights()].
+#' @export
+load_model_config <- function(filepath, custom_objects = NULL) {
+  check_custom_objects(custom_objects, "custom_objects")
+  new_model(load_handle(
+    check_path(filepath),
+    known_functions(custom_objects)
+  ))
+}
+
 load_handle <- function(model, functions) {
   if (is.raw(model)) {
     return(checked(engine_load_raw(model, "the raw vector", functions)))
@@ -146,7 +160,11 @@ model_handle <- function(self) {
 #' * `get_layer()`, `get_config()`: as the functions of these names.
 #' * `to_json()`: the model's config as JSON text.
 #' * `summary()`: prints the table of layers.
-#' * `predict()`, `predict_on_batch()`: as the functions of these names.
+#' * `predict()`, `predict_on_batch()`, `compile()`, `evaluate()`: as the functions
+#'   of these names.
+#' * `save()`, `save_weights()`, `load_weights()`: [save_model()],
+#'   [save_model_weights()] and [load_model_weights()]; the first two write over a
+#'   file that is there.
 #' * `stop_predicting`: can be set to `TRUE` by a callback, which ends the
 #'   prediction after the batch.
 #'
@@ -166,7 +184,13 @@ NULL
     abort(
       "unknown_part",
       paste0("A model has no part `", name, "`."),
-      c(i = paste0("It has ", paste(names(model_parts), collapse = ", "), ".")),
+      c(
+        i = if (name %in% training_parts) {
+          "Models of this package predict; training them stays with Keras."
+        } else {
+          paste0("It has ", paste(names(model_parts), collapse = ", "), ".")
+        }
+      ),
       part = name
     )
   }
@@ -246,7 +270,39 @@ model_parts <- list(
   predict_on_batch = function(self, model) {
     function(x) predict_on_batch(model, x)
   },
+  save = function(self, model) {
+    function(filepath, overwrite = TRUE, ...) {
+      save_model(model, filepath, overwrite = overwrite, ...)
+    }
+  },
+  save_weights = function(self, model) {
+    function(filepath, overwrite = TRUE) {
+      save_model_weights(model, filepath, overwrite)
+    }
+  },
+  load_weights = function(self, model) {
+    function(filepath, ...) load_model_weights(model, filepath, ...)
+  },
+  evaluate = function(self, model) function(...) evaluate(model, ...),
+  compile = function(self, model) function(...) compile(model, ...),
   stop_predicting = function(self, model) self$stop_predicting
+)
+
+# What models of Keras have that is of no use without training.
+training_parts <- c(
+  "fit",
+  "train_on_batch",
+  "test_on_batch",
+  "add",
+  "add_loss",
+  "pop",
+  "optimizer",
+  "loss",
+  "losses",
+  "metrics",
+  "trainable",
+  "set_weights",
+  "stop_training"
 )
 
 #' Model files that come with the package

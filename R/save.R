@@ -6,12 +6,14 @@
 #'
 #' @param model A model, see [load_model()].
 #' @param filepath Where to: a path that ends in `.keras`; for
-#'   `save_model_weights()` one that ends in `.weights.h5`. With `NULL`, the bytes
-#'   of the file are returned as a raw vector.
+#'   `save_model_weights()` one that ends in `.weights.h5`, for
+#'   `save_model_config()` in `.json`. With `NULL`, the bytes of the file are
+#'   returned as a raw vector, the config as text.
 #' @param overwrite Whether a file that is there already may be replaced.
 #' @param zipped `FALSE` writes a folder with the members of the archive.
 #' @param ... Not used.
-#' @returns The model, invisibly; `save_model()` without a path, a raw vector.
+#' @returns The model, invisibly; without a path, `save_model()` a raw vector and
+#'   `save_model_config()` a string.
 #' @section Errors:
 #' Besides those of [load_model()]: `keraspredict_error_file_exists` where a file
 #' is there and `overwrite` is `FALSE`, `keraspredict_error_cant_write` where
@@ -99,6 +101,24 @@ load_model_weights <- function(model, filepath, skip_mismatch = FALSE, ...) {
       c(x = enumerate(loaded$skipped, "`"))
     )
   }
+  invisible(model)
+}
+
+#' @rdname save_model
+#' @description
+#' `save_model_config()` writes the architecture alone, as JSON.
+#' @export
+save_model_config <- function(model, filepath = NULL, overwrite = FALSE) {
+  check_model(model)
+  check_flag(overwrite, "overwrite")
+  json <- checked(engine_json(model_handle(environment(model))))
+  if (is.null(filepath)) {
+    return(json)
+  }
+  target <- check_target(filepath, ".json", overwrite)
+  con <- file(target, "wb")
+  on.exit(close(con))
+  writeLines(enc2utf8(json), con, useBytes = TRUE)
   invisible(model)
 }
 

@@ -117,27 +117,23 @@ run_batches <- function(model, next_batch, total, verbose, steps, callbacks) {
   }
   results <- list()
   count <- 0L
-  while (is.null(steps) || count < steps) {
-    # A batch that has begun also ends: it is fetched before.
-    input <- next_batch()
-    if (is.null(input)) {
-      break
-    }
+  fetch <- function() {
+    if (is.null(steps) || count < steps) next_batch()
+  }
+  # A batch that has begun also ends: it is fetched before.
+  input <- fetch()
+  while (!is.null(input)) {
     count <- count + 1L
-    if (!is.null(callbacks)) {
+    row_names <- input$row_names
+    if (is.null(callbacks)) {
+      # Nothing is called after a batch that could end the prediction.
+      more <- if (self$stop_predicting) function() NULL else fetch
+      computed <- compute_and_fetch(handle, input, more)
+      result <- computed$result
+      input <- computed$input
+    } else {
       run_hooks(callbacks, "on_predict_batch_begin", count, empty_logs())
-    }
-    result <- checked_batch(engine_batch(
-      handle,
-      input$x,
-      input$dims,
-      input$n,
-      FALSE,
-      0
-    ))
-    result$row_names <- input$row_names
-    results[[count]] <- result
-    if (!is.null(callbacks)) {
+      result <- compute_batch(handle, input)
       run_hooks(
         callbacks,
         "on_predict_batch_end",
@@ -145,8 +141,12 @@ run_batches <- function(model, next_batch, total, verbose, steps, callbacks) {
         batch_logs(result$arrays, result$nest)
       )
     }
+    result$row_names <- row_names
+    results[[count]] <- result
     progress_update(bar, count)
-    if (self$stop_predicting) break
+    if (!is.null(callbacks)) {
+      input <- if (!self$stop_predicting) fetch()
+    }
   }
   if (count == 0L) {
     abort(
@@ -171,4 +171,36 @@ run_batches <- function(model, next_batch, total, verbose, steps, callbacks) {
     arrays <- lapply(arrays, with_row_names, row_names)
   }
   restore_nest(arrays, results[[1]]$nest)
+}
+
+compute_batch <- function(handle, input) {
+  checked_batch(engine_batch(
+    handle,
+    input$x,
+    input$dims,
+    input$n,
+    FALSE,
+    0
+  ))
+}
+
+# Computes a batch and fetches the next, where it is worth while at the same time.
+compute_and_fetch <- function(handle, input, fetch) {
+  started <- checked(engine_start(handle, input$x, input$dims, input$n))
+  if (is.null(started)) {
+    return(list(result = compute_batch(handle, input), input = fetch()))
+  }
+  on.exit(engine_end(started))
+  # An error of the batch comes before one of the next.
+  input <- withCallingHandlers(fetch(), error = function(e) await(started))
+  await(started)
+  list(result = started[c("arrays", "nest")], input = input)
+}
+
+# Waits for a batch that was started.
+await <- function(started) {
+  while (!checked(engine_wait(started, 0.05))) {
+    # R looks for interrupts here.
+    Sys.sleep(0)
+  }
 }

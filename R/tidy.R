@@ -12,7 +12,9 @@ register_lazily <- function() {
     generics = list(
       tidy = tidy_model,
       glance = glance_model,
-      augment = augment_model
+      augment = augment_model,
+      compile = function(object, ...) compile(object, ...),
+      evaluate = function(x, ...) evaluate(x, ...)
     ),
     bundle = list(bundle = bundle_model),
     butcher = list(

@@ -1,5 +1,9 @@
 .onLoad <- function(libname, pkgname) {
   register_lazily()
+  # The same function hides nothing.
+  if (isNamespaceLoaded("magrittr")) {
+    assign("%>%", magrittr::`%>%`, envir = topenv())
+  }
   # keras3's live models are keras3's: they are ours only while it isn't loaded.
   if (!isNamespaceLoaded("keras3")) {
     registerS3method(

@@ -36,7 +36,7 @@ need_r rmarkdown
 need_r reticulate
 need_r roxygen2
 # What the package works with when it is there.
-for package in bit64 callr data.table dbi:DBI future generics jpeg plumber png progressr readr \
+for package in bit64 callr data.table dbi:DBI future generics jpeg magrittr plumber png progressr readr \
   rsqlite:RSQLite shiny tibble units vdiffr; do
   need_r "${package%%:*}" "${package##*:}"
 done

@@ -18,6 +18,24 @@ test_that("an interrupt ends a prediction and leaves the session sound", {
   expect_identical(trimws(run_r(code)), c("interrupted", "TRUE", "TRUE"))
 })
 
+test_that("an interrupt ends a prediction that reads ahead", {
+  skip_on_os("windows")
+  code <- c(
+    "library(keraspredict)",
+    sprintf(
+      "model <- load_model(%s)",
+      deparse(normalizePath(fixture("image")))
+    ),
+    "part <- array(0, c(100000, 6, 5, 1))",
+    "system(sprintf('(sleep 1; kill -INT %d) &', Sys.getpid()))",
+    "forever <- function() part",
+    "end <- tryCatch(predict(model, forever, verbose = 0), interrupt = function(i) 'interrupted')",
+    "cat(end, '\\n')",
+    "cat(dim(predict(model, part, verbose = 0)), '\\n')"
+  )
+  expect_identical(trimws(run_r(code)), c("interrupted", "100000 3"))
+})
+
 test_that("an interrupt comes through between the batches of one prediction", {
   skip_on_os("windows")
   code <- c(
@@ -29,7 +47,8 @@ test_that("an interrupt comes through between the batches of one prediction", {
     "  if (batch == 3) tools::pskill(Sys.getpid(), tools::SIGINT)",
     "})",
     "x <- matrix(1, 50000, 4)",
-    "end <- tryCatch(predict(model, x, callbacks = stop_it, verbose = 0), interrupt = function(i) 'interrupted')",
+    "run <- function() predict(model, x, callbacks = stop_it, verbose = 0)",
+    "end <- tryCatch(run(), interrupt = function(i) 'interrupted')",
     "cat(identical(end, 'interrupted') && seen >= 3 && seen < 1000, '\\n')",
     "cat(dim(predict(model, x, verbose = 0)), '\\n')"
   )

@@ -81,3 +81,165 @@ test_that("bfloat16 outputs are doubles", {
   )
   expect_identical(predict(model, matrix(c(1, 0.5), 1)), matrix(c(2, 1), 1))
 })
+
+test_that("what sets a session up in keras3 is accepted", {
+  expect_null(use_backend("tensorflow"))
+  expect_null(use_backend("jax", gpu = FALSE))
+  expect_null(clear_session())
+  expect_message(install_keras(envname = "r-keras"), "nothing to install")
+  expect_true(is_keras_available())
+  set_random_seed(3)
+  a <- runif(2)
+  set.seed(3)
+  expect_identical(runif(2), a)
+})
+
+test_that("what needs training or Python is told", {
+  model <- loaded("mlp")
+  # The arguments are functions that aren't there.
+  expect_identical(compile(model, optimizer = optimizer_adam()), model)
+  expect_identical(model$compile(loss = "mse"), model)
+  expect_snapshot(error = TRUE, {
+    evaluate(model, matrix(0, 2, 4), 1:2)
+    model$evaluate(1)
+    model$fit
+    keras$backend$clear_session()
+    keras[["utils"]]
+  })
+  expect_output(print(keras), "not used by keraspredict", fixed = TRUE)
+  skip_if_not_installed("generics")
+  # Other classes go to the generic that has their methods.
+  registerS3method(
+    "evaluate",
+    "kp_other",
+    function(x, ...) "other",
+    envir = asNamespace("generics")
+  )
+  expect_identical(evaluate(structure(1, class = "kp_other")), "other")
+  expect_error(compile(structure(1, class = "kp_none")), "kp_none")
+  expect_identical(generics::compile(model), model)
+  expect_error(generics::evaluate(model), class = "keraspredict_error_not_here")
+})
+
+test_that("methods of a model write and read files", {
+  model <- loaded("mlp")
+  case <- cases()$mlp
+  file <- tempfile(fileext = ".keras")
+  weights <- tempfile(fileext = ".weights.h5")
+  config <- tempfile(fileext = ".json")
+  on.exit(unlink(c(file, weights, config)))
+  model$save(file)
+  model$save(file)
+  expect_error(
+    model$save(file, overwrite = FALSE),
+    class = "keraspredict_error_file_exists"
+  )
+  expect_close(predict(load_model(file), case$x), case$y)
+  model$save_weights(weights)
+  expect_identical(save_model_config(model, config), model)
+  expect_identical(readLines(config), save_model_config(model))
+  empty <- load_model_config(config)
+  expect_error(predict(empty, case$x), class = "keraspredict_error_no_weights")
+  expect_identical(empty$load_weights(weights), empty)
+  expect_close(predict(empty, case$x), case$y)
+  expect_snapshot(error = TRUE, {
+    load_model_config(3)
+    save_model_config("model")
+    save_model_config(model, "config.txt")
+  })
+})
+
+test_that("arrays go where tensors go", {
+  y <- matrix(c(1, 5, 2, 4, 3, 9), 2)
+  expect_identical(as_tensor(y), y)
+  expect_identical(as_tensor(1:6, shape = c(2, 3)), rbind(1:3, 4:6))
+  expect_identical(op_convert_to_numpy(y), y)
+  expect_identical(op_convert_to_tensor(y, "int32"), array(as.integer(y), 2:3))
+  expect_identical(np_array(c(1.7, -1.7), "int64"), c(1, -1))
+  expect_identical(np_array(1:2, "float32"), c(1, 2))
+  expect_identical(keras_array(c(0, 2), "bool"), c(FALSE, TRUE))
+  expect_identical(keras_array(1:2, "string"), c("1", "2"))
+  expect_identical(keras_array(list(a = 1L, b = y)), list(a = 1L, b = y))
+  expect_identical(
+    as_tensor(data.frame(a = 1:2, b = 3:4)),
+    cbind(a = 1:2, b = 3:4)
+  )
+  expect_snapshot(error = TRUE, {
+    as_tensor(mean)
+    as_tensor(1, "float33")
+  })
+})
+
+test_that("ops on predictions are those of Keras", {
+  y <- rbind(c(1, 5, 2), c(4, 3, 9))
+  expect_identical(op_argmax(y, axis = -1), array(c(2L, 3L)))
+  expect_identical(op_argmax(y, 1, zero_indexed = TRUE), array(c(1L, 0L, 1L)))
+  expect_identical(op_argmax(y, 2, keepdims = TRUE), cbind(c(2L, 3L)))
+  expect_identical(op_argmax(y), 6L)
+  # Of equal ones, the first in the order of Keras.
+  expect_identical(op_argmax(rbind(c(1, 9), c(9, 1))), 2L)
+  expect_identical(op_argmax(y, keepdims = TRUE), matrix(6L))
+  expect_identical(op_argmax(c(3, 4), 1), 2L)
+  expect_identical(op_argmax(c(3, 4), 1, keepdims = TRUE), array(2L))
+  deep <- array(c(1:11, 0), c(2, 3, 2))
+  expect_identical(op_argmax(deep, 3), matrix(c(2L, 2L, 2L, 2L, 2L, 1L), 2))
+  expect_equal(op_softmax(y), exp(y) / rowSums(exp(y)))
+  expect_equal(op_softmax(y, 1), t(exp(t(y)) / colSums(exp(y))))
+  expect_equal(op_softmax(c(1000, 1000)), c(0.5, 0.5))
+  expect_equal(op_sigmoid(y), 1 / (1 + exp(-y)))
+  expect_snapshot(error = TRUE, {
+    op_argmax(y, axis = 3)
+    op_softmax(y, axis = 0)
+  })
+})
+
+test_that("arrays are reshaped in the order of Keras", {
+  expect_identical(array_reshape(1:6, c(2, 3)), rbind(1:3, 4:6))
+  expect_identical(array_reshape(rbind(1:3, 4:6), 6), array(1:6))
+  expect_identical(
+    array_reshape(rbind(1:3, 4:6), c(3, -1)),
+    rbind(1:2, 3:4, 5:6)
+  )
+  expect_identical(array_reshape(1:6, list(NULL, 2)), rbind(1:2, 3:4, 5:6))
+  expect_identical(array_reshape(1:6, c(2, NA), order = "F"), matrix(1:6, 2))
+  x <- array(seq_len(24), 2:4)
+  y <- array_reshape(x, c(4, 6))
+  expect_identical(y[1, ], c(x[1, 1, ], x[1, 2, 1:2]))
+  expect_identical(array_reshape(y, 2:4), x)
+  expect_snapshot(error = TRUE, {
+    array_reshape(1:6, c(4, -1))
+    array_reshape(1:6, c(2, 2))
+    array_reshape(1:6, "2")
+    array_reshape(1:6, 6, order = "A")
+  })
+})
+
+test_that("a pipe and an assignment of several results are there", {
+  model <- loaded("mlp")
+  case <- cases()$mlp
+  expect_close(model %>% predict(case$x), case$y)
+  here <- environment()
+  run <- function(lhs, rhs) pipe(substitute(lhs), substitute(rhs), here)
+  expect_identical(run(c(4, 9), sqrt), c(2, 3))
+  expect_identical(run(c(4, 9), sqrt()), c(2, 3))
+  expect_identical(run(c(4, 9), base::sqrt), c(2, 3))
+  expect_identical(run(2, rep(1, .)), c(1, 1))
+  expect_identical(run(2, rep(3)), c(2, 2, 2))
+  expect_identical(run(2, (function(x) x + 1)), 3)
+  expect_identical(
+    run(2, {
+      . + 5
+    }),
+    7
+  )
+  expect_close(run(model, predict(case$x)), case$y)
+
+  c(a, b) %<-% list(1, "two")
+  expect_identical(list(a, b), list(1, "two"))
+  one %<-% 3
+  expect_identical(one, 3)
+  expect_snapshot(error = TRUE, {
+    c(a, b) %<-% list(1)
+    c(a, b[[1]]) %<-% list(1, 2)
+  })
+})

@@ -20,3 +20,15 @@ test_that("the package loads little", {
   ))
   expect_identical(out, "keraspredict")
 })
+
+test_that("the pipe hides none that is the same", {
+  skip_if_not_installed("magrittr")
+  expect_identical(
+    run_r(c(
+      "loadNamespace('magrittr') |> invisible()",
+      "library(keraspredict)",
+      "cat(identical(keraspredict::`%>%`, magrittr::`%>%`))"
+    )),
+    "TRUE"
+  )
+})

@@ -92,6 +92,13 @@ pub struct Loaded {
     _functions: Option<Entered>,
 }
 
+impl Loaded {
+    /// The model for other threads, which can't call functions.
+    pub fn shared(&self) -> Arc<Model> {
+        self.model.clone()
+    }
+}
+
 impl Deref for Loaded {
     type Target = Model;
     fn deref(&self) -> &Model {

@@ -1,5 +1,6 @@
 //! The R side of keraspredict: R values in, R values out; no arithmetic.
 
+mod ahead;
 mod bind;
 mod failure;
 mod handle;
@@ -12,6 +13,7 @@ mod source;
 
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
 use extendr_api::prelude::*;
 use keraspredict_engine::format::{self, read_weights, write_keras, write_weights, ModelFile};
@@ -24,6 +26,7 @@ use keraspredict_engine::summary::{Dims, LayerRow};
 use keraspredict_engine::tensor::DType;
 use keraspredict_engine::{Error, Model, Result, RunOptions};
 
+use ahead::{Owned, Task};
 use failure::guard;
 use handle::model_of;
 use sink::{allocate, Outputs};
@@ -337,6 +340,69 @@ fn engine_batch(handle: Robj, x: List, dims: List, n: f64, training: Robj, seed:
     })
 }
 
+/// Starts to compute one batch while R goes on: list(task, arrays, nest), or NULL
+/// where that isn't worth while, or needs R itself.
+/// @noRd
+#[extendr]
+fn engine_start(handle: Robj, x: List, dims: List, n: f64) -> Robj {
+    guard(|| {
+        let model = model_of(&handle)?;
+        let n = n as usize;
+        let options = RunOptions::default();
+        let inputs = read_inputs(&model, &x, &dims, 0..n)?;
+        // What the next batch does first may look at the states of a stateful model.
+        if n == 0 || inputs.has_text() || model.stateful_batch().is_some() {
+            return Ok(().into());
+        }
+        let plan = &model.compile_batch(&inputs, 0..n, n, &options)?.plan;
+        if plan.on_caller || plan.flops < ahead::WORTH_A_THREAD {
+            return Ok(().into());
+        }
+        let (arrays, nested) = prepare(&model, &inputs, n, n, &options)?;
+        let outputs = Outputs::new(&arrays)?;
+        let arrays: Robj = List::from_values(arrays).into();
+        let task = Task::start(model.shared(), Owned::new(&inputs)?, outputs, n)?;
+        let task = ahead::wrap(task, &arrays);
+        Ok(list!(task = task, arrays = arrays, nest = nest(&nested)).into())
+    })
+}
+
+/// Waits for what was started, but not longer than `seconds`: whether it has ended.
+/// @noRd
+#[extendr]
+fn engine_wait(started: List, seconds: f64) -> Robj {
+    guard(|| {
+        let lost = || Error::internal("there is no task");
+        let pointer = started.dollar("task").map_err(|_| lost())?;
+        let Some(task) = ahead::task_of(&pointer) else {
+            return Ok(true.into());
+        };
+        let done = task.wait(Duration::from_secs_f64(seconds));
+        if matches!(done, Ok(None)) {
+            return Ok(false.into());
+        }
+        ahead::end(&pointer);
+        if let Some(outputs) = done? {
+            let arrays = started.dollar("arrays").ok().and_then(|a| a.as_list());
+            let arrays: Vec<Robj> = arrays.ok_or_else(lost)?.values().collect();
+            outputs.finish(&arrays);
+        }
+        Ok(true.into())
+    })
+}
+
+/// Ends what was started, done or not.
+/// @noRd
+#[extendr]
+fn engine_end(started: List) -> Robj {
+    guard(|| {
+        if let Ok(task) = started.dollar("task") {
+            ahead::end(&task);
+        }
+        Ok(().into())
+    })
+}
+
 /// The layers and the counts of a model.
 /// @noRd
 #[extendr]
@@ -579,6 +645,9 @@ extendr_module! {
     fn engine_prepare;
     fn engine_run;
     fn engine_batch;
+    fn engine_start;
+    fn engine_wait;
+    fn engine_end;
     fn engine_bind;
     fn engine_rows;
     fn engine_summary;

@@ -424,6 +424,14 @@ pub struct Inputs {
     pub masks: bool,
 }
 
+impl Inputs {
+    /// Whether an input is of strings.
+    pub fn has_text(&self) -> bool {
+        let mut inputs = self.inputs.iter().flatten();
+        inputs.any(|input| input.fact.dtype == DType::Str)
+    }
+}
+
 impl Source for Inputs {
     fn fact(&self, input: usize) -> Option<Fact> {
         Some(self.inputs.get(input)?.as_ref()?.fact.clone())
