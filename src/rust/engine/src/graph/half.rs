@@ -35,9 +35,13 @@ impl Builder {
                 self.mul(x, s)?
             }
             Unary::Softplus => {
-                // The machine epsilons that TensorFlow takes for the two.
-                let digits = if self.dtype(x) == DType::F16 { 13 } else { 7 };
-                let limit = 2.0 - f64::from(digits) * std::f64::consts::LN_2;
+                // Logarithms of the machine epsilons that TensorFlow takes for the
+                // two, 2^-13 and 2^-7, rounded.
+                let log = match self.dtype(x) {
+                    DType::F16 => -9.007_812_5,
+                    _ => -4.843_75,
+                };
+                let limit = 2.0 + log;
                 let e = self.unary(Unary::Exp, x)?;
                 let y = self.unary(Unary::Log1p, e)?;
                 let low = self.binary_s(Binary::Lt, x, limit)?;
