@@ -108,13 +108,13 @@ pub fn weights(node: &LayerNode) -> Result<Robj> {
     }
     fn collect<'a>(node: &'a LayerNode, out: &mut Vec<&'a Arc<Const>>) {
         // A wrapper that computes with a weight of its layer's has it first.
-        let lent = node.children.iter().flat_map(|(_, child)| own(child));
+        let lent = node.tracked().flat_map(|child| own(child));
         for weight in lent.take(node.layer.borrowed()).chain(own(node)) {
             if !out.iter().any(|w| w.id == weight.id) {
                 out.push(weight);
             }
         }
-        for (_, child) in &node.children {
+        for child in node.tracked() {
             collect(child, out);
         }
     }

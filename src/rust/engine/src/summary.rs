@@ -81,7 +81,7 @@ fn count(node: &LayerNode, trainable: bool, seen: &mut Vec<u64>, sum: &mut Param
             sum.frozen_bytes += fact.bytes();
         }
     }
-    for (_, child) in &node.children {
+    for child in node.tracked() {
         count(child, trainable, seen, sum);
     }
 }

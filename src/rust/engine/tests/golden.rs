@@ -369,6 +369,12 @@ fn check_structure(model: &Model, case: &Case) -> Result<(), String> {
             ));
         }
     }
+    if let Some(want) = case.meta["params"].as_u64() {
+        let have = model.params().total() as u64;
+        if have != want {
+            return Err(format!("{have} parameters where Keras counts {want}"));
+        }
+    }
     let rows = case.rows();
     let compiled = model
         .compile_batch(&Arrays(&case.inputs), 0..rows, rows, &RunOptions::default())

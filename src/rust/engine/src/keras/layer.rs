@@ -271,6 +271,12 @@ pub trait Layer: Send + Sync {
         vec![]
     }
 
+    /// Whether Keras knows of the sublayers' weights; those that an operation
+    /// calls are in no list of weights and in no count.
+    fn tracks_sublayers(&self) -> bool {
+        true
+    }
+
     /// How many variables the layer's store begins with that are a sublayer's.
     fn borrowed(&self) -> usize {
         0
@@ -371,6 +377,15 @@ impl LayerNode {
             weights: OnceLock::new(),
             names: OnceLock::new(),
         }
+    }
+
+    /// The sublayers whose weights are the layer's, too.
+    pub fn tracked(&self) -> impl Iterator<Item = &Arc<LayerNode>> {
+        let all = match self.layer.tracks_sublayers() {
+            true => self.children.as_slice(),
+            false => &[],
+        };
+        all.iter().map(|(_, child)| child)
     }
 
     /// The sublayer saved at `key`.

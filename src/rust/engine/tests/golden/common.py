@@ -437,6 +437,7 @@ def write_case(pack, group, case, seed):
             "exact": not any(is_float(o) for o in outputs),
             "row_independent": case.row_independent,
             "keras_reloads": again is not None or changes,
+            "params": model.count_params(),
             "call": case.call,
         }
         if case.repeats > 1:

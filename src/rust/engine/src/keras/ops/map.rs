@@ -106,4 +106,8 @@ impl Layer for Mapped {
     fn autocast(&self) -> bool {
         false
     }
+
+    fn tracks_sublayers(&self) -> bool {
+        false
+    }
 }

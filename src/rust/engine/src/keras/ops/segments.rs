@@ -26,7 +26,8 @@ fn neutral(kind: Reduce, dtype: DType) -> f64 {
     }
 }
 
-/// The rows of each segment reduced to one; rows of negative numbers do not count.
+/// The rows of each segment reduced to one; rows of negative numbers do not count,
+/// numbers that are too large are an error.
 pub fn reduced(cx: &mut Cx, cfg: &Cfg, call: &Call, kind: Reduce) -> Result<Out> {
     let x = tensor(cx, call, 0, "data")?;
     let ids = tensor(cx, call, 1, "segment_ids")?;
@@ -41,8 +42,9 @@ pub fn reduced(cx: &mut Cx, cfg: &Cfg, call: &Call, kind: Reduce) -> Result<Out>
         return Err(cx.error("a segment for each row is needed"));
     }
     let ids = cx.cast(ids, DType::I32)?;
-    let ids = cx.expand_dims(ids, 0)?;
     let numbers: Vec<i32> = (0..count as i32).collect();
+    let ids = checked(cx, ids, &numbers)?;
+    let ids = cx.expand_dims(ids, 0)?;
     let numbers = cx.i32s([count, 1], &numbers);
     let inside = cx.binary(Binary::Eq, ids, numbers)?;
     let mut wide = vec![count, shape[0]];
@@ -61,6 +63,18 @@ pub fn reduced(cx: &mut Cx, cfg: &Cfg, call: &Call, kind: Reduce) -> Result<Out>
     let some = cx.reduce(Reduce::Any, inside, &[1], false)?;
     let zero = cx.scalar(dtype, 0.0);
     Ok(cx.select(some, y, zero)?.into())
+}
+
+/// The segments of rows, of which those that are too large are an error of the run.
+fn checked(cx: &mut Cx, ids: ValueId, numbers: &[i32]) -> Result<ValueId> {
+    if numbers.is_empty() {
+        return Ok(ids);
+    }
+    let table = cx.i32s([numbers.len()], numbers);
+    let natural = cx.clip(ids, Some(0.0), None)?;
+    let found = cx.gather(table, natural, 0, 0)?;
+    let none = cx.binary_s(Binary::Lt, ids, 0.0)?;
+    cx.select(none, ids, found)
 }
 
 /// A scalar; the largest integers, which f64 can't hold, exactly.
