@@ -39,9 +39,9 @@ lint:
 	@bash tools/install.sh
 	@R_LIBS="$$PWD/.rlib" Rscript tools/lint.R
 
-# The share of the R code that the R tests run.
+# The share of lines that tests run: of the engine by its own, of the R code by R's.
 coverage:
-	@bash tools/setup.sh covr
+	@bash tools/setup.sh covr llvm
 	@bash tools/install.sh
 	@bash tools/coverage.sh
 

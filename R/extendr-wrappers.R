@@ -42,6 +42,11 @@ engine_reset_state <- function(handle) .Call(wrap__engine_reset_state, handle)
 #' @noRd
 engine_threads <- function(n) .Call(wrap__engine_threads, n)
 
+#' How many characters go on a line of the terminal that R writes to, or 0 where
+#' that isn't known.
+#' @noRd
+engine_columns <- function() .Call(wrap__engine_columns)
+
 #' Times of the steps of one batch: list(layer, operation, seconds).
 #' @noRd
 engine_profile <- function(handle, x, dims, n, repeats) .Call(wrap__engine_profile, handle, x, dims, n, repeats)

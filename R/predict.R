@@ -230,6 +230,7 @@ drive <- function(
       break
     }
     if (is.null(callbacks)) {
+      allow_interrupt()
       batches <- max(1, floor(batches * min(16, 0.1 / max(took, 1e-6))))
     }
   }

@@ -50,10 +50,24 @@ can_redraw <- function() {
   if (sink.number() > 0 || isTRUE(getOption("knitr.in.progress"))) {
     return(FALSE)
   }
-  if (identical(Sys.getenv("RSTUDIO"), "1") && interactive()) {
-    return(TRUE)
-  }
-  isatty(stdout()) && !identical(Sys.getenv("TERM"), "dumb")
+  in_rstudio() || isatty(stdout()) && !identical(Sys.getenv("TERM"), "dumb")
+}
+
+# RStudio's console, which is no terminal.
+in_rstudio <- function() {
+  identical(Sys.getenv("RSTUDIO"), "1") && interactive() && !isatty(stdout())
+}
+
+# Whether what can be written over also takes colours: a terminal does, and
+# RStudio's console where it says so.
+has_colours <- function() {
+  !in_rstudio() || Sys.getenv("RSTUDIO_CONSOLE_COLOR") %in% c("8", "16", "256")
+}
+
+# How many characters go on a line, which may change while a bar is drawn.
+console_width <- function() {
+  columns <- if (in_rstudio()) 0L else engine_columns()
+  if (columns > 0) columns else getOption("width")
 }
 
 # A progress bar is an environment; `total` is NULL where it isn't known.
@@ -61,12 +75,16 @@ new_progress <- function(
   verbose,
   total,
   now = wall_clock(),
-  redraw = can_redraw()
+  redraw = can_redraw(),
+  colours = redraw && has_colours(),
+  columns = console_width
 ) {
   bar <- new.env(parent = emptyenv())
   bar$verbose <- verbose
   bar$total <- total
   bar$redraw <- redraw
+  bar$colours <- colours
+  bar$columns <- columns
   bar$start <- now
   bar$last_update <- 0
   bar$after_first <- NULL
@@ -191,12 +209,7 @@ progress_per_step <- function(bar, current, now) {
 progress_draw <- function(bar, current, now, per_step, last) {
   known <- !is.null(bar$total) && bar$total > 0
   bold <- function(text) {
-    if (bar$redraw) paste0("\033[1m", text, "\033[0m") else text
-  }
-  line <- if (known) {
-    progress_line(current, bar$total, bar$redraw, bold)
-  } else {
-    list(sprintf("%7d/Unknown", as.integer(current)), 15L)
+    if (bar$colours) paste0("\033[1m", text, "\033[0m") else text
   }
   time <- if (known && !last) {
     progress_eta(per_step * (bar$total - current))
@@ -204,11 +217,25 @@ progress_draw <- function(bar, current, now, per_step, last) {
     sprintf("%.0fs", now - bar$start)
   }
   step <- progress_step_time(per_step)
-  text <- paste0(line[[1]], " ", bold(time), step)
-  if (!known) {
-    line[[2]] <- nchar(line[[1]])
+  count <- if (known) {
+    progress_count(current, bar$total)
+  } else {
+    sprintf("%7d/Unknown", as.integer(current))
   }
-  width <- line[[2]] + 1L + nchar(time) + nchar(step)
+  width <- nchar(count) + 1L + nchar(time) + nchar(step)
+  cells <- if (known) progress_cells(bar, width) else 0L
+  text <- paste0(
+    if (known) bold(count) else count,
+    if (cells > 0) {
+      paste0(" ", progress_cell_text(current / bar$total, cells, bar$colours))
+    },
+    " ",
+    bold(time),
+    step
+  )
+  if (cells > 0) {
+    width <- width + 1L + cells
+  }
   if (bar$redraw) {
     text <- paste0(
       strrep("\b", bar$width),
@@ -224,22 +251,28 @@ progress_draw <- function(bar, current, now, per_step, last) {
   bar$width <- width
 }
 
-# The count and the bar, with their visible width.
-progress_line <- function(current, total, colours, bold) {
-  count <- progress_count(current, total)
-  sign <- if (l10n_info()[["UTF-8"]]) "\u2501" else "="
-  done <- as.integer(20 * (current / total))
-  bar <- if (colours) {
-    paste0(
-      if (done > 0) paste0("\033[32m", strrep(sign, done), "\033[0m"),
-      "\033[37m",
-      strrep(sign, 20L - done),
-      "\033[0m"
-    )
-  } else {
-    strrep(sign, 20L)
+# The width of the bar itself: 20 as in Keras, and less where the line would
+# break, since a line that is broken can't be drawn over.
+progress_cells <- function(bar, others) {
+  if (!bar$redraw) {
+    return(20L)
   }
-  list(paste0(bold(count), " ", bar), nchar(count) + 21L)
+  room <- bar$columns() - others - 2L
+  if (room < 3L) 0L else min(20L, as.integer(room))
+}
+
+progress_cell_text <- function(share, cells, colours) {
+  sign <- if (l10n_info()[["UTF-8"]]) "\u2501" else "="
+  if (!colours) {
+    return(strrep(sign, cells))
+  }
+  done <- as.integer(cells * share)
+  paste0(
+    if (done > 0) paste0("\033[32m", strrep(sign, done), "\033[0m"),
+    "\033[37m",
+    strrep(sign, cells - done),
+    "\033[0m"
+  )
 }
 
 progress_count <- function(current, total) {

@@ -200,7 +200,12 @@ compute_and_fetch <- function(handle, input, fetch) {
 # Waits for a batch that was started.
 await <- function(started) {
   while (!checked(engine_wait(started, 0.05))) {
-    # R looks for interrupts here.
-    Sys.sleep(0)
+    allow_interrupt()
   }
+}
+
+# R looks for the user's interrupts now and then while it evaluates; here it does
+# at once.
+allow_interrupt <- function() {
+  Sys.sleep(0)
 }

@@ -19,5 +19,9 @@ PYTHONWARNINGS=ignore "$venv/bin/python" "$engine/tests/golden/generate.py" --ou
     tail -n 40 "$work/log" >&2
     exit 1
 }
-cd "$engine"
-KERASPREDICT_GOLDEN=$work/packs cargo test --release --test golden -- --nocapture
+# As tools/test.sh builds it: what that has built is not built again.
+R_HOME=$(R RHOME)
+R_INCLUDE_DIR=$(Rscript -e 'cat(R.home("include"))')
+export R_HOME R_INCLUDE_DIR
+cd "$root/src/rust"
+KERASPREDICT_GOLDEN=$work/packs cargo test --release --workspace --test golden -- --nocapture

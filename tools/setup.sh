@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that Rust is there and new enough, and installs R and the R
 # packages that the tests need, by apt, where they are missing; and what the
-# arguments name: R packages, or devscripts.
+# arguments name: R packages, devscripts or llvm.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PATH:$HOME/.cargo/bin"
@@ -44,6 +44,11 @@ for package in "$@"; do
   case "$package" in
     # checkbashisms, for R CMD check.
     devscripts) need devscripts /usr/bin/checkbashisms ;;
+    # For coverage: the version that rustc has, where there is a package of it.
+    llvm)
+      llvm=llvm-$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+      if apt-cache show "$llvm" >/dev/null 2>&1; then need "$llvm" "/usr/lib/$llvm/bin/llvm-cov"; fi
+      ;;
     *) need_r "$package" ;;
   esac
 done

@@ -66,3 +66,226 @@ test_that("weights that don't fit are told where they may be left out", {
     skip_mismatch = TRUE
   )))
 })
+
+# The message of a model of JSON: of its config, or of data of the shape given.
+told <- function(shape, layer, dtype = "float32") {
+  model <- tryCatch(
+    json_model(shape, layer, dtype = dtype),
+    keraspredict_error = conditionMessage
+  )
+  if (!is.character(model)) {
+    sizes <- strsplit(gsub("[][ ]", "", shape), ",")[[1]]
+    dims <- as.integer(sub("null", "2", sizes))
+    x <- array(if (dtype == "string") "a" else 0, dims)
+    model <- tryCatch(
+      {
+        predict(model, x)
+        "no error"
+      },
+      keraspredict_error = conditionMessage
+    )
+  }
+  cat(model, "", sep = "\n")
+}
+
+test_that("options of layers that can't be used are told", {
+  expect_snapshot({
+    told("[null, 4]", c(Dense = '"units": 2, "activation": "best"'))
+    told("[null, 4]", c(Dense = '"units": 2, "dtype": "float99"'))
+    told("[null, 4]", c(Dense = '"activation": "relu"'))
+    told("[null, 8, 8, 1]", c(Conv2D = '"filters": 2, "kernel_size": [0, 2]'))
+    told(
+      "[null, 8, 8, 1]",
+      c(Conv2D = '"filters": 2, "kernel_size": 3, "padding": "causal"')
+    )
+    told(
+      "[null, 8, 1]",
+      c(SeparableConv1D = '"filters": 2, "kernel_size": 3, "groups": 2')
+    )
+    told(
+      "[null, 8, 1]",
+      c(
+        Conv1DTranspose = '"filters": 2, "kernel_size": 3, "padding": "causal"'
+      )
+    )
+    told("[null, 8, 1]", c(MaxPooling1D = '"pool_size": 0'))
+    told("[null, 8, 1]", c(MaxPooling1D = '"pool_size": 2, "strides": 0'))
+    told("[null, 8, 1]", c(MaxPooling1D = '"padding": "full"'))
+    told("[null, 8, 1]", c(AdaptiveMaxPooling1D = '"output_size": 0'))
+    told("[null, 4]", c(Reshape = '"target_shape": "flat"'))
+    told("[null, 4, 2]", c(Permute = '"dims": "all"'))
+    told("[null, 4, 2]", c(ZeroPadding1D = '"padding": [1, -1]'))
+    told("[null, 4, 4, 2]", c(UpSampling2D = '"interpolation": "best"'))
+    told("[null, 4]", c(Softmax = '"axis": []'))
+    told("[null, 4]", c(PReLU = '"shared_axes": [0]'))
+    told("[null, 4]", c(BatchNormalization = '"axis": [1, 2]'))
+    told("[null, 4]", c(LayerNormalization = '"axis": []'))
+    told("[null, 4]", c(GroupNormalization = '"groups": 0'))
+    told("[null, 4]", c(Rescaling = '"scale": "big"'))
+    told("[null, 4]", c(Normalization = '"mean": [1, 2], "variance": [1]'))
+    told("[null, 4]", c(Discretization = '"bin_boundaries": "few"'))
+    told("[null, 4]", c(Hashing = '"num_bins": 0'))
+    told("[null, 4]", c(Hashing = '"num_bins": 2, "salt": "salt"'))
+    told("[null, 4]", c(Hashing = '"num_bins": 2, "mask_value": [1]'))
+    told(
+      "[null, 4]",
+      c(CategoryEncoding = '"num_tokens": 3, "output_mode": "best"')
+    )
+    told("[null, 1]", c(StringLookup = '"vocabulary": 3'), "string")
+    told("[null, 1]", c(StringLookup = '"vocabulary": [1, 2]'), "string")
+    told("[null, 1]", c(IntegerLookup = '"vocabulary": ["a"]'), "int64")
+    told(
+      "[null, 1]",
+      c(
+        StringLookup = '"vocabulary": ["a"], "output_mode": "tf_idf", "idf_weights": "no"'
+      ),
+      "string"
+    )
+    told("[null, 1]", c(TextVectorization = '"standardize": "best"'), "string")
+    told("[null, 1]", c(TextVectorization = '"split": "best"'), "string")
+    told("[null, 1]", c(TextVectorization = '"ngrams": "all"'), "string")
+    told("[null, 8, 8, 3]", c(CenterCrop = '"height": 0, "width": 1'))
+    told("[null, 8, 8, 3]", c(RandomFlip = '"mode": "best"'))
+    told("[null, 8, 8, 3]", c(RandomRotation = '"factor": "far"'))
+    told("[null, 400]", c(STFTSpectrogram = '"mode": "best"'))
+    told("[null, 400]", c(STFTSpectrogram = '"frame_length": 0'))
+    told(
+      "[null, 4, 2]",
+      c(EinsumDense = '"equation": "best", "output_shape": 3')
+    )
+    told(
+      "[null, 4, 2]",
+      c(EinsumDense = '"equation": "abc,cd->abd", "output_shape": "x"')
+    )
+    told("[null, 4, 2]", c(TimeDistributed = '"layer": null'))
+    told("[null, 4, 2]", c(Bidirectional = '"layer": 3'))
+    told(
+      "[null, 4, 2]",
+      c(
+        Bidirectional = '"merge_mode": "best", "layer": {"class_name": "LSTM", "config": {"name": "l", "units": 2}}'
+      )
+    )
+    told("[null, 4, 2]", c(RNN = '"cell": null'))
+    told(
+      "[null, 4, 2]",
+      c(
+        RNN = '"cell": {"class_name": "StackedRNNCells", "config": {"name": "s", "cells": 3}}'
+      )
+    )
+    told(
+      "[null, 4, 2]",
+      c(
+        RNN = '"cell": {"class_name": "Dense", "config": {"name": "d", "units": 3}}'
+      )
+    )
+    told("[null, 4, 2]", c(LSTM = '"units": 2, "time_major": true'))
+    told("[null, 4]", c(SpectralNormalization = '"layer": null'))
+    told("[null, 4]", c(Pipeline = '"layers": 3'))
+  })
+})
+
+test_that("layers that can't take their input are told", {
+  expect_snapshot({
+    told("[null, 4]", c(Conv1D = '"filters": 2, "kernel_size": 3'))
+    told("[null, 4]", c(MaxPooling1D = '"pool_size": 2'))
+    told("[null, 4, 2]", c(MaxPooling1D = '"pool_size": 9'))
+    told("[null, 4, 2]", c(Cropping1D = '"cropping": [3, 3]'))
+    told("[null, 4]", c(RepeatVector = '"n": -1'))
+    told("[null, 4, 2]", c(RepeatVector = '"n": 2'))
+    told("[null, 4]", c(Permute = '"dims": [2, 1]'))
+    told("[null, 4]", c(Reshape = '"target_shape": [-1, 3]'))
+    told("[null, 4]", c(LSTM = '"units": 2'))
+    told("[null, 4]", c(CategoryEncoding = '"num_tokens": 3'), "string")
+    told("[null, 4]", c(Hashing = '"num_bins": 3, "mask_value": "x"'), "int32")
+    told("[null, 4]", c(Resizing = '"height": 2, "width": 2'))
+    told("[null, 4]", c(CenterCrop = '"height": 2, "width": 2'))
+    told("[null, 4]", c(STFTSpectrogram = '"frame_length": 8'))
+    told("[null, 4]", c(Dot = '"axes": 1'))
+    told("[null, 4]", c(Normalization = '"mean": [1, 2], "variance": [1, 2]'))
+    told(
+      "[null, 4]",
+      c(
+        StringLookup = '"vocabulary": ["a"], "invert": true, "oov_token": null'
+      ),
+      "int64"
+    )
+    told("[null, 4]", c(TextVectorization = '"vocabulary": ["a"]'), "float32")
+    told("[null, 3]", c(GroupNormalization = '"groups": 2'))
+    told("[null, 4]", c(UnitNormalization = '"axis": 3'))
+    told("[null, 4]", c(Softmax = '"axis": 7'))
+  })
+})
+
+test_that("code in a file is refused by name", {
+  lambda <- '"function": {"class_name": "__lambda__", "config": {"code": "4wEA", "defaults": null, "closure": null}}'
+  expect_snapshot({
+    told("[null, 4]", c(Lambda = lambda))
+    told("[null, 4]", c(Dense = '"units": 2, "activation": "<lambda>"'))
+    told("[null, 4]", c(MyOwnLayer = '"n": 3'))
+    told("[null, 4]", c(TFSMLayer = '"filepath": "model"'))
+  })
+})
+
+test_that("files of other kinds, and damaged ones, are told", {
+  of_text <- function(text) load_model(charToRaw(text))
+  good <- readBin(fixture("mlp"), "raw", file.size(fixture("mlp")))
+  old <- readBin(keraspredict_example("iris.h5"), "raw", 1e6)
+  changed <- function(bytes, pattern, to) {
+    at <- grepRaw(pattern, bytes, fixed = TRUE)
+    bytes[at - 1 + seq_along(charToRaw(to))] <- charToRaw(to)
+    bytes
+  }
+  folder <- tempfile()
+  dir.create(folder)
+  empty <- file.path(tempfile(tmpdir = folder))
+  saved <- file.path(folder, "saved")
+  npz <- file.path(folder, "npz")
+  for (dir in c(empty, saved, npz)) {
+    dir.create(dir)
+  }
+  file.create(
+    file.path(saved, "saved_model.pb"),
+    file.path(npz, "model.weights.npz")
+  )
+  writeLines(save_model_config(loaded("mlp")), file.path(npz, "config.json"))
+  on.exit(unlink(folder, recursive = TRUE))
+  hide <- function(lines) {
+    for (name in c(basename(empty), basename(folder))) {
+      lines <- gsub(name, "<folder>", lines, fixed = TRUE)
+    }
+    hide_paths(lines)
+  }
+  expect_snapshot(error = TRUE, transform = hide, {
+    load_model(raw())
+    of_text("version https://git-lfs.github.com/spec/v1")
+    of_text("<!DOCTYPE html><html></html>")
+    of_text("xxxxTFL3xxxx")
+    of_text("an image, perhaps")
+    of_text("{\"a\": 1}")
+    of_text("{\"a\": ")
+    of_text("[1, 2]")
+    of_text("{\"class_name\": \"Sequential\", \"config\": 3}")
+    of_text("{\"class_name\": \"MyModel\", \"config\": {}}")
+    load_model(as.raw(c(0x80, 0x04, 0x95, 0x01)))
+    load_model(good[1:2000])
+    load_model(changed(good, "\"class_name\"", "\"klass"))
+    load_model(old[1:3000])
+    load_model(changed(old, "model_config", "model_kunfig"))
+    load_model(empty)
+    load_model(saved)
+    load_model(npz)
+    load_model_weights(loaded("mlp"), file.path(folder, "none.h5"))
+    load_model_weights(loaded("mlp"), file.path(npz, "config.json"))
+  })
+})
+
+test_that("what can't be written is told", {
+  skip_on_os("windows")
+  model <- loaded("mlp")
+  expect_snapshot(error = TRUE, {
+    save_model(model, "/proc/nowhere/model.keras")
+    save_model_weights(model, "/proc/nowhere/model.weights.h5")
+    save_model(model, "model.txt")
+    save_model_weights(model, "model.h5")
+  })
+})

@@ -24,9 +24,8 @@ test_that("row names of x come back", {
     dimnames(predict(loaded("mlp"), as.data.frame(x)))[[1]],
     letters[1:7]
   )
-  expect_null(dimnames(predict(loaded("mlp"), as.data.frame(unname(x)[,]))[[
-    1
-  ]]))
+  plain <- as.data.frame(matrix(x, 7))
+  expect_null(dimnames(predict(loaded("mlp"), plain)))
   r1 <- cases()$rank1$x
   rownames(r1) <- LETTERS[1:5]
   expect_identical(dimnames(predict(loaded("rank1"), r1)), list(LETTERS[1:5]))

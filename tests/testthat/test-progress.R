@@ -1,5 +1,19 @@
-draws <- function(total, steps, verbose = 1L, redraw = TRUE) {
-  bar <- new_progress(verbose, total, now = 100, redraw = redraw)
+draws <- function(
+  total,
+  steps,
+  verbose = 1L,
+  redraw = TRUE,
+  colours = redraw,
+  columns = function() 80
+) {
+  bar <- new_progress(
+    verbose,
+    total,
+    now = 100,
+    redraw = redraw,
+    colours = colours,
+    columns = columns
+  )
   capture.output({
     for (step in steps) {
       progress_update(bar, step[[1]], now = 100 + step[[2]])
@@ -45,6 +59,66 @@ test_that("where nothing can be drawn over, there is one line without codes", {
   )
 })
 
+# What R makes of a console that is RStudio's: interactive, and no terminal.
+rstudio_says <- function(env) {
+  code <- tempfile(fileext = ".R")
+  on.exit(unlink(code))
+  writeLines(
+    c(
+      sprintf(".libPaths(%s)", deparse1(.libPaths())),
+      "ours <- asNamespace('keraspredict')",
+      "cat('\\nsays', ours$can_redraw(), ours$has_colours(), ours$console_width(), '\\n')"
+    ),
+    code
+  )
+  out <- system2(
+    file.path(R.home("bin"), "R"),
+    c("--vanilla", "--interactive", "--quiet", "--no-echo"),
+    stdin = code,
+    stdout = TRUE,
+    stderr = FALSE,
+    env = c("RSTUDIO=1", "RSTUDIO_CONSOLE_COLOR=", env)
+  )
+  trimws(sub("^says ", "", grep("^says ", out, value = TRUE)))
+}
+
+test_that("consoles without colours are drawn over without them", {
+  skip_if_not(l10n_info()[["UTF-8"]])
+  out <- draws(2, list(c(1, 0.5), c(2, 1)), colours = FALSE)
+  bar <- strrep("\u2501", 20)
+  expect_identical(
+    strsplit(out, "\b*\r")[[1]],
+    c(
+      "",
+      paste0("1/2 ", bar, " 0s 500ms/step"),
+      paste0("2/2 ", bar, " 0s 500ms/step"),
+      paste0("2/2 ", bar, " 1s 500ms/step")
+    )
+  )
+  expect_identical(rstudio_says(character()), "TRUE FALSE 80")
+  expect_identical(rstudio_says("RSTUDIO_CONSOLE_COLOR=256"), "TRUE TRUE 80")
+})
+
+test_that("a line that would break has a shorter bar", {
+  skip_if_not(l10n_info()[["UTF-8"]])
+  columns <- c(40, 36, 30, 28, 28)
+  seen <- 0
+  narrower <- function() {
+    seen <<- seen + 1
+    columns[[seen]]
+  }
+  out <- draws(
+    1000,
+    list(c(1, 1), c(500, 100), c(900, 200), c(1000, 250)),
+    colours = FALSE,
+    columns = narrower
+  )
+  lines <- trimws(strsplit(out, "\b*\r")[[1]][-1], "right")
+  expect_lt(max(nchar(lines) - columns), 0)
+  expect_match(lines[[1]], "^   1/1000 \u2501{15} 16:39 1s/step$")
+  expect_identical(lines[[5]], "1000/1000 250s 249ms/step")
+})
+
 test_that("times have Keras' units", {
   expect_identical(progress_eta(59.9), "59s")
   expect_identical(progress_eta(60), "60s")
@@ -76,6 +150,41 @@ test_that("verbose is resolved as documented", {
   expect_identical(resolve_verbose("auto"), 1L)
   Sys.setenv(TF_CONFIG = "{}")
   expect_identical(resolve_verbose("auto"), 2L)
+})
+
+test_that("workers of parallel back ends write one line", {
+  skip_on_cran()
+  out <- run_r(c(
+    "cluster <- parallel::makeCluster(1)",
+    sprintf(
+      "invisible(parallel::clusterCall(cluster, .libPaths, %s))",
+      deparse1(.libPaths())
+    ),
+    "verbose <- quote(keraspredict:::resolve_verbose('auto'))",
+    "cat(parallel::clusterCall(cluster, eval, verbose)[[1]], '')",
+    "parallel::stopCluster(cluster)",
+    "if (.Platform$OS.type == 'unix') {",
+    "  cat(unlist(parallel::mclapply(1:2, function(i) eval(verbose), mc.cores = 2)), '')",
+    "} else cat('2 2 ')",
+    "cat(eval(verbose))"
+  ))
+  expect_identical(out, "2 2 2 1")
+})
+
+test_that("outside of UTF-8 the bar is of plain characters", {
+  skip_on_os("windows")
+  out <- run_r(
+    c(
+      "library(keraspredict)",
+      sprintf(
+        "model <- load_model(%s)",
+        deparse(normalizePath(fixture("mlp")))
+      ),
+      "y <- predict(model, matrix(0, 100, 4))"
+    ),
+    env = "LC_ALL=C"
+  )
+  expect_match(out, "^4/4 ={20} 0s [0-9]+[mu]s/step$")
 })
 
 test_that("options(keras.verbose = ) sets the default, an argument wins", {

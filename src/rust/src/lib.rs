@@ -2,6 +2,7 @@
 
 mod ahead;
 mod bind;
+mod console;
 mod failure;
 mod handle;
 mod host;
@@ -238,6 +239,14 @@ fn engine_threads(n: f64) -> i32 {
         pool::set_threads(n as usize);
     }
     before as i32
+}
+
+/// How many characters go on a line of the terminal that R writes to, or 0 where
+/// that isn't known.
+/// @noRd
+#[extendr]
+fn engine_columns() -> i32 {
+    console::columns()
 }
 
 /// Times of the steps of one batch: list(layer, operation, seconds).
@@ -641,6 +650,7 @@ extendr_module! {
     fn engine_count_na;
     fn engine_reset_state;
     fn engine_threads;
+    fn engine_columns;
     fn engine_profile;
     fn engine_prepare;
     fn engine_run;

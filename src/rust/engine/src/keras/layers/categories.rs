@@ -23,16 +23,26 @@ impl Mode {
     /// The `output_mode` of a config: one of some modes.
     pub(super) fn of(cfg: &Cfg, default: &'static str, modes: &[Mode]) -> Result<Mode> {
         let mode = match cfg.str_or("output_mode", default)? {
-            "int" => Mode::Int,
-            "one_hot" => Mode::OneHot,
-            "multi_hot" | "binary" => Mode::MultiHot,
-            "count" => Mode::Count,
-            "tf_idf" | "tf-idf" => Mode::TfIdf,
-            _ => return Err(cfg.bad("output_mode", "an output mode")),
+            "int" => Some(Mode::Int),
+            "one_hot" => Some(Mode::OneHot),
+            "multi_hot" | "binary" => Some(Mode::MultiHot),
+            "count" => Some(Mode::Count),
+            "tf_idf" | "tf-idf" => Some(Mode::TfIdf),
+            _ => None,
         };
-        match modes.contains(&mode) {
-            true => Ok(mode),
-            false => Err(cfg.bad("output_mode", "one that the layer has")),
+        mode.filter(|m| modes.contains(m)).ok_or_else(|| {
+            let names: Vec<&str> = modes.iter().map(|m| m.name()).collect();
+            cfg.bad("output_mode", &format!("one of {}", names.join(", ")))
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Mode::Int => "int",
+            Mode::OneHot => "one_hot",
+            Mode::MultiHot => "multi_hot",
+            Mode::Count => "count",
+            Mode::TfIdf => "tf_idf",
         }
     }
 }
