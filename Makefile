@@ -42,7 +42,6 @@ lint:
 # The share of lines that tests run: of the engine by its own, of the R code by R's.
 coverage:
 	@bash tools/setup.sh covr llvm
-	@bash tools/install.sh
 	@bash tools/coverage.sh
 
 # All workloads beside Keras, ONNX Runtime and OpenVINO: writes bench/RESULTS.md
