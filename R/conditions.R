@@ -150,13 +150,16 @@ engine_errors <- list(
   },
   not_a_model = function(data) {
     list(
-      message = paste0("'", data$path, "' is not a Keras model."),
+      message = sentence(paste0(
+        show_file(data$path),
+        " is not a Keras model."
+      )),
       bullets = c(x = sentence(data$reason))
     )
   },
   damaged_file = function(data) {
     list(
-      message = paste0("'", data$path, "' is damaged."),
+      message = sentence(paste0(show_file(data$path), " is damaged.")),
       bullets = c(
         x = sentence(data$reason),
         i = "Was it copied or downloaded completely?"
@@ -165,7 +168,10 @@ engine_errors <- list(
   },
   unknown_format = function(data) {
     list(
-      message = paste0("'", data$path, "' is of a kind that can't be read."),
+      message = sentence(paste0(
+        show_file(data$path),
+        " is of a kind that can't be read."
+      )),
       bullets = c(x = sentence(data$reason))
     )
   },
@@ -194,11 +200,8 @@ engine_errors <- list(
   unknown_config_key = function(data) {
     list(
       message = paste0(
-        "Layer `",
-        data$layer,
-        "` (",
-        data$class_name,
-        ") has an option that isn't known: `",
+        show_layer(data),
+        " has an option that isn't known: `",
         data$key,
         "`."
       ),
@@ -215,11 +218,8 @@ engine_errors <- list(
   bad_config = function(data) {
     list(
       message = paste0(
-        "Layer `",
-        data$layer,
-        "` (",
-        data$class_name,
-        ") has an option that can't be used: `",
+        show_layer(data),
+        " has an option that can't be used: `",
         data$key,
         "`."
       ),
@@ -354,6 +354,25 @@ engine_errors <- list(
   }
 )
 
+# A path in quotes; a model may also come from what is no file.
+show_file <- function(path) {
+  if (path %in% c("the raw vector", "the saved model")) {
+    path
+  } else {
+    paste0("'", path, "'")
+  }
+}
+
+# A layer with its class; without a name it is the model itself.
+show_layer <- function(data) {
+  paste0(
+    if (nzchar(data$layer)) paste0("Layer `", data$layer, "`") else "The model",
+    " (",
+    data$class_name,
+    ")"
+  )
+}
+
 # A name as it is written in a call.
 show_name <- function(name) {
   if (make.names(name) == name) name else paste0("`", name, "`")
@@ -368,6 +387,7 @@ take_error <- function() {
 
 # A text as a sentence: capital first letter (but not of a name), full stop.
 sentence <- function(text) {
+  text <- sub(" \\(os error [0-9]+\\)", "", text)
   if (!grepl("^[`'\"]", text)) {
     text <- paste0(toupper(substring(text, 1, 1)), substring(text, 2))
   }
