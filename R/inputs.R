@@ -76,25 +76,6 @@ NULL
 # All errors about the input are raised here, before anything is computed.
 as_inputs <- function(self, x) {
   specs <- self$info$inputs
-  if (length(specs) == 1L && is.double(x) && !is.object(x)) {
-    # The usual case, in few steps: a matrix of doubles.
-    shape <- dim(x)
-    wanted <- specs[[1L]]$shape
-    if (
-      length(shape) == 2L &&
-        length(wanted) == 2L &&
-        !is.na(wanted[[2L]]) &&
-        shape[[2L]] == wanted[[2L]] &&
-        specs[[1L]]$float
-    ) {
-      return(list(
-        x = list(x),
-        dims = list(shape),
-        n = shape[[1L]],
-        row_names = dimnames(x)[[1L]]
-      ))
-    }
-  }
   if (is_python(x)) {
     x <- unpack_python(x)
   }

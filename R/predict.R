@@ -69,6 +69,13 @@ predict.keraspredict_model <- function(
   if (!is.null(callbacks)) {
     callbacks <- as_callbacks(callbacks)
   }
+  if (verbose == 0L && is.null(steps) && is.null(callbacks)) {
+    most <- if (is.null(batch_size)) 32 else batch_size
+    predictions <- matrix_batch(self, x, most, FALSE)
+    if (!is.null(predictions)) {
+      return(predictions)
+    }
+  }
   if (is.object(x) || is.function(x)) {
     source <- batch_source(x, self, batch_size)
     if (!is.null(source)) {
@@ -368,11 +375,17 @@ call_model <- function(self, x, training, mask) {
 }
 
 one_batch <- function(self, x, training, mask = NULL) {
+  trains <- if (is.null(training)) self$info$trains else training
+  if (!trains && is.null(mask)) {
+    predictions <- matrix_batch(self, x, Inf, training)
+    if (!is.null(predictions)) {
+      return(predictions)
+    }
+  }
   input <- as_inputs(self, x)
   if (!is.null(mask)) {
     input <- add_masks(self, input, mask)
   }
-  trains <- if (is.null(training)) self$info$trains else training
   seed <- if (trains) sample.int(.Machine$integer.max, 1) else 0
   run_one_batch(self, input, training, seed)
 }
@@ -381,6 +394,16 @@ one_batch <- function(self, x, training, mask = NULL) {
 checked_batch <- function(result) {
   result <- checked(result)
   if (is.list(result)) result else list(arrays = list(result), nest = 1L)
+}
+
+# The rows of a plain matrix of doubles as one batch, in one call of the engine;
+# NULL where it isn't that simple, or there are more than `most` rows.
+matrix_batch <- function(self, x, most, training) {
+  if (!is.double(x) || is.object(x)) {
+    return(NULL)
+  }
+  result <- engine_matrix(self$handle, x, most, training)
+  if (!is.null(result)) finish_batch(result, dimnames(x)[[1L]])
 }
 
 # All rows as one batch. `input` is what as_inputs() makes.
@@ -394,20 +417,21 @@ run_one_batch <- function(self, input, training, seed) {
     training,
     seed
   )
+  finish_batch(result, input$row_names)
+}
+
+# What the engine gives for a batch, as predict() returns it.
+finish_batch <- function(result, row_names) {
   if (!is.list(result) && is.null(the$warnings)) {
     # The usual case: one array.
     return(
-      if (is.null(input$row_names)) {
-        result
-      } else {
-        with_row_names(result, input$row_names)
-      }
+      if (is.null(row_names)) result else with_row_names(result, row_names)
     )
   }
   result <- checked_batch(result)
   arrays <- result$arrays
-  if (!is.null(input$row_names)) {
-    arrays <- lapply(arrays, with_row_names, input$row_names)
+  if (!is.null(row_names)) {
+    arrays <- lapply(arrays, with_row_names, row_names)
   }
   restore_nest(arrays, result$nest)
 }

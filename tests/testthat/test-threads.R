@@ -25,3 +25,19 @@ test_that("the option and the environment set threads", {
   )
   expect_lte(as.integer(limited), 2L)
 })
+
+test_that("predictions see the option change, and its bad values", {
+  model <- load_model(keraspredict_example("iris"))
+  x <- as.matrix(iris[1:3, 1:4])
+  expected <- predict(model, x, verbose = 0)
+  before <- keraspredict_threads()
+  old <- options(keraspredict.threads = before + 1L)
+  on.exit({
+    options(old)
+    use_threads()
+  })
+  expect_identical(predict(model, x, verbose = 0), expected)
+  expect_identical(engine_threads(-1), before + 1L)
+  options(keraspredict.threads = "two")
+  expect_error(model(x), class = "keraspredict_error_bad_argument")
+})

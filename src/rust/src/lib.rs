@@ -14,6 +14,7 @@ mod source;
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use extendr_api::prelude::*;
@@ -237,6 +238,7 @@ fn engine_threads(n: f64) -> i32 {
     let before = pool::threads();
     if n >= 0.0 {
         pool::set_threads(n as usize);
+        THREADS.store(n as usize, Ordering::Relaxed);
     }
     before as i32
 }
@@ -247,6 +249,30 @@ fn engine_threads(n: f64) -> i32 {
 #[extendr]
 fn engine_columns() -> i32 {
     console::columns()
+}
+
+/// The number of threads that R asked for last; 0 for the default.
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+// R values are opaque here.
+#[allow(improper_ctypes)]
+extern "C" {
+    fn Rf_GetOption1(tag: extendr_ffi::SEXP) -> extendr_ffi::SEXP;
+}
+
+/// Whether `options(keraspredict.threads = )` is what R asked for last.
+fn threads_are_as_asked() -> bool {
+    // SAFETY: main thread; options are protected by R.
+    let option = unsafe {
+        let tag = extendr_ffi::Rf_install(c"keraspredict.threads".as_ptr());
+        Robj::from_sexp(Rf_GetOption1(tag))
+    };
+    let asked = match option.as_real() {
+        Some(n) => n,
+        None if option.is_null() => 0.0,
+        None => option.as_integer().map_or(-1.0, f64::from),
+    };
+    asked == THREADS.load(Ordering::Relaxed) as f64
 }
 
 /// Times of the steps of one batch: list(layer, operation, seconds).
@@ -330,22 +356,43 @@ fn engine_batch(handle: Robj, x: List, dims: List, n: f64, training: Robj, seed:
         let model = model_of(&handle)?;
         let n = n as usize;
         let inputs = read_inputs(&model, &x, &dims, 0..n)?;
-        let options = RunOptions {
-            training: training.as_bool(),
-            seed: seed as u64,
-            ..RunOptions::default()
+        one_batch(&model, &inputs, n, &training, seed as u64)
+    })
+}
+
+/// Predicts the rows of a plain matrix of doubles as one batch, the usual case of
+/// few rows: the array, or NULL where the model or the matrix isn't that simple,
+/// there are no rows or more than `most`, or the engine is to be told of options.
+/// @noRd
+#[extendr]
+fn engine_matrix(handle: Robj, x: Robj, most: f64, training: Robj) -> Robj {
+    guard(|| {
+        if !handle::is_handle(&handle) || !threads_are_as_asked() {
+            return Ok(().into());
+        }
+        let model = model_of(&handle)?;
+        let [spec] = model.inputs() else {
+            return Ok(().into());
         };
-        let (mut arrays, nest) = prepare(&model, &inputs, n, n.max(1), &options)?;
-        if n > 0 {
-            run(&model, &inputs, &arrays, 0..n, n, &options)?;
+        let dim = x.get_attrib(dim_symbol());
+        let Some([n, columns]) = dim.as_ref().and_then(Robj::as_integer_slice) else {
+            return Ok(().into());
+        };
+        let shape = [*n as usize, *columns as usize];
+        let n = shape[0];
+        let is_usual = x.rtype() == Rtype::Doubles
+            && spec.dtype.is_float()
+            && spec.shape == [None, Some(shape[1])]
+            && (1.0..=most).contains(&(n as f64));
+        if !is_usual {
+            return Ok(().into());
         }
-        match (&nest, arrays.pop()) {
-            (Nest::Leaf(_), Some(array)) => Ok(array),
-            (_, last) => {
-                arrays.extend(last);
-                Ok(with_nest(arrays, &nest))
-            }
-        }
+        let input = Input::new(&x, spec.dtype, &shape, 0..n)?;
+        let inputs = Inputs {
+            inputs: vec![Some(input)],
+            masks: false,
+        };
+        one_batch(&model, &inputs, n, &training, 0)
     })
 }
 
@@ -503,6 +550,26 @@ fn prepare(
     Ok((arrays.collect::<Result<_>>()?, compiled.output_nest.clone()))
 }
 
+/// All rows as one batch: the array where the output is one, else list(arrays, nest).
+fn one_batch(model: &Model, inputs: &Inputs, n: usize, training: &Robj, seed: u64) -> Result<Robj> {
+    let options = RunOptions {
+        training: training.as_bool(),
+        seed,
+        ..RunOptions::default()
+    };
+    let (mut arrays, nest) = prepare(model, inputs, n, n.max(1), &options)?;
+    if n > 0 {
+        run(model, inputs, &arrays, 0..n, n, &options)?;
+    }
+    match (&nest, arrays.pop()) {
+        (Nest::Leaf(_), Some(array)) => Ok(array),
+        (_, last) => {
+            arrays.extend(last);
+            Ok(with_nest(arrays, &nest))
+        }
+    }
+}
+
 fn with_nest(arrays: Vec<Robj>, structure: &Nest<usize>) -> Robj {
     list!(arrays = List::from_values(arrays), nest = nest(structure)).into()
 }
@@ -658,6 +725,7 @@ extendr_module! {
     fn engine_start;
     fn engine_wait;
     fn engine_end;
+    fn engine_matrix;
     fn engine_bind;
     fn engine_rows;
     fn engine_summary;
