@@ -11,6 +11,12 @@ const BLOCK: usize = 32;
 /// R's array, while those of the last axis are far apart, on pages of their own.
 const HIGH: usize = 8;
 
+/// Visits of a lane between asking for a stretch of R's array and reading it.
+const AHEAD: usize = 2;
+
+/// R's doubles in a line of the cache.
+const LINE: usize = 8;
+
 /// Copies rows of a column-major array of the given shape to row-major `dst`.
 ///
 /// # Panics
@@ -22,18 +28,49 @@ pub fn gather<S: Copy, D>(
     dst: &mut [D],
     convert: impl Fn(S) -> D + Copy,
 ) {
+    let (shape, rows) = without_ones(shape, rows);
     let width: usize = shape[1..].iter().product();
     assert!(rows.end <= shape[0] && src.len() == shape[0] * width);
     assert_eq!(dst.len(), rows.len() * width);
     blocks(shape, rows, |lane| {
-        lane.runs(|from, to| {
-            // Indices, since there may be one row only: setting up an iterator
-            // that steps costs more.
+        lane.runs(|from, to, next| {
+            let mut at = 0;
+            while at < lane.rows {
+                prefetch(src, next + at);
+                at += LINE;
+            }
+            // The line in which the stretch ends, where it does not begin with one.
+            prefetch(src, next + lane.rows - 1);
             for (i, &v) in src[from..from + lane.rows].iter().enumerate() {
                 dst[to + i * width] = convert(v);
             }
         });
     });
+}
+
+/// Rows are far apart in memory, so the processor does not foresee them.
+#[inline(always)]
+fn prefetch<T>(src: &[T], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which may name any address.
+    unsafe {
+        use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
+        _mm_prefetch::<_MM_HINT_T0>(src.as_ptr().wrapping_add(at).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (src, at);
+}
+
+/// The same elements without leading axes of one entry: both layouts agree on them.
+fn without_ones(mut shape: &[usize], mut rows: Range<usize>) -> (&[usize], Range<usize>) {
+    while let [1, rest @ ..] = shape {
+        if rest.is_empty() || rows.is_empty() {
+            break;
+        }
+        shape = rest;
+        rows = 0..rest[0];
+    }
+    (shape, rows)
 }
 
 /// A column-major array that several threads write, each its own rows.
@@ -57,11 +94,12 @@ pub unsafe fn scatter<S: Copy, D>(
     dst: &Columns<D>,
     convert: impl Fn(S) -> D + Copy,
 ) {
+    let (shape, rows) = without_ones(shape, rows);
     let width: usize = shape[1..].iter().product();
     assert!(rows.end <= shape[0]);
     assert_eq!(src.len(), rows.len() * width);
     blocks(shape, rows, |lane| {
-        lane.runs(|to, from| {
+        lane.runs(|to, from, _| {
             for i in 0..lane.rows {
                 dst.0.add(to + i).write(convert(src[from + i * width]));
             }
@@ -82,18 +120,25 @@ struct Lane {
     high_column: usize,
     high_row: usize,
     rows: usize,
+    /// Where the lane after this one starts column-major.
+    next: usize,
 }
 
 impl Lane {
     /// Visits the first row of each place of the lane: where it is column-major
-    /// and row-major.
+    /// and row-major, and where a later visit is column-major.
     #[inline(always)]
-    fn runs(&self, mut visit: impl FnMut(usize, usize)) {
+    fn runs(&self, mut visit: impl FnMut(usize, usize, usize)) {
         for k in 0..self.len {
+            let later = match k + AHEAD {
+                later if later < self.len => self.column_major + later * self.step,
+                later => self.next + later % self.len * self.step,
+            };
             for h in 0..self.high {
                 visit(
                     self.column_major + k * self.step + h * self.high_column,
                     self.row_major + k + h * self.high_row,
+                    later + h * self.high_column,
                 );
             }
         }
@@ -138,6 +183,7 @@ fn blocks(shape: &[usize], rows: Range<usize>, mut visit: impl FnMut(Lane)) {
                     high_column: shape[0],
                     high_row,
                     rows: BLOCK.min(rows.end - start),
+                    next: column_major + strides.last().unwrap_or(&0),
                 });
                 row_major += len;
                 for axis in (0..between.len()).rev() {
