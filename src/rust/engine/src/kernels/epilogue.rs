@@ -8,10 +8,10 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::gemm::Shared;
-use super::simd::{Num, Simd};
+use super::simd::{prefetch, Num, Simd};
 use super::{Compiled, Request};
 use crate::error::Result;
-use crate::graph::{self, Binary, Program, Unary};
+use crate::graph::{self, Binary, Const, Program, Unary};
 use crate::tensor::{numel, DType, View};
 
 /// A step on a register of results.
@@ -19,6 +19,10 @@ use crate::tensor::{numel, DType, View};
 pub(super) enum Step<E> {
     /// Adds a number for each column.
     AddColumns(*const E),
+    /// Multiplies by a number for each column.
+    MulColumns(*const E),
+    /// Multiplies by a number for each column and adds another.
+    Affine(*const E, *const E),
     /// Adds elements of a tensor that lies as the result does, and the result.
     AddSame(*const E, *const E),
     Add(E),
@@ -27,16 +31,18 @@ pub(super) enum Step<E> {
 }
 
 impl<E: Copy> Step<E> {
-    /// What the step needs for `n` columns from `first` on.
+    /// What the step needs for `n` columns from `first` on: a register, or two.
     ///
     /// # Safety
     /// The columns exist, and the processor has the instructions of `S`.
     #[inline(always)]
-    pub unsafe fn column<S: Simd<E = E>>(&self, first: usize, n: usize) -> S::V {
+    pub unsafe fn column<S: Simd<E = E>>(&self, first: usize, n: usize) -> [S::V; 2] {
+        let load = |p: *const E| S::load_part(p.add(first), n);
         match *self {
-            Step::AddColumns(p) => S::load_part(p.add(first), n),
-            Step::Add(v) | Step::Max(v) | Step::Min(v) => S::splat(v),
-            Step::AddSame(..) => S::zero(),
+            Step::AddColumns(p) | Step::MulColumns(p) => [load(p), S::zero()],
+            Step::Affine(p, q) => [load(p), load(q)],
+            Step::Add(v) | Step::Max(v) | Step::Min(v) => [S::splat(v), S::zero()],
+            Step::AddSame(..) => [S::zero(); 2],
         }
     }
 
@@ -48,16 +54,28 @@ impl<E: Copy> Step<E> {
     pub unsafe fn apply<S: Simd<E = E>>(
         &self,
         v: S::V,
-        column: S::V,
+        [column, other]: [S::V; 2],
         out: *const E,
         n: usize,
     ) -> S::V {
         match *self {
             Step::AddColumns(_) | Step::Add(_) => S::add(v, column),
+            // The other is zero.
+            Step::MulColumns(_) | Step::Affine(..) => S::fma(v, column, other),
             // NaN stays: it is the second operand.
             Step::Max(_) => S::max(column, v),
             Step::Min(_) => S::min(column, v),
             Step::AddSame(p, base) => S::add(v, S::load_part(p.offset(out.offset_from(base)), n)),
+        }
+    }
+}
+
+impl<E> Step<E> {
+    /// Asks for what the step reads besides columns, for the result at `out`.
+    #[inline(always)]
+    pub fn prefetch(&self, out: *const E) {
+        if let Step::AddSame(p, base) = *self {
+            prefetch(p.wrapping_byte_offset((out as isize).wrapping_sub(base as isize)));
         }
     }
 }
@@ -84,6 +102,7 @@ impl<E> Deref for Steps<E> {
 /// A step of an epilogue before its operand is known; which input that is.
 enum Kind {
     AddColumns(usize),
+    MulColumns(usize),
     AddSame(usize),
     Add(f32),
     Max(f32),
@@ -146,14 +165,27 @@ impl Epilogue {
     pub fn steps<E: Num>(&self, ins: &[View], first: usize, out: *const E) -> Steps<E> {
         let of = |i: usize| ins[i].as_slice::<E>().as_ptr();
         let number = |v: f32| bytemuck::cast_slice::<f32, E>(std::slice::from_ref(&v))[0];
-        let step = |kind: &Kind| match *kind {
-            Kind::AddColumns(i) => Step::AddColumns(of(i).wrapping_add(first)),
-            Kind::AddSame(i) => Step::AddSame(of(i), out),
-            Kind::Add(v) => Step::Add(number(v)),
-            Kind::Max(v) => Step::Max(number(v)),
-            Kind::Min(v) => Step::Min(number(v)),
-        };
-        Steps(self.kinds.iter().map(step).collect())
+        let columns = |i: usize| of(i).wrapping_add(first);
+        let mut steps = SmallVec::new();
+        let mut kinds = self.kinds.as_slice();
+        while let [kind, rest @ ..] = kinds {
+            kinds = rest;
+            steps.push(match *kind {
+                Kind::AddColumns(i) => Step::AddColumns(columns(i)),
+                Kind::MulColumns(i) => match *rest {
+                    [Kind::AddColumns(j), ref rest @ ..] => {
+                        kinds = rest;
+                        Step::Affine(columns(i), columns(j))
+                    }
+                    _ => Step::MulColumns(columns(i)),
+                },
+                Kind::AddSame(i) => Step::AddSame(of(i), out),
+                Kind::Add(v) => Step::Add(number(v)),
+                Kind::Max(v) => Step::Max(number(v)),
+                Kind::Min(v) => Step::Min(number(v)),
+            });
+        }
+        Steps(steps)
     }
 
     /// Whether something is left to do after the steps.
@@ -237,7 +269,8 @@ fn first_steps(program: &Program, req: &Request, extras: usize) -> Vec<Kind> {
                         (Binary::Add, Some(v)) => Some(Kind::Add(v)),
                         (Binary::Max, Some(v)) => Some(Kind::Max(v)),
                         (Binary::Min, Some(v)) => Some(Kind::Min(v)),
-                        (Binary::Add, None) if n == 1 => None,
+                        (Binary::Add | Binary::Mul, None) if n == 1 => None,
+                        (Binary::Mul, None) if n == width => Some(Kind::MulColumns(i)),
                         (Binary::Add, None) if n == width => Some(Kind::AddColumns(i)),
                         (Binary::Add, None) if n == numel(shape) => Some(Kind::AddSame(i)),
                         _ => None,
@@ -286,6 +319,24 @@ fn without_first(program: &Program, n: usize) -> Option<Program> {
     })
 }
 
+/// The constant by which a program first multiplies each column of results;
+/// its operands are the inputs from `extras` on.
+pub(super) fn first_scale<'a>(
+    program: &Option<Arc<Program>>,
+    req: &Request<'a>,
+    extras: usize,
+) -> Option<&'a Const> {
+    let program = program.as_ref()?;
+    match *program.steps.first()? {
+        graph::Step::Binary(Binary::Mul, a, b) if (a == 0) != (b == 0) => {
+            let at = a.max(b);
+            let operand = (at < program.inputs).then(|| &req.ins[extras + at - 1])?;
+            operand.constant.map(|c| &**c)
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::*;
@@ -298,17 +349,18 @@ mod tests {
     #[test]
     fn steps_and_the_rest_agree_with_plain_loops() {
         let mut rng = Rng::new(8);
-        // Inputs: the product, bias, residual, low, high, factor.
+        // Inputs: the product, bias, residual, low, high, factor, scale.
         let steps = vec![
-            Step::Binary(Binary::Add, 1, 0),
-            Step::Binary(Binary::Add, 6, 2),
-            Step::Binary(Binary::Max, 7, 3),
-            Step::Binary(Binary::Min, 8, 4),
-            Step::Binary(Binary::Mul, 9, 5),
-            Step::Unary(Unary::Neg, 10),
+            Step::Binary(Binary::Mul, 0, 6),
+            Step::Binary(Binary::Add, 1, 7),
+            Step::Binary(Binary::Add, 8, 2),
+            Step::Binary(Binary::Max, 9, 3),
+            Step::Binary(Binary::Min, 10, 4),
+            Step::Binary(Binary::Mul, 11, 5),
+            Step::Unary(Unary::Neg, 12),
         ];
         let program = Arc::new(Program {
-            inputs: 6,
+            inputs: 7,
             dtypes: vec![DType::F32; steps.len()],
             steps,
         });
@@ -323,13 +375,17 @@ mod tests {
             let bias = rng.tensor(DType::F32, vec![n]);
             let residual = rng.tensor(DType::F32, vec![m, n]);
             let [low, high, factor] = [-0.3, 1.2, 1.7].map(|v| of(DType::F32, vec![], &[v]));
-            let ins = [a, b, bias, residual, low, high, factor];
+            let scale = rng.tensor(DType::F32, vec![n]);
+            let ins = [a, b, bias, residual, low, high, factor, scale];
             let v: Vec<Vec<f64>> = ins.iter().map(Tensor::to_f64).collect();
             let want: Vec<f64> = (0..m * n)
                 .map(|i| {
                     let (r, c) = (i / n, i % n);
                     let dot: f64 = (0..k).map(|p| v[0][r * k + p] * v[1][p * n + c]).sum();
-                    -(dot + v[2][c] + v[3][i]).max(v[4][0]).min(v[5][0]) * v[6][0]
+                    -(dot * v[7][c] + v[2][c] + v[3][i])
+                        .max(v[4][0])
+                        .min(v[5][0])
+                        * v[6][0]
                 })
                 .collect();
             let op = Op::MatMul {

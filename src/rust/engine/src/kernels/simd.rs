@@ -60,6 +60,20 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     }
 }
 
+/// Asks for a line of memory that will be used soon, where the processor can't
+/// foresee it.
+#[inline(always)]
+pub(super) fn prefetch<T>(p: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which may name any address.
+    unsafe {
+        use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
+        _mm_prefetch::<_MM_HINT_T0>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
 /// Elements of the widest register.
 pub(super) const MAX_LANES: usize = 16;
 

@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::epilogue::{Epilogue, Steps};
+use super::epilogue::{first_scale, Epilogue, Steps};
 use super::gemm::{self, with_buffer, Dims, Packed, Shared, Strided};
 use super::simd::{Job, Num, Simd, MAX_LANES};
 use super::windows::Windows;
-use super::{Kernel, Par, Request};
+use super::{Kernel, Operand, Par, Request};
 use crate::error::{Error, Result};
 use crate::graph::{Const, ConvAttrs, Op};
 use crate::tensor::{DType, Line, View, ViewMut};
@@ -25,14 +25,14 @@ use crate::tensor::{DType, Line, View, ViewMut};
 const PLACES: usize = 16;
 /// Channels, on either side and together, from which on the products outweigh
 /// the transforms.
-const CHANNELS: usize = 16;
-const CHANNELS_TOGETHER: usize = 48;
+pub(super) const CHANNELS: usize = 16;
+pub(super) const CHANNELS_TOGETHER: usize = 48;
 /// Results of an image, at least.
-const RESULTS: usize = 16;
+pub(super) const RESULTS: usize = 16;
 /// What the transformed tiles of a block and their products may take, in bytes.
-const BLOCK_BYTES: usize = 384 * 1024;
+pub(super) const BLOCK_BYTES: usize = 384 * 1024;
 /// Tiles of a block, at least and at most: each block reads all of the kernel.
-const TILES: std::ops::RangeInclusive<usize> = 48..=192;
+pub(super) const TILES: std::ops::RangeInclusive<usize> = 48..=192;
 
 /// The largest norm of an output channel's kernel. Results are off by up to about
 /// 1e-6 of the norm times the size of the inputs; what is initialised as usual
@@ -44,7 +44,6 @@ const NORM: f32 = 4.0;
 pub(super) fn fits(req: &Request, attrs: &ConvAttrs) -> bool {
     let (x, kernel, out) = (req.ins[0].fact, &req.ins[1], &req.outs[0]);
     let k = &kernel.fact.shape;
-    let exact = |kernel: &Const| *req.packs.get(kernel, "norm", || norm(kernel)) <= NORM;
     x.dtype == DType::F32
         && k[..k.len() - 2] == [3, 3]
         && attrs.groups == 1
@@ -54,19 +53,33 @@ pub(super) fn fits(req: &Request, attrs: &ConvAttrs) -> bool {
         && k[3] >= CHANNELS
         && k[2] + k[3] >= CHANNELS_TOGETHER
         && out.shape[1] * out.shape[2] >= RESULTS
-        && kernel.constant.is_some_and(|c| exact(c))
+        && is_exact(req, kernel)
 }
 
-/// The largest norm of an output channel's kernel.
-fn norm(kernel: &Const) -> f32 {
-    let cout = kernel.tensor.shape()[3];
+/// Whether a kernel is a constant that the tolerance allows to be transformed,
+/// with what the results are multiplied by.
+pub(super) fn is_exact(req: &Request, kernel: &Operand) -> bool {
+    let (Some(constant), Op::Conv(_, program)) = (kernel.constant, req.op) else {
+        return false;
+    };
+    let norms = req.packs.get(constant, "norms", || norms(constant));
+    let scale = first_scale(program, req, 2).map(|c| c.tensor.as_slice::<f32>());
+    norms.iter().enumerate().all(|(i, norm)| {
+        let scale = scale.map_or(1.0, |s| s.get(i).or(s.first()).copied().unwrap_or(1.0));
+        norm * scale.abs() <= NORM
+    })
+}
+
+/// The norms of the output channels' kernels.
+fn norms(kernel: &Const) -> Vec<f32> {
+    let cout = kernel.tensor.shape().last().copied().unwrap_or(1).max(1);
     let mut squares = vec![0f32; cout];
     for row in kernel.tensor.as_slice::<f32>().chunks_exact(cout) {
         for (sum, v) in squares.iter_mut().zip(row) {
             *sum += v * v;
         }
     }
-    squares.into_iter().fold(0.0, f32::max).sqrt()
+    squares.into_iter().map(f32::sqrt).collect()
 }
 
 struct Winograd {
@@ -148,12 +161,12 @@ fn transform_kernel(kernel: &[f32]) -> Vec<f32> {
 }
 
 /// `G` times a column of the kernel.
-fn filter(a: f64, b: f64, c: f64) -> [f64; 4] {
+pub(super) fn filter(a: f64, b: f64, c: f64) -> [f64; 4] {
     [a, (a + b + c) / 2.0, (a - b + c) / 2.0, c]
 }
 
 #[inline(always)]
-unsafe fn sub<S: Simd<E = f32>>(a: S::V, b: S::V) -> S::V {
+pub(super) unsafe fn sub<S: Simd<E = f32>>(a: S::V, b: S::V) -> S::V {
     S::fma(b, S::splat(-1.0), a)
 }
 
@@ -292,7 +305,7 @@ impl Job<f32> for Backward<'_> {
                     // Zero times what is not finite is NaN.
                     finite = S::fma(v, S::zero(), finite);
                 }
-                finish::<S>(block.steps, results, &out, c, n);
+                finish::<S, 4>(block.steps, results, &out, c, n);
                 c += n;
             }
             let mut lanes = [0.0; MAX_LANES];
@@ -326,10 +339,10 @@ unsafe fn backward<S: Simd<E = f32>>(products: *const f32, n: usize, stride: usi
 /// Stores `n` columns of results, from `c` on, after the epilogue's steps;
 /// results without a place go nowhere.
 #[inline(always)]
-unsafe fn finish<S: Simd<E = f32>>(
+pub(super) unsafe fn finish<S: Simd<E = f32>, const N: usize>(
     steps: &Steps<f32>,
-    mut results: [S::V; 4],
-    out: &[*mut f32; 4],
+    mut results: [S::V; N],
+    out: &[*mut f32; N],
     c: usize,
     n: usize,
 ) {
@@ -356,8 +369,6 @@ unsafe fn plainly<S: Simd<E = f32>>(block: &Block, tile: usize) {
     let (image, y, x) = block.place(tile);
     for (i, p) in block.results(tile) {
         let (y, x) = (y + i / 2, x + i % 2);
-        let mut out = [std::ptr::null_mut(); 4];
-        out[0] = p;
         let mut c = 0;
         while c < cout {
             let n = S::LANES.min(cout - c);
@@ -369,8 +380,7 @@ unsafe fn plainly<S: Simd<E = f32>>(block: &Block, tile: usize) {
                     sum = S::fma(S::splat(*pixel.add(q)), S::load_part(weights, n), sum);
                 }
             }
-            let results = [sum, S::zero(), S::zero(), S::zero()];
-            finish::<S>(block.steps, results, &out, c, n);
+            finish::<S, 1>(block.steps, [sum], &[p], c, n);
             c += n;
         }
     }
@@ -457,7 +467,7 @@ mod tests {
     use super::super::testing::*;
     use super::*;
     use crate::graph::{Binary, Program, Step, Unary};
-    use crate::kernels::{Operand, PackCache};
+    use crate::kernels::PackCache;
     use crate::tensor::{Fact, Tensor};
 
     fn attrs(padding: [(usize, usize); 2]) -> ConvAttrs {

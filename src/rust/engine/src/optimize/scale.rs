@@ -1,5 +1,7 @@
 //! Multiplies scales into the weights before them: `(x * w + b) * s` becomes
-//! `x * (w s) + b s`. This is how BatchNormalization disappears.
+//! `x * (w s) + b s`. This is how BatchNormalization disappears. Where weights are
+//! large, a copy of them would be too: there it becomes `(x * w) * s + b s`, which
+//! a convolution does while it has its results in registers.
 
 use std::sync::Arc;
 
@@ -131,7 +133,7 @@ impl Pass<'_> {
                 };
                 self.count(product, 1);
                 let t = self.combine(Binary::Mul, &t, s, &node.path)?;
-                Ok(Some(self.plus(product, t, fact, node)))
+                Ok(Some(self.plus(product, t, fact, node)?))
             }
             Op::Reshape(shape) => {
                 let y = before.inputs[0];
@@ -157,6 +159,12 @@ impl Pass<'_> {
                 let Some(shape) = scale_shape(op, kernel.tensor.shape()) else {
                     return Ok(None);
                 };
+                if matches!(op, Op::Conv(..)) && kernel.tensor.fact().bytes() >= LARGE {
+                    let s = self.spread(s, fact.rank(), &node.path)?;
+                    let s = self.r.constant(s, &node.path);
+                    let op = Op::Binary(Binary::Mul);
+                    return Ok(Some(self.r.push(op, vec![x, s], fact, &node.path)));
+                }
                 let spread = self.reshape(s, &shape, &before.path)?;
                 let ins = [kernel.clone(), spread];
                 let kernel_fact = kernel.tensor.fact().clone();
@@ -190,22 +198,26 @@ impl Pass<'_> {
             return Ok(None);
         };
         let sum = self.combine(Binary::Add, &first, t, &node.path)?;
-        Ok(Some(self.plus(before.inputs[0], sum, fact, node)))
+        Ok(Some(self.plus(before.inputs[0], sum, fact, node)?))
     }
 
-    fn plus(&mut self, x: ValueId, t: Arc<Const>, fact: Fact, node: &Node) -> ValueId {
-        let n = t.tensor.numel();
-        let mut shape = vec![1; fact.rank() - 1];
-        shape.push(n);
-        let spread = match self.reshape(&t, &shape, &node.path) {
-            Ok(c) => c,
-            Err(_) => t,
-        };
-        let t = self.r.constant(spread, &node.path);
-        self.r
-            .push(Op::Binary(Binary::Add), vec![x, t], fact, &node.path)
+    fn plus(&mut self, x: ValueId, t: Arc<Const>, fact: Fact, node: &Node) -> Result<ValueId> {
+        let t = self.spread(&t, fact.rank(), &node.path)?;
+        let t = self.r.constant(t, &node.path);
+        let op = Op::Binary(Binary::Add);
+        Ok(self.r.push(op, vec![x, t], fact, &node.path))
+    }
+
+    /// One value per channel in the shape in which it meets tensors of a rank.
+    fn spread(&self, c: &Arc<Const>, rank: usize, path: &str) -> Result<Arc<Const>> {
+        let mut shape = vec![1; rank - 1];
+        shape.push(c.tensor.numel());
+        self.reshape(c, &shape, path)
     }
 }
+
+/// Kernels of convolutions that are not copied for a scale, from how many bytes on.
+const LARGE: usize = 64 * 1024;
 
 /// The shape in which output channels meet the kernel; `None` for other operations.
 fn scale_shape(op: &Op, kernel: &[usize]) -> Option<Vec<usize>> {
