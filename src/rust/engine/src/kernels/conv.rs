@@ -10,7 +10,7 @@ use super::epilogue::Epilogue;
 use super::gemm::{self, with_buffer, Dims, Packed, Rows, Shared};
 use super::simd::Num;
 use super::windows::Windows;
-use super::winograd;
+use super::{winograd, winograd_line};
 use super::{Kernel, Par, Request};
 use crate::error::{Error, Result};
 use crate::graph::Op;
@@ -62,8 +62,13 @@ impl Copy {
 
 /// Prepares `Op::Conv`.
 pub(super) fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
-    if matches!(req.op, Op::Conv(attrs, _) if winograd::fits(req, attrs)) {
-        return winograd::prepare(req);
+    if let Op::Conv(attrs, _) = req.op {
+        if winograd::fits(req, attrs) {
+            return winograd::prepare(req);
+        }
+        if winograd_line::fits(req, attrs) {
+            return winograd_line::prepare(req);
+        }
     }
     convert::prepare_num(req, prepare_in::<f32>, prepare_in::<f64>, prepare_in::<i64>)
 }

@@ -44,6 +44,7 @@ mod text;
 pub mod vecmath;
 mod windows;
 mod winograd;
+mod winograd_line;
 
 pub use elementwise::{unary_f32, Compiled};
 pub use random::seeded_normals;
