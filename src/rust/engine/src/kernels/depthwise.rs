@@ -164,10 +164,11 @@ impl<E: Num, const PLACES: usize> Channels<E> for Strip<'_, E, PLACES> {
         }
         for step in self.steps {
             for b in 0..B {
-                let column = step.column::<S>(c + b * S::LANES, n);
+                let first = c + b * S::LANES;
+                let column = step.column::<S>(first, n);
                 for p in 0..PLACES {
                     let out = self.out.add(p * self.channels + c + b * S::LANES);
-                    acc[p][b] = step.apply::<S>(acc[p][b], column, out, n);
+                    acc[p][b] = step.apply::<S>(acc[p][b], column, out, (first, n));
                 }
             }
         }

@@ -31,22 +31,23 @@ pub(super) enum Step<E> {
 }
 
 impl<E: Copy> Step<E> {
-    /// What the step needs for `n` columns from `first` on: a register, or two.
+    /// What the step needs for `n` columns from `first` on.
     ///
     /// # Safety
     /// The columns exist, and the processor has the instructions of `S`.
     #[inline(always)]
-    pub unsafe fn column<S: Simd<E = E>>(&self, first: usize, n: usize) -> [S::V; 2] {
-        let load = |p: *const E| S::load_part(p.add(first), n);
+    pub unsafe fn column<S: Simd<E = E>>(&self, first: usize, n: usize) -> S::V {
         match *self {
-            Step::AddColumns(p) | Step::MulColumns(p) => [load(p), S::zero()],
-            Step::Affine(p, q) => [load(p), load(q)],
-            Step::Add(v) | Step::Max(v) | Step::Min(v) => [S::splat(v), S::zero()],
-            Step::AddSame(..) => [S::zero(); 2],
+            Step::AddColumns(p) | Step::MulColumns(p) | Step::Affine(p, _) => {
+                S::load_part(p.add(first), n)
+            }
+            Step::Add(v) | Step::Max(v) | Step::Min(v) => S::splat(v),
+            Step::AddSame(..) => S::zero(),
         }
     }
 
-    /// The step on results whose place in the output is `out`.
+    /// The step on `n` results of columns from `first` on, whose place in the
+    /// output is `out`.
     ///
     /// # Safety
     /// As [`Step::column`], which gave `column`.
@@ -54,14 +55,14 @@ impl<E: Copy> Step<E> {
     pub unsafe fn apply<S: Simd<E = E>>(
         &self,
         v: S::V,
-        [column, other]: [S::V; 2],
+        column: S::V,
         out: *const E,
-        n: usize,
+        (first, n): (usize, usize),
     ) -> S::V {
         match *self {
             Step::AddColumns(_) | Step::Add(_) => S::add(v, column),
-            // The other is zero.
-            Step::MulColumns(_) | Step::Affine(..) => S::fma(v, column, other),
+            Step::MulColumns(_) => S::fma(v, column, S::zero()),
+            Step::Affine(_, q) => S::fma(v, column, S::load_part(q.add(first), n)),
             // NaN stays: it is the second operand.
             Step::Max(_) => S::max(column, v),
             Step::Min(_) => S::min(column, v),

@@ -461,10 +461,11 @@ unsafe fn tile<S: Simd, const R: usize, const P: usize, const W: usize>(
             for j in 0..P {
                 for h in 0..W {
                     let at = j * nr + h * S::LANES;
-                    let column = step.column::<S>(s.cols.start + col + at, S::LANES);
+                    let columns = (s.cols.start + col + at, S::LANES);
+                    let column = step.column::<S>(columns.0, S::LANES);
                     for i in 0..R {
                         acc[i][j][h] =
-                            step.apply::<S>(acc[i][j][h], column, out[i].add(at), S::LANES);
+                            step.apply::<S>(acc[i][j][h], column, out[i].add(at), columns);
                     }
                 }
             }
@@ -498,8 +499,9 @@ unsafe fn tile<S: Simd, const R: usize, const P: usize, const W: usize>(
                 v = S::add(S::load_part(p, n), v);
             }
             for step in s.steps {
-                let column = step.column::<S>(s.cols.start + col + done, n);
-                v = step.apply::<S>(v, column, p, n);
+                let first = s.cols.start + col + done;
+                let column = step.column::<S>(first, n);
+                v = step.apply::<S>(v, column, p, (first, n));
             }
             S::store_part(p, v, n);
             done += n;

@@ -350,7 +350,7 @@ pub(super) unsafe fn finish<S: Simd<E = f32>, const N: usize>(
         let column = step.column::<S>(c, n);
         for (v, p) in results.iter_mut().zip(out) {
             if !p.is_null() {
-                *v = step.apply::<S>(*v, column, p.add(c), n);
+                *v = step.apply::<S>(*v, column, p.add(c), (c, n));
             }
         }
     }
