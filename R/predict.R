@@ -403,7 +403,10 @@ matrix_batch <- function(self, x, most, training) {
     return(NULL)
   }
   result <- engine_matrix(self$handle, x, most, training)
-  if (!is.null(result)) finish_batch(result, dimnames(x)[[1L]])
+  if (is.null(result)) {
+    return(NULL)
+  }
+  finish_batch(result, dimnames(x)[[1L]])
 }
 
 # All rows as one batch. `input` is what as_inputs() makes.
