@@ -11,7 +11,7 @@ use super::gemm::Shared;
 use super::simd::{prefetch, Num, Simd};
 use super::{Compiled, Request};
 use crate::error::Result;
-use crate::graph::{self, Binary, Const, Program, Unary};
+use crate::graph::{self, Binary, Const, Op, Program, Unary};
 use crate::tensor::{numel, DType, View};
 
 /// A step on a register of results.
@@ -118,6 +118,9 @@ pub(super) struct Epilogue {
     program: Option<Compiled>,
     /// Where its operands start among the node's inputs.
     extras: usize,
+    /// Whether a product and the sum after it are rounded once. Convolutions do
+    /// so whatever their size; other kernels may leave either to the program.
+    affine: bool,
 }
 
 impl Epilogue {
@@ -157,6 +160,7 @@ impl Epilogue {
             kinds,
             program: rest.map(compile).transpose()?,
             extras,
+            affine: matches!(req.op, Op::Conv(..)),
         })
     }
 
@@ -174,7 +178,7 @@ impl Epilogue {
             steps.push(match *kind {
                 Kind::AddColumns(i) => Step::AddColumns(columns(i)),
                 Kind::MulColumns(i) => match *rest {
-                    [Kind::AddColumns(j), ref rest @ ..] => {
+                    [Kind::AddColumns(j), ref rest @ ..] if self.affine => {
                         kinds = rest;
                         Step::Affine(columns(i), columns(j))
                     }
@@ -271,7 +275,11 @@ fn first_steps(program: &Program, req: &Request, extras: usize) -> Vec<Kind> {
                         (Binary::Max, Some(v)) => Some(Kind::Max(v)),
                         (Binary::Min, Some(v)) => Some(Kind::Min(v)),
                         (Binary::Add | Binary::Mul, None) if n == 1 => None,
-                        (Binary::Mul, None) if n == width => Some(Kind::MulColumns(i)),
+                        // What is no constant has as many elements for one row only:
+                        // other rows would be rounded after the product.
+                        (Binary::Mul, None) if n == width && operand.constant.is_some() => {
+                            Some(Kind::MulColumns(i))
+                        }
                         (Binary::Add, None) if n == width => Some(Kind::AddColumns(i)),
                         (Binary::Add, None) if n == numel(shape) => Some(Kind::AddSame(i)),
                         _ => None,
@@ -394,7 +402,7 @@ mod tests {
                 tb: false,
                 epilogue: Some(program.clone()),
             };
-            let got = run_both(&op, &ins, &[1, 4, 5], DType::F32, &[vec![m, n]]);
+            let got = run_both(&op, &ins, &[1, 4, 5, 7], DType::F32, &[vec![m, n]]);
             assert_close(&got[0], &want, &format!("{m} {k} {n}"));
         }
     }
