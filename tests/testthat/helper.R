@@ -80,3 +80,24 @@ parts_cases <- local({
     value
   }
 })
+
+# The message of a model of JSON: of its config, or of data of the shape given.
+told <- function(shape, layer, dtype = "float32") {
+  model <- tryCatch(
+    json_model(shape, layer, dtype = dtype),
+    keraspredict_error = conditionMessage
+  )
+  if (!is.character(model)) {
+    sizes <- strsplit(gsub("[][ ]", "", shape), ",")[[1]]
+    dims <- as.integer(sub("null", "2", sizes))
+    x <- array(if (dtype == "string") "a" else 0, dims)
+    model <- tryCatch(
+      {
+        predict(model, x)
+        "no error"
+      },
+      keraspredict_error = conditionMessage
+    )
+  }
+  cat(model, "", sep = "\n")
+}

@@ -67,27 +67,6 @@ test_that("weights that don't fit are told where they may be left out", {
   )))
 })
 
-# The message of a model of JSON: of its config, or of data of the shape given.
-told <- function(shape, layer, dtype = "float32") {
-  model <- tryCatch(
-    json_model(shape, layer, dtype = dtype),
-    keraspredict_error = conditionMessage
-  )
-  if (!is.character(model)) {
-    sizes <- strsplit(gsub("[][ ]", "", shape), ",")[[1]]
-    dims <- as.integer(sub("null", "2", sizes))
-    x <- array(if (dtype == "string") "a" else 0, dims)
-    model <- tryCatch(
-      {
-        predict(model, x)
-        "no error"
-      },
-      keraspredict_error = conditionMessage
-    )
-  }
-  cat(model, "", sep = "\n")
-}
-
 test_that("options of layers that can't be used are told", {
   expect_snapshot({
     told("[null, 4]", c(Dense = '"units": 2, "activation": "best"'))
@@ -162,7 +141,10 @@ test_that("options of layers that can't be used are told", {
     told(
       "[null, 4, 2]",
       c(
-        Bidirectional = '"merge_mode": "best", "layer": {"class_name": "LSTM", "config": {"name": "l", "units": 2}}'
+        Bidirectional = paste0(
+          '"merge_mode": "best", "layer": {"class_name": "LSTM", ',
+          '"config": {"name": "l", "units": 2}}'
+        )
       )
     )
     told("[null, 4, 2]", c(RNN = '"cell": null'))
@@ -217,7 +199,10 @@ test_that("layers that can't take their input are told", {
 })
 
 test_that("code in a file is refused by name", {
-  lambda <- '"function": {"class_name": "__lambda__", "config": {"code": "4wEA", "defaults": null, "closure": null}}'
+  lambda <- paste0(
+    '"function": {"class_name": "__lambda__", "config": ',
+    '{"code": "4wEA", "defaults": null, "closure": null}}'
+  )
   expect_snapshot({
     told("[null, 4]", c(Lambda = lambda))
     told("[null, 4]", c(Dense = '"units": 2, "activation": "<lambda>"'))
