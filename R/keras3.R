@@ -15,14 +15,15 @@
 #'   given type. `op_softmax()`, `op_sigmoid()` and `op_argmax()` do for arrays
 #'   what they do for tensors.
 #'
-#' @param backend,gpu,method,... Not used.
+#' @param backend,gpu,... Not used.
 #' @param version Not used.
 #' @param seed A number.
-#' @param object,model A model, see [load_model()].
+#' @param object A model, see [load_model()].
 #' @param x A vector or an array, such as a prediction.
 #' @param dtype `NULL`, or the name of a type, such as `"float32"` or `"int32"`.
 #'   Integers are truncated, and single precision is not simulated.
-#' @param sparse,shape,order Not used.
+#' @param shape `NULL`, or the shape to give the array: see [array_reshape()].
+#' @param sparse,order Not used.
 #' @param axis The axis that is reduced, counted from 1; -1 is the last one. For
 #'   `op_argmax()`, `NULL` is the array as one vector in Keras' order.
 #' @param keepdims Whether the axis stays, with size 1.

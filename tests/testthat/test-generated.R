@@ -55,3 +55,9 @@ test_that("NAMESPACE and man/ are current (run tools/document.R)", {
     )
   }
 })
+
+test_that("help pages document the arguments that there are", {
+  dir <- source_dir()
+  expect_length(unclass(tools::checkDocFiles(dir = dir)), 0)
+  expect_length(unclass(tools::codoc(dir = dir)), 0)
+})
