@@ -998,6 +998,11 @@ impl Builder {
         }
         let channels = fk.shape[n + 1];
         let shape = self.conv_shape(&fx, &fk, &attrs, channels)?;
+        if fx.dtype == DType::F16 && n == 3 {
+            if let Some(y) = self.conv3_in_steps(x, kernel, &attrs, &shape)? {
+                return Ok(y);
+            }
+        }
         Ok(self.push(
             Op::Conv(attrs, None),
             vec![x, kernel],
@@ -1048,6 +1053,9 @@ impl Builder {
         attrs.groups = fk.shape[n];
         let channels = fk.shape[n] * fk.shape[n + 1];
         let shape = self.conv_shape(&fx, &fk, &attrs, channels)?;
+        if fx.dtype == DType::F16 && fk.numel() > 0 {
+            return self.depthwise_in_steps(x, kernel, &attrs, &shape);
+        }
         Ok(self.push(
             Op::DepthwiseConv(attrs, None),
             vec![x, kernel],
@@ -1107,6 +1115,9 @@ impl Builder {
             })?);
         }
         shape.push(fx.shape[n + 1]);
+        if fx.dtype == DType::F16 && attrs.kind == PoolKind::Average {
+            return self.average_in_steps(x, &attrs, &shape);
+        }
         Ok(self.push(Op::Pool(attrs), vec![x], Fact::new(fx.dtype, shape)))
     }
 

@@ -5,11 +5,18 @@ use super::*;
 use crate::error::Result;
 use crate::tensor::{numel, DType, Fact};
 
-/// Rows shorter than this are summed element by element, other sums in float32.
+/// Lanes of a packet. Shorter rows are summed element by element.
 const PACKET: usize = 8;
+
+/// Rows of this length have four sums of packets at a time.
+const LONG_ROW: usize = 8 * PACKET;
 
 /// Columns shorter than this are summed element by element.
 const COLUMN: usize = 16;
+
+/// Sums of more than this are taken at once, in float32: each step is a node of
+/// the graph.
+const LONGEST: usize = 512;
 
 impl DType {
     pub fn is_half(self) -> bool {
@@ -140,13 +147,74 @@ impl Builder {
             _ => return Ok(None),
         };
         let (n, inner) = (numel(&shape[first..=last]), numel(&shape[last + 1..]));
-        let short = n < if inner == 1 { PACKET } else { COLUMN };
-        if last - first + 1 != axes.len() || n < 2 || !short {
+        if last - first + 1 != axes.len() || n < 2 || n > LONGEST {
+            return Ok(None);
+        }
+        let row = inner == 1;
+        let short = n < if row { PACKET } else { COLUMN };
+        // Columns that fill no packet are summed one by one; where they fill some,
+        // it depends on the place in the batch which of them do.
+        let simple = short || (op == Binary::Add && !row && inner < PACKET);
+        let packed = op == Binary::Add && (row || inner.is_multiple_of(PACKET));
+        if !simple && !packed {
             return Ok(None);
         }
         let x = self.reshape(x, &[numel(&shape[..first]), n, inner])?;
-        let y = self.fold_axis(op, x, 1)?;
+        let y = match (simple, row) {
+            (true, _) => self.fold_axis(op, x, 1)?,
+            (false, true) => self.sum_row(x)?,
+            (false, false) => {
+                let blocks = n / 4 * 4;
+                let y = self.four_sums(x, blocks)?;
+                self.add_rest(y, x, blocks)?
+            }
+        };
         self.reshape(y, &out).map(Some)
+    }
+
+    /// Sums over axis 1 of (outer, n, 1), packet by packet.
+    fn sum_row(&mut self, x: ValueId) -> Result<ValueId> {
+        let (outer, n) = (self.dim(x, 0)?, self.dim(x, 1)?);
+        let packets = n / PACKET;
+        let whole = self.slice_axis(x, 1, 0, packets * PACKET)?;
+        let whole = self.reshape(whole, &[outer, packets, PACKET])?;
+        let sum = match n < LONG_ROW {
+            true => self.fold_axis(Binary::Add, whole, 1)?,
+            false => {
+                let blocks = packets / 4 * 4;
+                let y = self.four_sums(whole, blocks)?;
+                self.add_rest(y, whole, blocks)?
+            }
+        };
+        let sum = self.cast(sum, DType::F32)?;
+        let sum = self.reduce(Reduce::Sum, sum, &[2], true)?;
+        let sum = self.cast(sum, DType::F16)?;
+        if packets * PACKET == n {
+            return Ok(sum);
+        }
+        let rest = self.slice_axis(x, 1, packets * PACKET, n)?;
+        let rest = self.fold_axis(Binary::Add, rest, 1)?;
+        self.add(rest, sum)
+    }
+
+    /// The first `n` along axis 1 of (outer, any, inner), every fourth summed apart.
+    fn four_sums(&mut self, x: ValueId, n: usize) -> Result<ValueId> {
+        let (outer, inner) = (self.dim(x, 0)?, self.dim(x, 2)?);
+        let x = self.slice_axis(x, 1, 0, n)?;
+        let x = self.reshape(x, &[outer, n / 4, 4 * inner])?;
+        let sums = self.fold_axis(Binary::Add, x, 1)?;
+        let sums = self.reshape(sums, &[outer, 4, inner])?;
+        self.fold_axis(Binary::Add, sums, 1)
+    }
+
+    /// A sum, and what stands along axis 1 from `start` on, one after another.
+    fn add_rest(&mut self, sum: ValueId, x: ValueId, start: usize) -> Result<ValueId> {
+        let mut sum = sum;
+        for i in start..self.dim(x, 1)? {
+            let next = self.slice_axis(x, 1, i, i + 1)?;
+            sum = self.add(sum, next)?;
+        }
+        Ok(sum)
     }
 
     /// Folds the elements along an axis one after another, and keeps the axis.

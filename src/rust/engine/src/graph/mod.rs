@@ -3,6 +3,7 @@
 mod builder;
 mod einsum;
 mod half;
+mod half_products;
 mod op;
 mod rows;
 mod text;

@@ -49,6 +49,7 @@ GROUPS = [
     "text2",
     "augment",
     "sweep2",
+    "sweep3",
 ]
 FULL_ONLY = ["apps"]
 SLOWEST = ["rnn2", "rnn", "conv", "apps", "masks", "graph"]

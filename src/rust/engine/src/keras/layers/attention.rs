@@ -442,7 +442,13 @@ pub fn dot_product_attention(
     let q = cx.transpose(q, &by_head)?;
     let k = cx.transpose(k, &by_head)?;
     let v = cx.transpose(v, &by_head)?;
-    let logits = cx.matmul(q, k, false, true)?;
+    let logits = match dtype {
+        DType::F16 => {
+            let k = cx.transpose(k, &[0, 1, 3, 2])?;
+            cx.einsum_product(q, k)?
+        }
+        _ => cx.matmul(q, k, false, true)?,
+    };
     let logits = cx.cast(logits, wide)?;
     let mut logits = cx.mul_s(logits, scale)?;
     if let Some(b) = bias {
@@ -455,7 +461,7 @@ pub fn dot_product_attention(
     }
     let weights = cx.softmax(logits, -1, false)?;
     let weights = cx.cast(weights, dtype)?;
-    let y = cx.matmul(weights, v, false, false)?;
+    let y = cx.einsum_product(weights, v)?;
     cx.transpose(y, &by_head)
 }
 

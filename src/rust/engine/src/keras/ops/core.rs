@@ -72,11 +72,15 @@ pub fn stop_gradient(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
 
 pub fn erfc(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
     let x = tensor(cx, call, 0, "x")?;
-    let x = to_float(cx, x)?;
+    let mut x = to_float(cx, x)?;
     let dtype = cx.dtype(x);
+    if dtype.is_half() {
+        x = cx.cast(x, DType::F32)?;
+    }
     let e = cx.unary(Unary::Erf, x)?;
-    let one = cx.scalar(dtype, 1.0);
-    Ok(cx.sub(one, e)?.into())
+    let y = cx.unary(Unary::Neg, e)?;
+    let y = cx.add_s(y, 1.0)?;
+    Ok(cx.cast(y, dtype)?.into())
 }
 
 /// Whether the target's score is among the `k` largest.

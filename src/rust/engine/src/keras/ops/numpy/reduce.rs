@@ -296,7 +296,13 @@ pub fn average(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let dtype = result_type(&kinds);
     let x = cx.cast(r.x, dtype)?;
     let Some(w) = weights else {
-        return Ok(r.of(cx, Reduce::Mean, x)?.into());
+        if dtype != DType::F16 {
+            return Ok(r.of(cx, Reduce::Mean, x)?.into());
+        }
+        let total = r.of(cx, Reduce::Sum, x)?;
+        let count = cx.graph.fact(x).numel() / cx.graph.fact(total).numel().max(1);
+        let count = cx.scalar(dtype, count as f64);
+        return Ok(cx.div(total, count)?.into());
     };
     let mut w = cx.cast(w, dtype)?;
     if cx.rank(w) != cx.rank(x) {

@@ -464,6 +464,16 @@ pub fn meshgrid(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
         let x = tensor(cx, call, i, "x")?;
         xs.push(flat(cx, x)?);
     }
+    // TensorFlow multiplies all by ones of the first one's dtype: of a bool, with
+    // whole numbers.
+    if xs.first().is_some_and(|&x| cx.dtype(x) == DType::Bool) {
+        for x in &mut xs {
+            if cx.dtype(*x).is_float() {
+                *x = cx.cast(*x, DType::I64)?;
+            }
+            *x = cx.cast(*x, DType::Bool)?;
+        }
+    }
     let n = xs.len();
     let place = |i: usize| match (xy && n > 1, i) {
         (true, 0) => 1,
