@@ -1084,6 +1084,11 @@ impl Builder {
         let mut shape = vec![fx.shape[0]];
         shape.extend(&attrs.output);
         shape.push(fk.shape[n]);
+        if fx.dtype == DType::F16 {
+            if let Some(y) = self.transpose_in_steps(x, kernel, &attrs, &shape)? {
+                return Ok(y);
+            }
+        }
         Ok(self.push(
             Op::ConvTranspose(attrs, None),
             vec![x, kernel],

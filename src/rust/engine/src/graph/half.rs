@@ -147,7 +147,7 @@ impl Builder {
             _ => return Ok(None),
         };
         let (n, inner) = (numel(&shape[first..=last]), numel(&shape[last + 1..]));
-        if last - first + 1 != axes.len() || n < 2 || n > LONGEST {
+        if last - first + 1 != axes.len() || !(2..=LONGEST).contains(&n) {
             return Ok(None);
         }
         let row = inner == 1;

@@ -225,6 +225,73 @@ impl Builder {
         self.reshape(y, output)
     }
 
+    /// A transposed convolution of float16 over one or two axes, of which `output` is
+    /// the size: the products of each place, added where they overlap; `None` where
+    /// TensorFlow has no such kernel, or it is too large.
+    pub(super) fn transpose_in_steps(
+        &mut self,
+        x: ValueId,
+        kernel: ValueId,
+        attrs: &ConvTransposeAttrs,
+        output: &[usize],
+    ) -> Result<Option<ValueId>> {
+        let (input, shape) = (self.shape(x), self.shape(kernel));
+        let n = attrs.strides.len();
+        let (taps, channels, terms) = (numel(&shape[..n]), shape[n], shape[n + 1]);
+        let plain = n < 3 && attrs.dilation.iter().all(|&d| d == 1);
+        if !plain || terms > LONGEST || numel(output) == 0 {
+            return Ok(None);
+        }
+        let places_in = numel(&input[1..=n]);
+        let x = self.reshape(x, &[input[0], places_in, terms])?;
+        let kernel = self.reshape(kernel, &[1, taps * channels, terms])?;
+        let kernel = self.transpose(kernel, &[0, 2, 1])?;
+        let products = self.eigen_product(x, kernel, places_in % ROWS)?;
+        let products = self.reshape(products, &[input[0], places_in, taps, channels])?;
+        let mut sum: Option<ValueId> = None;
+        // The first of the places that overlap has the last tap.
+        for (i, at) in places(&shape[..n]).iter().enumerate().rev() {
+            let tap = self.index_axis(products, 2, i)?;
+            let spread = [&input[..=n], &[channels]].concat();
+            let mut y = self.reshape(tap, &spread)?;
+            for axis in 0..n {
+                let range = attrs.crop[axis].0..attrs.crop[axis].0 + output[axis + 1];
+                y = self.spread_axis(y, axis + 1, attrs.strides[axis], at[axis], range)?;
+            }
+            sum = Some(match sum {
+                Some(sum) => self.add(sum, y)?,
+                None => y,
+            });
+        }
+        Ok(sum)
+    }
+
+    /// Elements of an axis `stride` apart, zeros between them, the first one at
+    /// `start`; of this the range.
+    fn spread_axis(
+        &mut self,
+        x: ValueId,
+        axis: usize,
+        stride: usize,
+        start: usize,
+        range: std::ops::Range<usize>,
+    ) -> Result<ValueId> {
+        let mut shape = self.shape(x);
+        shape.insert(axis + 1, 1);
+        let y = self.reshape(x, &shape)?;
+        let mut pads = vec![(0, 0); shape.len()];
+        pads[axis + 1].1 = stride - 1;
+        let y = self.pad(y, &pads, PadMode::Constant, 0.0)?;
+        shape.remove(axis + 1);
+        shape[axis] *= stride;
+        let y = self.reshape(y, &shape)?;
+        let end = range.end.max(start + shape[axis]);
+        let mut pads = vec![(0, 0); shape.len()];
+        pads[axis] = (start, end - start - shape[axis]);
+        let y = self.pad(y, &pads, PadMode::Constant, 0.0)?;
+        self.slice_axis(y, axis as isize, range.start, range.end)
+    }
+
     /// Averages over windows of float16, of which `output` is the size.
     pub(super) fn average_in_steps(
         &mut self,

@@ -20,6 +20,11 @@ def cases(c):
     for filters in (3, 16, 19):
         c.add(f"conv3d_{filters}", lambda n=filters: chain((4, 4, 4, 2), L.Conv3D(n, 2, dtype=half)))
     c.add("conv3d_same", lambda: chain((4, 5, 3, 2), L.Conv3D(2, (2, 3, 1), strides=(1, 2, 1), padding="same", activation="tanh", dtype=half)))
+    for filters, size, strides in ((3, 2, 2), (3, 3, 2), (4, 3, 1), (16, 2, 2)):
+        c.add(f"transpose_{filters}_{size}_{strides}", lambda f=filters, k=size, s=strides: chain((5, 4, 3), L.Conv2DTranspose(f, k, strides=s, dtype=half)))
+    c.add("transpose_same", lambda: chain((5, 3, 6), L.Conv2DTranspose(5, (3, 2), strides=(1, 2), padding="same", activation="relu", dtype="mixed_float16")))
+    c.add("transpose_output_padding", lambda: chain((5, 3, 2), L.Conv2DTranspose(2, 3, strides=3, output_padding=1, dtype=half)))
+    c.add("transpose_1d", lambda: chain((6, 3), L.Conv1DTranspose(2, 3, strides=2, padding="same", dtype=half)))
     for padding in ("valid", "same"):
         c.add(f"average_{padding}", lambda p=padding: chain((7, 5, 3), L.AveragePooling2D(3, 2, padding=p, dtype=half)))
         c.add(f"average_1d_{padding}", lambda p=padding: chain((7, 3), L.AveragePooling1D(3, 1, padding=p, dtype=half)))
