@@ -49,7 +49,13 @@ pub fn modern(file: &ModelFile, root: &LayerNode) -> Result<ModelFile> {
 /// Adds the layers, as `name (class)`, that no version from Keras 3 on has.
 fn lost(node: &LayerNode, layers: &mut Vec<String>) {
     let layer = format!("{} ({})", node.name, node.class);
-    const KERAS_1: [&str; 4] = ["Highway", "MaxoutDense", "ParametricSoftplus", "SReLU"];
+    const KERAS_1: [&str; 5] = [
+        "Cosine",
+        "Highway",
+        "MaxoutDense",
+        "ParametricSoftplus",
+        "SReLU",
+    ];
     let class = node.class.as_str();
     let is_lost = class.starts_with("LocallyConnected") || KERAS_1.contains(&class);
     if is_lost && !layers.contains(&layer) {

@@ -74,6 +74,24 @@ pub fn irfft(cx: &mut Cx, (re, im): Complex, length: usize) -> Result<ValueId> {
     cx.div_s(re, length as f64)
 }
 
+/// Hann's window.
+pub fn hann(length: usize) -> Vec<f64> {
+    raised_cosine(length, 0.5)
+}
+
+fn raised_cosine(length: usize, a: f64) -> Vec<f64> {
+    // TensorFlow's periodic window of an odd length is symmetric.
+    let period = (length - length % 2).max(1) as f64;
+    let value = |i: usize| {
+        let turn = 2.0 * std::f64::consts::PI * i as f64 / period;
+        a - (1.0 - a) * turn.cos()
+    };
+    match length {
+        1 => vec![1.0],
+        _ => (0..length).map(value).collect(),
+    }
+}
+
 /// What is multiplied with each sequence.
 #[derive(Clone, Debug)]
 pub enum Window {
@@ -100,22 +118,10 @@ impl Window {
 
     /// The window's values, with zeros around them up to `outer`.
     fn values(&self, cx: &Cx, length: usize, outer: usize) -> Result<Option<Vec<f64>>> {
-        let cosine = |a: f64| {
-            // TensorFlow's periodic window of an odd length is symmetric.
-            let period = (length - length % 2).max(1) as f64;
-            let value = |i: usize| {
-                let turn = 2.0 * std::f64::consts::PI * i as f64 / period;
-                a - (1.0 - a) * turn.cos()
-            };
-            match length {
-                1 => vec![1.0],
-                _ => (0..length).map(value).collect(),
-            }
-        };
         let inner = match self {
             Window::None => return Ok(None),
-            Window::Hann => cosine(0.5),
-            Window::Hamming => cosine(0.54),
+            Window::Hann => hann(length),
+            Window::Hamming => raised_cosine(length, 0.54),
             Window::Values(values) => values.clone(),
         };
         if inner.len() != length {
@@ -143,7 +149,7 @@ pub struct Stft {
     pub center: bool,
 }
 
-fn vector(cx: &mut Cx, values: &[f64], dtype: DType) -> ValueId {
+pub fn vector(cx: &mut Cx, values: &[f64], dtype: DType) -> ValueId {
     let n = values.len();
     match dtype {
         DType::F64 => cx.constant(Tensor::from_slice([n], values)),
@@ -203,7 +209,7 @@ impl Stft {
             let window = vector(cx, &self.inverse(&window), dtype);
             y = cx.mul(y, window)?;
         }
-        let y = self.overlap(cx, y)?;
+        let y = overlapped(cx, y, self.stride)?;
         let half = self.fft_length / 2;
         let size = cx.dim(y, -1)?;
         let start = if self.center { half } else { 0 };
@@ -230,32 +236,35 @@ impl Stft {
             })
             .collect()
     }
+}
 
-    /// Sums overlapping sequences (..., sequences, length) into signals.
-    fn overlap(&self, cx: &mut Cx, x: ValueId) -> Result<ValueId> {
-        let shape = cx.shape(x);
-        let (lead, last) = shape.split_at(shape.len() - 2);
-        let (count, length) = (last[0], last[1]);
-        let parts = length.div_ceil(self.stride);
-        let x = fitted(cx, x, parts * self.stride)?;
-        let x = cx.reshape(x, &[lead, &[count, parts, self.stride]].concat())?;
-        let mut pads = vec![(0, 0); lead.len() + 2];
-        let mut sum = None;
-        for part in 0..parts {
-            let piece = cx.index_axis(x, -2, part)?;
-            pads[lead.len()] = (part, parts - 1 - part);
-            let piece = cx.pad(piece, &pads, PadMode::Constant, 0.0)?;
-            sum = Some(match sum {
-                None => piece,
-                Some(sum) => cx.add(sum, piece)?,
-            });
-        }
-        let Some(sum) = sum else {
-            return Err(cx.error("sequences must have a length"));
-        };
-        let all = (count + parts - 1) * self.stride;
-        let y = cx.reshape(sum, &[lead, &[all]].concat())?;
-        let size = (count.max(1) - 1) * self.stride + length;
-        cx.slice_axis(y, -1, 0, size.min(all))
+/// Sums overlapping sequences (..., sequences, length) into signals.
+pub fn overlapped(cx: &mut Cx, x: ValueId, stride: usize) -> Result<ValueId> {
+    let shape = cx.shape(x);
+    if shape.len() < 2 || stride == 0 {
+        return Err(cx.error("expected sequences, and a stride"));
     }
+    let (lead, last) = shape.split_at(shape.len() - 2);
+    let (count, length) = (last[0], last[1]);
+    let parts = length.div_ceil(stride);
+    let x = fitted(cx, x, parts * stride)?;
+    let x = cx.reshape(x, &[lead, &[count, parts, stride]].concat())?;
+    let mut pads = vec![(0, 0); lead.len() + 2];
+    let mut sum = None;
+    for part in 0..parts {
+        let piece = cx.index_axis(x, -2, part)?;
+        pads[lead.len()] = (part, parts - 1 - part);
+        let piece = cx.pad(piece, &pads, PadMode::Constant, 0.0)?;
+        sum = Some(match sum {
+            None => piece,
+            Some(sum) => cx.add(sum, piece)?,
+        });
+    }
+    let Some(sum) = sum else {
+        return Err(cx.error("sequences must have a length"));
+    };
+    let all = (count + parts - 1) * stride;
+    let y = cx.reshape(sum, &[lead, &[all]].concat())?;
+    let size = (count.max(1) - 1) * stride + length;
+    cx.slice_axis(y, -1, 0, size.min(all))
 }

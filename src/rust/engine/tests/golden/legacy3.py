@@ -3,6 +3,7 @@
     python legacy3.py --out packs
     python legacy3.py --out packs --nodes      legacy3_nodes.zip: the `TensorFlowOpLayer`s of TF 2.0 to 2.3
     python legacy3.py --out DIR --single       a case for each function
+    python legacy3.py --out packs --more       legacy3_more.zip: a case for each of those left out of legacy3.zip
 
 It needs what legacy.py needs. Functions that tf_keras can't save as a layer are dropped, and said so.
 """
@@ -62,7 +63,7 @@ FAMILIES = {
         tf.signal.frame(x, 3, 2), tf.signal.hann_window(6) * x, M.real(tf.signal.rfft(x)), M.abs(tf.signal.rfft(x)), M.imag(tf.signal.fft(tf.cast(x, "complex64"))), tf.signal.irfft(tf.signal.rfft(x)), M.abs(tf.signal.stft(x, 4, 2)), tf.signal.dct(x), tf.signal.overlap_and_add(x, 2), M.abs(tf.signal.rfft2d(x)), M.angle(tf.signal.rfft(x)), tf.signal.linear_to_mel_weight_matrix(4, 6, 8000, 100.0, 3000.0)[0, 0] + x],
 }
 
-# What the engine refuses, and what mixes rows.
+# What came later than the pack, what the engine refuses, and what mixes rows.
 LEFT_OUT = {
     "tf.bitcast(i, 'float32') * 0.0",
     'M.bincount(i, minlength=4, maxlength=4, axis=-1)',
@@ -200,17 +201,19 @@ def main():
     parser.add_argument("--only", default="")
     parser.add_argument("--nodes", action="store_true")
     parser.add_argument("--single", action="store_true")
+    parser.add_argument("--more", action="store_true")
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
     if args.nodes:
         # Without eager execution tf_keras makes layers of the nodes of TensorFlow's graph, as it did before TF 2.4.
         tf.compat.v1.disable_eager_execution()
-    w = Writer(args.out, "legacy3_nodes" if args.nodes else "legacy3", args.seed)
+    args.single |= args.more
+    w = Writer(args.out, "legacy3" + ("_nodes" if args.nodes else "_more" if args.more else ""), args.seed)
     for family in FAMILIES:
         if args.only not in family:
             continue
         names = arguments(family)
-        good = [s for s in parts(family) if (args.single or s not in LEFT_OUT) and works(s, names)]
+        good = [s for s in parts(family) if (s in LEFT_OUT if args.more else args.single or s not in LEFT_OUT) and works(s, names)]
         for at, sources in enumerate([[s] for s in good] if args.single else [good]):
             name = family + (f"_{at}" if args.single else "")
             if args.single:

@@ -43,6 +43,85 @@ pub(super) fn sequential(mut config: Object, era: &Era) -> Result<Object> {
     Ok(config)
 }
 
+/// The graph of a Sequential of Keras 1 that starts with a `Merge` of others.
+pub(super) fn of_towers(config: &Object) -> Option<Object> {
+    let layers = config.get("layers")?.as_array()?;
+    let first = layers.first()?;
+    first.get("config")?.get("layers")?;
+    if first.get("class_name")? != "Merge" {
+        return None;
+    }
+    let mut graph = Towers::default();
+    let last = graph.add(layers)?;
+    let mut out = Object::new();
+    if let Some(name) = config.get("name") {
+        out.insert("name".into(), name.clone());
+    }
+    out.insert("layers".into(), graph.layers.into());
+    out.insert("input_layers".into(), graph.inputs.into());
+    out.insert("output_layers".into(), json!([[last, 0, 0]]));
+    Some(out)
+}
+
+/// Layers of Sequentials as those of one graph.
+#[derive(Default)]
+struct Towers {
+    layers: Vec<Json>,
+    inputs: Vec<Json>,
+}
+
+impl Towers {
+    /// Adds layers, each of which takes what the one before gives; returns the last one's name.
+    fn add(&mut self, layers: &[Json]) -> Option<String> {
+        let (first, rest) = layers.split_first()?;
+        let merged = first.get("config")?.get("layers").and_then(Json::as_array);
+        let mut last = match merged {
+            Some(towers) if first.get("class_name")? == "Merge" => {
+                let mut ends = Vec::with_capacity(towers.len());
+                for tower in towers {
+                    let end = match tower.get("config")? {
+                        Json::Array(inner) => self.add(inner)?,
+                        config if tower.get("class_name")? == "Sequential" => {
+                            self.add(config.get("layers")?.as_array()?)?
+                        }
+                        _ => self.add(std::slice::from_ref(tower))?,
+                    };
+                    ends.push(json!([end, 0, 0]));
+                }
+                self.push(first, ends)?
+            }
+            _ => {
+                let (shape, dtype) = declared_input(first.as_object()?)?;
+                let name = format!("{}_input", first["config"]["name"].as_str()?);
+                let mut input = input_layer(&name, shape, dtype);
+                input["name"] = name.clone().into();
+                input["inbound_nodes"] = json!([]);
+                self.layers.push(input);
+                self.inputs.push(json!([name, 0, 0]));
+                self.push(first, vec![json!([name, 0, 0])])?
+            }
+        };
+        for layer in rest {
+            last = self.push(layer, vec![json!([last, 0, 0])])?;
+        }
+        Some(last)
+    }
+
+    /// Adds one layer, unless there is one of its name.
+    fn push(&mut self, layer: &Json, inputs: Vec<Json>) -> Option<String> {
+        let mut layer = layer.clone();
+        let name = layer.get("config")?.get("name")?.as_str()?.to_string();
+        if self.layers.iter().any(|l| l["name"] == name) {
+            return None;
+        }
+        layer["config"].as_object_mut()?.remove("layers");
+        layer["name"] = name.clone().into();
+        layer["inbound_nodes"] = json!([inputs]);
+        self.layers.push(layer);
+        Some(name)
+    }
+}
+
 fn input_layer(name: &str, shape: Json, dtype: Json) -> Json {
     json!({
         "module": "keras.layers",

@@ -42,7 +42,7 @@ fn modern_class(class: &str) -> &str {
 }
 
 /// Old key, new key.
-const RENAMED: [(&str, &str); 17] = [
+const RENAMED: [(&str, &str); 16] = [
     ("nb_filter", "filters"),
     ("filter_length", "kernel_size"),
     ("subsample", "strides"),
@@ -59,11 +59,11 @@ const RENAMED: [(&str, &str); 17] = [
     ("inner_activation", "recurrent_activation"),
     ("dropout_W", "dropout"),
     ("dropout_U", "recurrent_dropout"),
-    ("input_dtype", "dtype"),
 ];
 
-/// Keys of Keras 1 that matter in training only.
-const KERAS_1_TRAINING: [&str; 16] = [
+/// Keys of Keras 1 that matter in training only, or for the model's input.
+const KERAS_1_TRAINING: [&str; 17] = [
+    "input_dtype",
     "init",
     "inner_init",
     "forget_bias_init",
@@ -110,7 +110,7 @@ pub(super) fn convert(class: &str, mut c: Object, era: &Era) -> Result<(String, 
     }
     let modern = modern_class(class).to_string();
     if era.major < 2 {
-        from_keras_1(&modern, &mut c);
+        from_keras_1(&modern, &mut c, era);
     }
     let local = modern.starts_with("LocallyConnected");
     for key in PASSED_OVER {
@@ -186,7 +186,7 @@ fn rename(c: &mut Object, old: &str, new: &str) {
     }
 }
 
-fn from_keras_1(class: &str, c: &mut Object) {
+fn from_keras_1(class: &str, c: &mut Object, era: &Era) {
     for key in KERAS_1_TRAINING {
         c.remove(key);
     }
@@ -214,8 +214,13 @@ fn from_keras_1(class: &str, c: &mut Object) {
         Some("th") => {
             c.insert("data_format".into(), "channels_first".into());
         }
-        Some("default") => {
-            c.remove("data_format");
+        None if !is_saved_unordered(class) => {}
+        None | Some("default") => {
+            let order = match era.channels_first {
+                true => "channels_first",
+                false => "channels_last",
+            };
+            c.insert("data_format".into(), order.into());
         }
         _ => {}
     }
@@ -252,6 +257,12 @@ fn from_keras_1(class: &str, c: &mut Object) {
     }
 }
 
+/// Whether Keras 1 leaves the order of the channels out of a class' config.
+fn is_saved_unordered(class: &str) -> bool {
+    const KINDS: [&str; 3] = ["Cropping", "UpSampling", "ZeroPadding"];
+    KINDS.iter().any(|k| class.starts_with(k)) && !class.ends_with("1D")
+}
+
 /// A merging layer of Keras 1, unless it computes with a function.
 fn merge(c: &Object) -> Option<(String, Object)> {
     let class = match c.get("mode")?.as_str()? {
@@ -261,9 +272,13 @@ fn merge(c: &Object) -> Option<(String, Object)> {
         "max" => "Maximum",
         "concat" => "Concatenate",
         "dot" => "Dot",
+        "cos" => "Cosine",
         _ => return None,
     };
     let mut new = Object::new();
+    if !matches!(class, "Dot" | "Cosine") {
+        new.insert(MASKS_STAY.into(), true.into());
+    }
     if let Some(name) = c.get("name") {
         new.insert("name".into(), name.clone());
     }
@@ -272,13 +287,12 @@ fn merge(c: &Object) -> Option<(String, Object)> {
             let axis = c.get("concat_axis").cloned().unwrap_or(json!(-1));
             new.insert("axis".into(), axis);
         }
-        "Dot" => {
+        "Dot" | "Cosine" => {
             let axes = match c.get("dot_axes")? {
                 Json::Array(axes) => axes.iter().map(|a| a.get(0).unwrap_or(a).clone()).collect(),
                 one => one.clone(),
             };
             new.insert("axes".into(), axes);
-            new.insert("normalize".into(), false.into());
         }
         _ => {}
     }
@@ -296,7 +310,11 @@ fn class_rules(old: &str, class: &str, c: &mut Object, era: &Era) {
         }
     };
     match class {
-        "MultiHeadAttention" => {
+        "MultiHeadAttention" | "Add" | "Subtract" | "Multiply" | "Average" | "Maximum"
+        | "Minimum" | "Concatenate" => {
+            c.insert(MASKS_STAY.into(), true.into());
+        }
+        "Bidirectional" if era.major < 2 => {
             c.insert(MASKS_STAY.into(), true.into());
         }
         "LSTM" | "LSTMCell" | "GRU" | "GRUCell" | "ConvLSTM1D" | "ConvLSTM2D" | "ConvLSTM3D" => {
@@ -311,7 +329,7 @@ fn class_rules(old: &str, class: &str, c: &mut Object, era: &Era) {
             if class.starts_with("GRU") {
                 default(c, "reset_after", cudnn.into());
             }
-            if cudnn {
+            if matches!(class, "LSTM" | "GRU") {
                 c.insert(weights::CUDNN.into(), true.into());
             }
         }

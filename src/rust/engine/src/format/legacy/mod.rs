@@ -81,6 +81,8 @@ struct Era {
     tensorflow: bool,
     /// Convolution kernels are stored flipped.
     theano: bool,
+    /// Channels come first in layers of Keras 1 that don't say.
+    channels_first: bool,
 }
 
 impl Era {
@@ -89,7 +91,13 @@ impl Era {
         let mut parts = version
             .split(['.', '-'])
             .map_while(|p| p.parse::<u32>().ok());
+        let ordered = |order: &str| {
+            any_entry(&file.config, &|k, v| {
+                k == "dim_ordering" && v.as_str() == Some(order)
+            })
+        };
         Era {
+            channels_first: ordered("th") && !ordered("tf"),
             major: parts.next().unwrap_or_else(|| guess_major(&file.config)),
             minor: parts.next().unwrap_or(0),
             tensorflow: version.ends_with("-tf"),
@@ -124,9 +132,13 @@ fn guess_major(config: &Json) -> u32 {
 }
 
 fn any_key(value: &Json, is: &impl Fn(&str) -> bool) -> bool {
+    any_entry(value, &|k, _| is(k))
+}
+
+fn any_entry(value: &Json, is: &impl Fn(&str, &Json) -> bool) -> bool {
     match value {
-        Json::Object(o) => o.iter().any(|(k, v)| is(k) || any_key(v, is)),
-        Json::Array(a) => a.iter().any(|v| any_key(v, is)),
+        Json::Object(o) => o.iter().any(|(k, v)| is(k, v) || any_entry(v, is)),
+        Json::Array(a) => a.iter().any(|v| any_entry(v, is)),
         _ => false,
     }
 }
@@ -181,6 +193,13 @@ fn entry(mut old: Object, era: &Era) -> Result<Object> {
     let config = match old.remove("config") {
         Some(Json::Object(config)) => config,
         given => return Err(malformed(&name_of(&old), &class, "config", given.as_ref())),
+    };
+    let (class, config) = match class.as_str() {
+        "Sequential" => match graph::of_towers(&config) {
+            Some(graph) => ("Model".to_string(), graph),
+            None => (class, config),
+        },
+        _ => (class, config),
     };
     let (class, module, config) = match class.as_str() {
         "Sequential" => (
@@ -490,7 +509,7 @@ mod tests {
             l[1]["config"],
             json!({"name": "c", "trainable": true, "filters": 4, "kernel_size": [3, 2],
                    "activation": "relu", "padding": "same", "strides": [1, 2],
-                   "data_format": "channels_first", "use_bias": true, "dtype": "float32"})
+                   "data_format": "channels_first", "use_bias": true})
         );
         assert_eq!(
             l[2]["config"],

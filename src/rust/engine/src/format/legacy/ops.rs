@@ -356,7 +356,14 @@ pub fn translate(name: &str, symbol: &str, first: &Json, rest: &Object) -> Optio
     let (space, function) = symbol.rsplit_once('.').unwrap_or(("", symbol));
     if !matches!(
         space,
-        "" | "math" | "nn" | "linalg" | "image" | "bitwise" | "__operators__" | "activations"
+        "" | "math"
+            | "nn"
+            | "linalg"
+            | "image"
+            | "bitwise"
+            | "dtypes"
+            | "__operators__"
+            | "activations"
     ) {
         return None;
     }
@@ -501,7 +508,9 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
             .with("k", a.plain_or("k", 1)?)
             .with("sorted", a.plain_or("sorted", true)?)),
         "add_n" | "accumulate_n" => one(Op::layer("Add", vec![a.first.clone()])),
-        "identity" | "stop_gradient" => one(Op::layer("Identity", vec![x()])),
+        "identity" | "convert_to_tensor" | "convert_to_tensor_v2" | "stop_gradient" => {
+            one(Op::layer("Identity", vec![x()]))
+        }
         "matmul" => {
             let mut ops = Vec::new();
             // Of real matrices the adjoint is the transpose.
@@ -522,8 +531,7 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
         }
         "einsum" => {
             let equation = a.plain("equation")?.as_str()?.to_string();
-            let mut args = vec![Json::from(equation.clone())];
-            args.extend(a.first.as_array()?.iter().cloned());
+            let args = a.first.as_array()?.clone();
             one(Op::new("Einsum", args).with("subscripts", equation))
         }
         "tensordot" => {
@@ -628,8 +636,12 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
         }
         "cross" => one(Op::new("Cross", vec![x(), a.any("b")?])),
         "in_top_k" => {
-            one(Op::new("InTopK", vec![x(), a.any("predictions")?])
-                .with("k", integer(&a.plain("k")?)?))
+            // In version 1 of TensorFlow the predictions come first.
+            let args = match a.any("targets") {
+                Some(targets) => vec![targets, x()],
+                None => vec![x(), a.any("predictions")?],
+            };
+            one(Op::new("InTopK", args).with("k", integer(&a.plain("k")?)?))
         }
         "space_to_depth" | "depth_to_space" if a.plain_or("data_format", "NHWC")? == "NHWC" => {
             let class = match function {
@@ -688,12 +700,60 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
                 Json::Null => a.plain_or("stride", 1)?,
                 strides => strides,
             };
-            let padding = a.plain_or("padding", "VALID")?;
-            one(Op::new(class, vec![x(), kernel])
+            let dilations = ["dilations", "dilation_rate", "rate"].map(|key| a.plain(key));
+            let dilations = dilations.into_iter().collect::<Option<Vec<_>>>()?;
+            let dilations = dilations.into_iter().find(|d| !d.is_null());
+            let (ops, x, padding) = padded(x(), a)?;
+            let conv = Op::new(class, vec![x, kernel])
                 .with("strides", window(&strides)?)
-                .with("padding", padding.as_str()?.to_lowercase())
+                .with("padding", padding)
                 .with("data_format", channels(a)?)
-                .with("dilation_rate", window(&a.plain_or("dilations", 1)?)?))
+                .with("dilation_rate", window(&dilations.unwrap_or(1.into()))?);
+            Some(ops.into_iter().chain([conv]).collect())
+        }
+        "separable_conv2d" => {
+            let rate = match a.plain("rate")? {
+                Json::Null => a.plain_or("dilations", 1)?,
+                rate => rate,
+            };
+            let padding = a.plain_or("padding", "VALID")?;
+            let conv = |class, args: Vec<Json>, padding: String| -> Option<Op> {
+                Some(
+                    Op::new(class, args)
+                        .with("padding", padding)
+                        .with("data_format", channels(a)?),
+                )
+            };
+            let depth = a.any("depthwise_filter")?;
+            let point = a.any("pointwise_filter")?;
+            Some(vec![
+                conv(
+                    "DepthwiseConv",
+                    vec![x(), depth],
+                    padding.as_str()?.to_lowercase(),
+                )?
+                .with("strides", window(&a.plain("strides")?)?)
+                .with("dilation_rate", window(&rate)?),
+                conv("Conv", vec![chained(0), point], "valid".into())?
+                    .with("strides", 1)
+                    .with("dilation_rate", 1),
+            ])
+        }
+        "pool" if matches!(a.plain_or("dilation_rate", 1)?, Json::Number(n) if n.as_i64() == Some(1)) =>
+        {
+            let class = match a.plain("pooling_type")?.as_str()? {
+                "MAX" => "MaxPool",
+                "AVG" => "AveragePool",
+                _ => return None,
+            };
+            one(Op::new(class, vec![x()])
+                .with("pool_size", a.plain("window_shape")?)
+                .with("strides", a.plain_or("strides", 1)?)
+                .with(
+                    "padding",
+                    a.plain_or("padding", "VALID")?.as_str()?.to_lowercase(),
+                )
+                .with("data_format", channels(a)?))
         }
         "reverse" => one(Op::new("Flip", vec![x()]).with("axis", a.plain("axis")?)),
         "cumsum" if a.off("exclusive") && a.off("reverse") => one(Op::new("Cumsum", vec![x()])
@@ -779,6 +839,29 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
     }
 }
 
+/// The padding of a convolution, and its input; where the padding is a list of
+/// widths, the operation that pads first.
+fn padded(x: Json, a: &Args) -> Option<(Vec<Op>, Json, Json)> {
+    let explicit = a.plain("explicit_paddings")?;
+    match a.plain_or("padding", "VALID")? {
+        Json::String(kind) if kind != "EXPLICIT" => Some((vec![], x, kind.to_lowercase().into())),
+        given => {
+            let widths = match given {
+                Json::Array(_) => given,
+                _ => {
+                    let flat = ints(&explicit)?;
+                    flat.chunks(2).map(|pair| json!(pair)).collect()
+                }
+            };
+            let mut pad = Op::new("Pad", vec![x])
+                .with("pad_width", widths)
+                .with("mode", "constant");
+            pad.kwargs.insert("constant_values".into(), 0.into());
+            Some((vec![pad], chained(0), "valid".into()))
+        }
+    }
+}
+
 /// Sizes of a window, which may stand between those of the rows and the channels.
 fn window(value: &Json) -> Option<Json> {
     match value {
@@ -801,7 +884,7 @@ fn channels(a: &Args) -> Option<&'static str> {
 }
 
 /// The functions with a case in [`lower`] of their own.
-const LIKE: [&str; 70] = [
+const LIKE: [&str; 72] = [
     "add_n",
     "argmax",
     "argmin",
@@ -842,6 +925,7 @@ const LIKE: [&str; 70] = [
     "ones_like",
     "ones_like_v2",
     "pad",
+    "pool",
     "repeat",
     "reshape",
     "reverse",
@@ -851,6 +935,7 @@ const LIKE: [&str; 70] = [
     "saturate_cast",
     "scalar_mul",
     "scatter_nd",
+    "separable_conv2d",
     "slice",
     "softmax",
     "solve",
@@ -1172,6 +1257,7 @@ fn signature(op: &str) -> Option<Signature> {
     const CONV: &[(&str, &str)] = &[
         ("strides", "strides"),
         ("padding", "padding"),
+        ("explicit_paddings", "explicit_paddings"),
         ("data_format", "data_format"),
         ("dilations", "dilations"),
     ];
@@ -1211,7 +1297,26 @@ fn signature(op: &str) -> Option<Signature> {
         "Erfc" => one("erfc"),
         "Erfinv" => one("erfinv"),
         "Ndtri" => one("ndtri"),
+        "Lgamma" => one("lgamma"),
+        "Digamma" => one("digamma"),
         "BesselI0" => one("bessel_i0"),
+        "BesselI0e" => one("bessel_i0e"),
+        "BesselI1" => one("bessel_i1"),
+        "BesselI1e" => one("bessel_i1e"),
+        "ComplexAbs" => one("abs"),
+        "Real" => one("real"),
+        "Imag" => one("imag"),
+        "Angle" => one("angle"),
+        "Conj" => one("conj"),
+        "FFT" => one("fft"),
+        "IFFT" => one("ifft"),
+        "RFFT" => Some(("rfft", &["", "fft_length"], &[])),
+        "IRFFT" => Some(("irfft", &["", "fft_length"], &[])),
+        "L2Loss" => one("l2_loss"),
+        "Bitcast" => Some(("bitcast", &[""], &[("type", "type")])),
+        "AdjustContrastv2" => Some(("adjust_contrast", &["", "contrast_factor"], &[])),
+        "AdjustSaturation" => Some(("adjust_saturation", &["", "saturation_factor"], &[])),
+        "AdjustHue" => Some(("adjust_hue", &["", "delta"], &[])),
         "Softplus" => one("softplus"),
         "Softsign" => one("softsign"),
         "Relu" => one("relu"),
@@ -1224,6 +1329,7 @@ fn signature(op: &str) -> Option<Signature> {
         "IsInf" => one("is_inf"),
         "IsFinite" => one("is_finite"),
         "Identity" | "EnsureShape" => one("identity"),
+        "IdentityN" => Some(("identity", &["*"], &[])),
         "StopGradient" | "PreventGradient" => one("stop_gradient"),
         "ZerosLike" => one("zeros_like"),
         "OnesLike" => one("ones_like"),
@@ -1236,8 +1342,17 @@ fn signature(op: &str) -> Option<Signature> {
         "RGBToHSV" => one("rgb_to_hsv"),
         "HSVToRGB" => one("hsv_to_rgb"),
         "MatrixDiag" => one("diag"),
+        "MatrixDiagV2" | "MatrixDiagV3" => Some((
+            "diag",
+            &["", "k", "num_rows", "num_cols", "padding_value"],
+            &[],
+        )),
         "MatrixDiagPart" => one("diag_part"),
+        "MatrixDiagPartV2" | "MatrixDiagPartV3" => {
+            Some(("diag_part", &["", "k", "padding_value"], &[]))
+        }
         "MatrixSetDiag" => Some(("set_diag", &["", "diagonal"], &[])),
+        "MatrixSetDiagV2" | "MatrixSetDiagV3" => Some(("set_diag", &["", "diagonal", "k"], &[])),
         "Shape" => Some(("shape", &[""], &[("out_type", "out_type")])),
         "Size" => Some(("size", &[""], &[("out_type", "out_type")])),
         "Add" | "AddV2" => two("add"),
@@ -1406,7 +1521,7 @@ fn signature(op: &str) -> Option<Signature> {
         )),
         "MaxPool" => Some(("max_pool", &[""], WINDOW)),
         "AvgPool" => Some(("avg_pool", &[""], WINDOW)),
-        "Conv2D" => Some(("conv2d", &["", "filters"], CONV)),
+        "Conv2D" | "Conv3D" => Some(("conv2d", &["", "filters"], CONV)),
         "DepthwiseConv2dNative" => Some(("depthwise_conv2d", &["", "filters"], CONV)),
         "ExtractImagePatches" => Some((
             "extract_patches",

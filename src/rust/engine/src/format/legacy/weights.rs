@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::format::{LegacyWeights, StoredWeight};
 use crate::tensor::{numel, show_shape, DType, Fact, Tensor};
 
-/// Marks an LSTM or GRU with the weights of its cuDNN twin.
+/// Marks an LSTM or GRU, whose weights may be those of its cuDNN twin.
 pub(super) const CUDNN: &str = "cudnn_weights";
 /// Marks a layer with the weights of Keras 1.
 pub(super) const KERAS_1: &str = "keras1_weights";
@@ -163,10 +163,23 @@ fn relayout(
             w.tensor = flip_kernel(&w.tensor).into();
         }
     }
-    if marked(CUDNN) {
+    if marked(CUDNN) && are_cudnn(class, &weights) {
         weights = from_cudnn(layer, class, weights)?;
     }
     Ok(weights)
+}
+
+/// Whether weights are laid out as cuDNN wants them: the bias of both products
+/// stands in one vector.
+fn are_cudnn(class: &str, weights: &[StoredWeight]) -> bool {
+    let gates = if class == "GRU" { 3 } else { 4 };
+    match weights {
+        [_, recurrent, bias] => match (recurrent.tensor.shape(), bias.tensor.shape()) {
+            (&[units, _], &[n]) => n == 2 * gates * units,
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 fn from_cudnn(layer: &str, class: &str, weights: Vec<StoredWeight>) -> Result<Vec<StoredWeight>> {
@@ -244,11 +257,10 @@ fn from_keras_1(
         "LSTM" if weights.len() == 12 => return gates(layer, weights, &[0, 2, 1, 3]),
         "GRU" if weights.len() == 9 => return gates(layer, weights, &[0, 1, 2]),
         "ConvLSTM2D" if weights.len() == 12 => {
-            weights = gates(layer, weights, &[0, 2, 1, 3])?;
-            if first {
-                permute_at(layer, &mut weights, 0, &[2, 3, 1, 0])?;
-                permute_at(layer, &mut weights, 1, &[2, 3, 1, 0])?;
+            for at in (0..12).filter(|at| first && at % 3 < 2) {
+                permute_at(layer, &mut weights, at, &[2, 3, 1, 0])?;
             }
+            weights = gates(layer, weights, &[0, 2, 1, 3])?;
         }
         // Keras 1 has (length, 1, in, out), Keras 1.1 (out, in, length, 1).
         "Conv1D" => {
@@ -557,15 +569,14 @@ mod tests {
         let Json::Object(config) = json!({"name": "rnn", "cudnn_weights": true}) else {
             panic!("no object");
         };
-        for shapes in [
-            vec![vec![3, 8], vec![2, 8]],
-            vec![vec![3, 8], vec![2, 8], vec![8]],
-            vec![vec![3, 7], vec![2, 8], vec![16]],
-            vec![vec![3, 8], vec![8], vec![16]],
-        ] {
-            let weights = shapes.iter().map(|s| ramp(s)).collect();
-            let e = relayout("LSTM", &config, weights).expect_err("a shape");
-            assert_eq!(e.kind(), "bad_weight");
-        }
+        let weights =
+            |shapes: &[&[usize]]| -> Vec<StoredWeight> { shapes.iter().map(|s| ramp(s)).collect() };
+        let wrong = weights(&[&[3, 7], &[2, 8], &[16]]);
+        let e = relayout("LSTM", &config, wrong).expect_err("a shape");
+        assert_eq!(e.kind(), "bad_weight");
+        // Those of a plain LSTM stay.
+        let plain = weights(&[&[3, 8], &[2, 8], &[8]]);
+        let got = relayout("LSTM", &config, plain).expect("an LSTM");
+        assert_eq!(got[0].tensor.to_f64()[1], 1.0);
     }
 }

@@ -117,8 +117,10 @@ struct MultiHeadAttention {
     masks_stay: bool,
 }
 
-/// A key for the configs of Keras before 3, where a call leaves the masks of its
-/// inputs on them.
+/// A key for the configs of Keras before 3, whose layers had other rules for masks:
+/// a call of attention leaves the masks of its inputs on them, merging layers are
+/// masked where any input is, and in Keras 1 a masked step of Bidirectional keeps
+/// the output of the step before.
 pub const MASKS_STAY: &str = "masks_stay";
 
 pub fn multi_head_attention(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {

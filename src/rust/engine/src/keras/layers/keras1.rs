@@ -1,9 +1,11 @@
 //! Layers that only Keras 1 had.
 
 use crate::error::Result;
-use crate::graph::{Unary, ValueId};
+use crate::graph::{Binary, Reduce, Unary, ValueId};
 use crate::keras::activations::Activation;
 use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, T};
+
+use super::merging::{batch_dot, merge_axes};
 
 struct Highway {
     use_bias: bool,
@@ -84,7 +86,7 @@ impl Layer for MaxoutDense {
             y = cx.add(y, b)?;
         }
         let y = cx.reshape(y, &[rows, pieces, units])?;
-        Ok(cx.reduce(crate::graph::Reduce::Max, y, &[1], false)?.into())
+        Ok(cx.reduce(Reduce::Max, y, &[1], false)?.into())
     }
 }
 
@@ -163,6 +165,102 @@ impl Layer for ParametricSoftplus {
         let y = cx.mul(beta, x)?;
         let y = cx.unary(Unary::Softplus, y)?;
         let value = cx.mul(alpha, y)?;
+        Ok(T { value, mask }.into())
+    }
+}
+
+struct Cosine {
+    axes: [isize; 2],
+}
+
+/// Mode "cos" of `Merge`: products as of `Dot`, over the root of those of each
+/// tensor with itself. The mask is lost.
+pub fn cosine(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    let axes = merge_axes(cfg)?;
+    Ok(Built::new(Cosine { axes }))
+}
+
+impl Layer for Cosine {
+    fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
+        let xs = cx.many(call)?;
+        let [x, y] = xs[..] else {
+            return Err(cx.error(format!("expected two tensors, not {}", xs.len())));
+        };
+        let (x, y) = (x.value, y.value);
+        let a = cx.axis(self.axes[0], cx.rank(x))?;
+        let b = cx.axis(self.axes[1], cx.rank(y))?;
+        if a == 0 || b == 0 || cx.rank(x) > 3 || cx.rank(y) > 3 {
+            return Err(cx.error("can't sum over the batch, or over more than two axes"));
+        }
+        // Keras sums each tensor with itself over both axes' places.
+        let (own, others) = (batch_dot(cx, x, x, a, b)?, batch_dot(cx, y, y, a, b)?);
+        let norm = cx.mul(own, others)?;
+        let norm = cx.unary(Unary::Sqrt, norm)?;
+        // TensorFlow takes the bound for the root of a negative number too.
+        let above = cx.binary_s(Binary::Gt, norm, 1e-7)?;
+        let dtype = cx.dtype(norm);
+        let bound = cx.scalar(dtype, 1e-7);
+        let norm = cx.select(above, norm, bound)?;
+        let z = batch_dot(cx, x, y, a, b)?;
+        let z = cx.div(z, norm)?;
+        Ok(cx.expand_dims(z, 1)?.into())
+    }
+}
+
+/// Normalization by the statistics of each row, or of the batch.
+struct Normalization {
+    /// Axis of the batch's statistics; `None` for those of the last axis, row by row.
+    axis: Option<isize>,
+    epsilon: f64,
+}
+
+/// `BatchNormalization` in modes 1 and 2 of Keras 1. Passes the mask on.
+pub fn normalization(cfg: &Cfg) -> Result<Built> {
+    cfg.pass_over(&["momentum"]);
+    let axis = cfg.int_or("axis", -1)? as isize;
+    let axis = match cfg.usize("mode")? {
+        1 => None,
+        2 => Some(axis),
+        _ => return Err(cfg.bad("mode", "0, 1 or 2")),
+    };
+    let epsilon = cfg.f64_or("epsilon", 1e-3)?;
+    let layer = Normalization { axis, epsilon };
+    Ok(Built::new(layer)
+        .var("gamma")
+        .var("beta")
+        .frozen("moving_mean")
+        .frozen("moving_variance"))
+}
+
+impl Layer for Normalization {
+    fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
+        let T { value: x, mask } = cx.one(call)?;
+        let rank = cx.rank(x);
+        let axis = cx.axis(self.axis.unwrap_or(-1), rank)?;
+        let over: Vec<usize> = match self.axis {
+            Some(_) => (0..rank).filter(|&i| i != axis).collect(),
+            None => vec![axis],
+        };
+        let n = cx.shape(x)[axis];
+        let mut shape = vec![1; rank];
+        shape[axis] = n;
+        let mut weight = |name: &str| -> Result<ValueId> {
+            let w = cx.weight(me, name, &[n])?;
+            cx.reshape(w, &shape)
+        };
+        let (gamma, beta) = (weight("gamma")?, weight("beta")?);
+        let mean = cx.reduce(Reduce::Mean, x, &over, true)?;
+        let centred = cx.sub(x, mean)?;
+        let square = cx.unary(Unary::Square, centred)?;
+        let var = cx.reduce(Reduce::Mean, square, &over, true)?;
+        let var = cx.add_s(var, self.epsilon)?;
+        let mut std = cx.unary(Unary::Sqrt, var)?;
+        if self.axis.is_none() {
+            std = cx.add_s(std, self.epsilon)?;
+        }
+        let y = cx.div(centred, std)?;
+        let y = cx.mul(y, gamma)?;
+        let value = cx.add(y, beta)?;
         Ok(T { value, mask }.into())
     }
 }

@@ -191,9 +191,17 @@ impl Layer for LocallyConnected {
         let mut y = cx.reshape(y, &[&[n], &result[..]].concat())?;
         if self.use_bias {
             let bias = cx.weight(me, "bias", &result)?;
-            y = cx.add(y, bias)?;
-        }
-        if self.channels_first {
+            y = match self.channels_first {
+                false => cx.add(y, bias)?,
+                true => {
+                    // Keras reads the bias in its own order as if channels came first.
+                    let first = [&[self.filters], &w.out[..]].concat();
+                    let bias = cx.reshape(bias, &first)?;
+                    y = to_channels_first(cx, y)?;
+                    cx.add(y, bias)?
+                }
+            };
+        } else if self.channels_first {
             y = to_channels_first(cx, y)?;
         }
         Ok(self.activation.apply(cx, y)?.into())

@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use super::attention::MASKS_STAY;
 use super::norm::to_unit_norm;
 use crate::error::Result;
 use crate::graph::{Binary, Reduce, ValueId};
@@ -36,6 +37,18 @@ fn any_mask(cx: &mut Cx, xs: &[T]) -> Result<Option<ValueId>> {
     Ok(Some(mask))
 }
 
+/// Steps that all inputs with a mask have.
+fn all_masks(cx: &mut Cx, xs: &[T]) -> Result<Option<ValueId>> {
+    let mut all = None;
+    for mask in xs.iter().filter_map(|x| x.mask) {
+        all = Some(match all {
+            None => mask,
+            Some(all) => cx.and(all, mask)?,
+        });
+    }
+    Ok(all)
+}
+
 /// Inputs of lower rank get axes after the batch; Keras forgets their masks then.
 fn same_rank(cx: &mut Cx, xs: &[T]) -> Result<Vec<T>> {
     let rank = xs.iter().map(|x| cx.rank(x.value)).max().unwrap_or(0);
@@ -67,25 +80,35 @@ enum How {
 }
 
 /// Merges element by element. The result is masked where all inputs are.
-struct Merge(How);
+struct Merge {
+    how: How,
+    /// As before Keras 3: the result is masked where any input is, and values
+    /// don't depend on masks.
+    old_masks: bool,
+}
 
-pub fn add(_: &Cfg, _: &dyn Nested) -> Result<Built> {
-    Ok(Built::new(Merge(How::Add)))
+fn merge(cfg: &Cfg, how: How) -> Result<Built> {
+    let old_masks = cfg.bool_or(MASKS_STAY, false)?;
+    Ok(Built::new(Merge { how, old_masks }))
 }
-pub fn subtract(_: &Cfg, _: &dyn Nested) -> Result<Built> {
-    Ok(Built::new(Merge(How::Subtract)))
+
+pub fn add(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    merge(cfg, How::Add)
 }
-pub fn multiply(_: &Cfg, _: &dyn Nested) -> Result<Built> {
-    Ok(Built::new(Merge(How::Multiply)))
+pub fn subtract(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    merge(cfg, How::Subtract)
 }
-pub fn average(_: &Cfg, _: &dyn Nested) -> Result<Built> {
-    Ok(Built::new(Merge(How::Average)))
+pub fn multiply(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    merge(cfg, How::Multiply)
 }
-pub fn maximum(_: &Cfg, _: &dyn Nested) -> Result<Built> {
-    Ok(Built::new(Merge(How::Maximum)))
+pub fn average(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    merge(cfg, How::Average)
 }
-pub fn minimum(_: &Cfg, _: &dyn Nested) -> Result<Built> {
-    Ok(Built::new(Merge(How::Minimum)))
+pub fn maximum(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    merge(cfg, How::Maximum)
+}
+pub fn minimum(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    merge(cfg, How::Minimum)
 }
 
 /// The sum of Inception-ResNet's blocks.
@@ -112,12 +135,15 @@ impl Layer for Residual {
 impl Layer for Merge {
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let given = inputs(cx, call)?;
-        if self.0 == How::Subtract && given.len() != 2 {
+        if self.how == How::Subtract && given.len() != 2 {
             return Err(cx.error(format!("expected two tensors, not {}", given.len())));
         }
-        let xs = same_rank(cx, &given)?;
+        let mut xs = same_rank(cx, &given)?;
+        if self.old_masks {
+            xs.iter_mut().for_each(|x| x.mask = None);
+        }
         let is_bool = cx.dtype(xs[0].value) == DType::Bool;
-        let value = match self.0 {
+        let value = match self.how {
             How::Add if is_bool => fold(cx, Binary::Or, &xs)?,
             How::Add => sum_of(cx, &xs)?,
             How::Subtract => fold(cx, Binary::Sub, &xs)?,
@@ -126,7 +152,10 @@ impl Layer for Merge {
             How::Maximum => extreme(cx, Binary::Max, &xs)?,
             How::Minimum => extreme(cx, Binary::Min, &xs)?,
         };
-        let mask = any_mask(cx, &given)?;
+        let mask = match self.old_masks {
+            true => all_masks(cx, &given)?,
+            false => any_mask(cx, &given)?,
+        };
         Ok(T { value, mask }.into())
     }
 }
@@ -228,13 +257,16 @@ fn extreme(cx: &mut Cx, op: Binary, xs: &[T]) -> Result<ValueId> {
 
 struct Concatenate {
     axis: isize,
+    /// As before Keras 3: a step counts where it does in all inputs.
+    old_masks: bool,
 }
 
 /// Tensors one after the other along an axis. The masks go along, where any
 /// input has one.
 pub fn concatenate(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
     let axis = cfg.int_or("axis", -1)? as isize;
-    Ok(Built::new(Concatenate { axis }))
+    let old_masks = cfg.bool_or(MASKS_STAY, false)?;
+    Ok(Built::new(Concatenate { axis, old_masks }))
 }
 
 impl Layer for Concatenate {
@@ -256,7 +288,7 @@ impl Layer for Concatenate {
 
 impl Concatenate {
     /// Masks over all axes but the last, side by side; along the last axis a
-    /// step counts if it does in any input.
+    /// step counts if it does in any input (before Keras 3, in all).
     fn mask(&self, cx: &mut Cx, xs: &[T]) -> Result<ValueId> {
         let mut masks = vec![];
         for x in xs {
@@ -267,11 +299,14 @@ impl Concatenate {
         if axis + 1 < rank {
             return cx.concat(&masks, axis as isize);
         }
-        let mut any = masks[0];
+        let mut joined = masks[0];
         for &m in &masks[1..] {
-            any = cx.or(any, m)?;
+            joined = match self.old_masks {
+                true => cx.and(joined, m)?,
+                false => cx.or(joined, m)?,
+            };
         }
-        Ok(any)
+        Ok(joined)
     }
 }
 
@@ -291,8 +326,8 @@ struct Dot {
     normalize: bool,
 }
 
-/// Products of two tensors summed along one axis of each, row by row. The mask is lost.
-pub fn dot(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+/// The axis of each of two tensors to sum over.
+pub(super) fn merge_axes(cfg: &Cfg) -> Result<[isize; 2]> {
     let expected = "an axis or two axes";
     let axes = match cfg.get("axes") {
         Some(Json::Array(axes)) => match axes.as_slice() {
@@ -303,8 +338,13 @@ pub fn dot(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
         None => None,
     };
     let (a, b) = axes.ok_or_else(|| cfg.bad("axes", expected))?;
+    Ok([a as isize, b as isize])
+}
+
+/// Products of two tensors summed along one axis of each, row by row. The mask is lost.
+pub fn dot(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
     Ok(Built::new(Dot {
-        axes: [a as isize, b as isize],
+        axes: merge_axes(cfg)?,
         normalize: cfg.bool_or("normalize", false)?,
     }))
 }
@@ -341,7 +381,13 @@ impl Layer for Dot {
 
 /// `(n, ...)` and `(n, ...)` to `(n, axes of x but a, axes of y but b)`; at
 /// least of rank 2.
-fn batch_dot(cx: &mut Cx, x: ValueId, y: ValueId, a: usize, b: usize) -> Result<ValueId> {
+pub(super) fn batch_dot(
+    cx: &mut Cx,
+    x: ValueId,
+    y: ValueId,
+    a: usize,
+    b: usize,
+) -> Result<ValueId> {
     let rest = |shape: &[usize], axis: usize| -> Vec<usize> {
         (1..shape.len()).filter(|&i| i != axis).collect()
     };

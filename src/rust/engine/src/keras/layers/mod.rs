@@ -149,6 +149,7 @@ pub static LAYERS: &[LayerDef] = &[
     layer!("SeparableConvolution1D", conv::separable_conv::<1>),
     layer!("SeparableConvolution2D", conv::separable_conv::<2>),
     // keras1
+    layer!("Cosine", keras1::cosine),
     layer!("Highway", keras1::highway),
     layer!("MaxoutDense", keras1::maxout_dense),
     layer!("ParametricSoftplus", keras1::parametric_softplus),

@@ -81,6 +81,9 @@ impl Renorm {
 /// `(x - moving_mean) / sqrt(moving_variance + epsilon) * gamma + beta` along
 /// one axis. Passes the mask on.
 pub fn batch_normalization(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
+    if cfg.usize_or("mode", 0)? > 0 {
+        return super::keras1::normalization(cfg);
+    }
     let axes = cfg.opt_ints("axis")?.unwrap_or(vec![-1]);
     let [axis] = axes[..] else {
         return Err(cfg.bad("axis", "one axis"));

@@ -7,6 +7,7 @@ use serde_json::{json, Value as Json};
 use crate::error::Result;
 use crate::graph::{Binary, Reduce, ValueId};
 use crate::keras::layers::norm::to_unit_norm;
+use crate::keras::layers::MASKS_STAY;
 use crate::keras::promote::{result_type, Kind};
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
 use crate::nest::Nest;
@@ -66,9 +67,11 @@ pub fn bidirectional(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
         return_sequences: option(&forward, "return_sequences"),
         return_state: option(&forward, "return_state"),
     };
-    // A masked step of a sequence is zero whatever the wrapped layers say.
+    // A masked step of a sequence is zero whatever the wrapped layers say, but in Keras 1.
+    let repeats = cfg.bool_or(MASKS_STAY, false)?;
+    let zeros = layer.return_sequences && !repeats;
     for spec in [&mut forward, &mut backward] {
-        spec["config"]["zero_output_for_mask"] = json!(layer.return_sequences);
+        spec["config"]["zero_output_for_mask"] = json!(zeros);
     }
     Ok(Built::new(layer)
         .child("forward_layer", nested.layer(&forward)?)

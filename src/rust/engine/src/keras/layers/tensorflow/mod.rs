@@ -5,6 +5,10 @@
 //! here, since a model is lowered for given shapes: they become plain numbers
 //! first. What `keras.ops` lacks is written in primitives.
 
+mod colour;
+mod signal;
+mod special;
+
 use serde_json::{json, Map, Value as Json};
 
 use crate::error::Result;
@@ -15,7 +19,7 @@ use crate::keras::layer::Call;
 use crate::keras::model::history;
 use crate::keras::ops::{self, numpy::shape::diagonal_of};
 use crate::keras::resize::{Fit, Interpolation, Resize};
-use crate::keras::{Arg, Built, Cfg, Cx, Layer, LayerNode, Nested, Out, T};
+use crate::keras::{Arg, Built, Cfg, Cx, Layer, LayerNode, Nested, OfComplex, Out, T};
 use crate::nest::Nest;
 use crate::optimize::known;
 use crate::tensor::{numel, DType, Fact, Tensor};
@@ -35,12 +39,20 @@ impl Layer for Function {
         false
     }
 
+    fn of_complex(&self) -> OfComplex {
+        OfComplex::Take
+    }
+
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let symbol = self.symbol.strip_prefix("compat.v1.");
         let old = symbol.is_some();
         let symbol = symbol.unwrap_or(&self.symbol);
         let (space, function) = symbol.rsplit_once('.').unwrap_or(("", symbol));
         let args = Args::of(cx, function, call)?;
+        // What is written in primitives takes pairs for numbers; operations know better.
+        if LOWERED.contains(&function) && !MOVES.contains(&function) {
+            cx.check_real(call.tensors())?;
+        }
         let out = match lower(cx, space, function, old, &args)? {
             Some(out) => out,
             None => args.translated(cx, &self.symbol)?,
@@ -49,6 +61,14 @@ impl Layer for Function {
         out.map(&mut |t: &T| Ok(t.value.into()))
     }
 }
+
+/// Functions that give back what they get.
+const MOVES: [&str; 4] = [
+    "identity",
+    "ensure_shape",
+    "convert_to_tensor",
+    "convert_to_tensor_v2",
+];
 
 /// Functions whose first argument is a size.
 const OF_SIZES: [&str; 7] = [
@@ -406,7 +426,9 @@ fn ints(v: &Json) -> Option<Vec<i64>> {
 pub(crate) fn runs(symbol: &str) -> bool {
     let symbol = symbol.strip_prefix("compat.v1.").unwrap_or(symbol);
     let (space, function) = symbol.rsplit_once('.').unwrap_or(("", symbol));
-    const SPACES: [&str; 9] = [
+    const SPACES: [&str; 12] = [
+        "dtypes",
+        "keras.backend",
         "",
         "math",
         "nn",
@@ -416,13 +438,18 @@ pub(crate) fn runs(symbol: &str) -> bool {
         "__operators__",
         "activations",
         "keras.activations",
+        "signal",
     ];
     SPACES.contains(&space)
-        && (LOWERED.contains(&function) || crate::format::legacy::has_like(function))
+        && (LOWERED.contains(&function)
+            || special::NAMES.contains(&function)
+            || signal::NAMES.contains(&function)
+            || colour::NAMES.contains(&function)
+            || crate::format::legacy::has_like(function))
 }
 
 /// The functions of [`lower`].
-const LOWERED: [&str; 82] = [
+const LOWERED: [&str; 83] = [
     "adjust_brightness",
     "adjust_contrast",
     "argsort",
@@ -432,7 +459,8 @@ const LOWERED: [&str; 82] = [
     "central_crop",
     "clip_by_norm",
     "clip_by_value",
-    "conj",
+    "convert_to_tensor",
+    "convert_to_tensor_v2",
     "convert_image_dtype",
     "crelu",
     "crop_to_bounding_box",
@@ -470,7 +498,6 @@ const LOWERED: [&str; 82] = [
     "per_image_standardization",
     "range",
     "rank",
-    "real",
     "realdiv",
     "reciprocal_no_nan",
     "reduce_euclidean_norm",
@@ -482,6 +509,7 @@ const LOWERED: [&str; 82] = [
     "resize_images_v2",
     "resize_nearest_neighbor",
     "resize_with_crop_or_pad",
+    "resize_with_pad",
     "reverse_sequence",
     "rint",
     "rot90",
@@ -517,6 +545,15 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
         };
         perm.swap(at, at + 1);
         return Ok(Some(cx.transpose(x, &perm)?.into()));
+    }
+    if signal::NAMES.contains(&function) {
+        return signal::lower(cx, function, a).map(Some);
+    }
+    if special::NAMES.contains(&function) {
+        return special::lower(cx, function, a);
+    }
+    if colour::NAMES.contains(&function) {
+        return Ok(Some(colour::lower(cx, function, a)?.into()));
     }
     if !LOWERED.contains(&function) {
         return Ok(None);
@@ -829,9 +866,14 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
             let x = cx.unary(Unary::Erfinv, x)?;
             cx.mul_s(x, std::f64::consts::SQRT_2)?
         }
-        "conj" | "real" | "identity" | "ensure_shape" => match a.first.as_out() {
-            Some(out) => return Ok(Some(out)),
-            None => a.first(cx)?,
+        name if MOVES.contains(&name) => match (a.first.as_out(), &a.first) {
+            (Some(out), _) => return Ok(Some(out)),
+            (None, Arg::List(items)) => {
+                let one = |item: &Arg| Ok(Nest::Leaf(ops::convert(cx, item)?.into()));
+                let items: Result<Vec<Out>> = items.iter().map(one).collect();
+                return Ok(Some(Nest::List(items?)));
+            }
+            _ => a.first(cx)?,
         },
         "clip_by_value" => {
             let x = a.first(cx)?;
@@ -1000,6 +1042,11 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
                 return Err(cx.error("'k' must be 0"));
             }
             let n = cx.dim(x, -1)?;
+            for key in ["num_rows", "num_cols"] {
+                if !matches!(a.int(cx, key)?, None | Some(-1)) {
+                    return Err(cx.error("the matrix must be as large as the diagonal"));
+                }
+            }
             let x = cx.expand_dims(x, -1)?;
             let eye = by_place(cx, n, n, |i, j| i == j);
             let dtype = cx.dtype(x);
@@ -1185,6 +1232,29 @@ fn image(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
             let outer = |n: usize, to: usize| ((to.saturating_sub(n)) / 2, to);
             let y = cropped(cx, x, at, [inner(height, h), inner(width, w)])?;
             padded(cx, y, at, [outer(height, h), outer(width, w)])?
+        }
+        "resize_with_pad" => {
+            let (h, w) = (size(cx, "target_height")?, size(cx, "target_width")?);
+            if a.flag("antialias")
+                || a.get("method")
+                    .is_some_and(|_| a.text("method") != Some("bilinear"))
+            {
+                return Ok(None);
+            }
+            let ratio = (width as f32 / w as f32).max(height as f32 / h as f32);
+            let inner = [height as f32 / ratio, width as f32 / ratio];
+            let start =
+                |to: usize, inner: f32| ((to as f32 - inner) / 2.0).floor().max(0.0) as usize;
+            let (top, left) = (start(h, inner[0]), start(w, inner[1]));
+            let x = cx.cast(x, DType::F32)?;
+            let resize = Resize {
+                size: inner.map(|n| n.floor() as usize),
+                how: Interpolation::Bilinear,
+                antialias: false,
+                fit: Fit::Stretch,
+            };
+            let y = resize.resample(cx, x, at)?;
+            padded(cx, y, at, [(top, h), (left, w)])?
         }
         "grayscale_to_rgb" => {
             let mut shape = cx.shape(x);
