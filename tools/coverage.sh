@@ -29,7 +29,7 @@ fi
 engine() {
   "$tools/llvm-profdata" merge -sparse "$work"/*.profraw -o "$work/all.profdata"
   "$tools/llvm-cov" export --summary-only --instr-profile "$work/all.profdata" \
-    --ignore-filename-regex '(/registry/|/rustc/|/engine/tests/|src/rust/src/)' \
+    --ignore-filename-regex '(/registry/|/rustc/|/engine/(tests|examples)/|src/rust/src/)' \
     "${objects[@]}" >"$work/summary.json"
   python3 - "$1" "$work/summary.json" <<'END'
 import json, sys
@@ -55,8 +55,10 @@ library=$work/library
 mkdir "$library"
 install=(R CMD INSTALL --with-keep.source --no-multiarch --no-test-load "--library=$library")
 if [ ${#objects[@]} -gt 0 ]; then
-  # The same engine, with the binding crate built beside it.
-  NOT_CRAN=true MAKEFLAGS="TARGET_DIR=$target" "${install[@]}" . >"$work/log" 2>&1 ||
+  # The same engine, with the binding crate built beside it. The runtime that
+  # writes the counts is linked by name.
+  echo 'LDFLAGS += -Wl,-u,__llvm_profile_runtime' >"$work/Makevars"
+  R_MAKEVARS_USER=$work/Makevars NOT_CRAN=true MAKEFLAGS="TARGET_DIR=$target" "${install[@]}" . >"$work/log" 2>&1 ||
     { cat "$work/log"; exit 1; }
   objects+=(--object "$library/keraspredict/libs/keraspredict.so")
 else
