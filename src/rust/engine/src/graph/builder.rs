@@ -1054,7 +1054,9 @@ impl Builder {
         let channels = fk.shape[n] * fk.shape[n + 1];
         let shape = self.conv_shape(&fx, &fk, &attrs, channels)?;
         if fx.dtype == DType::F16 && fk.numel() > 0 {
-            return self.depthwise_in_steps(x, kernel, &attrs, &shape);
+            if let Some(y) = self.depthwise_in_steps(x, kernel, &attrs, &shape)? {
+                return Ok(y);
+            }
         }
         Ok(self.push(
             Op::DepthwiseConv(attrs, None),

@@ -17,6 +17,10 @@ const SMALL: usize = 20;
 /// Sums of more terms are taken at once: each one is a node of the graph.
 const LONGEST: usize = 256;
 
+/// Products of a matrix, or of a row of the batch, from which on the same holds:
+/// one node for each term would take many times as long as one for all.
+const LARGEST: usize = 1 << 18;
+
 /// How a term is added: the product rounded before, or the sum alone.
 #[derive(Copy, Clone, PartialEq, Eq)]
 enum Round {
@@ -127,7 +131,8 @@ impl Builder {
     pub fn einsum_product(&mut self, a: ValueId, b: ValueId) -> Result<ValueId> {
         let (sa, sb) = (self.shape(a), self.shape(b));
         let lead = sa.len() - 2;
-        if self.dtype(a) != DType::F16 || sa[..lead] != sb[..lead] {
+        let products = numel(&sa[lead..]) * sb[lead + 1];
+        if self.dtype(a) != DType::F16 || sa[..lead] != sb[..lead] || products > LARGEST {
             return self.matmul(a, b, false, false);
         }
         let batch = numel(&sa[..lead]);
@@ -184,7 +189,7 @@ impl Builder {
         let shape = self.shape(kernel);
         let (size, channels) = (&shape[..3], shape[4]);
         let terms = numel(&shape[..4]);
-        if attrs.groups != 1 || terms > LONGEST {
+        if attrs.groups != 1 || terms > LONGEST || numel(&output[1..]) * terms > LARGEST {
             return Ok(None);
         }
         let x = self.with_zeros(x, &attrs.padding)?;
@@ -199,18 +204,22 @@ impl Builder {
         self.reshape(y, output).map(Some)
     }
 
-    /// A depthwise convolution of float16, of which `output` is the size.
+    /// A depthwise convolution of float16, of which `output` is the size; `None` where
+    /// it is too large.
     pub(super) fn depthwise_in_steps(
         &mut self,
         x: ValueId,
         kernel: ValueId,
         attrs: &ConvAttrs,
         output: &[usize],
-    ) -> Result<ValueId> {
+    ) -> Result<Option<ValueId>> {
         let shape = self.shape(kernel);
         let spatial = shape.len() - 2;
         let (channels, multiplier) = (shape[spatial], shape[spatial + 1]);
         let places = places(&shape[..spatial]);
+        if numel(&output[1..]) * places.len() > LARGEST {
+            return Ok(None);
+        }
         let x = self.with_zeros(x, &attrs.padding)?;
         let kernel = self.reshape(kernel, &[places.len(), channels, multiplier])?;
         let mut sum = None;
@@ -222,7 +231,7 @@ impl Builder {
             sum = Some(self.add_term(sum, x, k, Round::Sum)?);
         }
         let y = sum.ok_or_else(|| self.error("a kernel of no size"))?;
-        self.reshape(y, output)
+        self.reshape(y, output).map(Some)
     }
 
     /// A transposed convolution of float16 over one or two axes, of which `output` is
@@ -239,7 +248,8 @@ impl Builder {
         let n = attrs.strides.len();
         let (taps, channels, terms) = (numel(&shape[..n]), shape[n], shape[n + 1]);
         let plain = n < 3 && attrs.dilation.iter().all(|&d| d == 1);
-        if !plain || terms > LONGEST || numel(output) == 0 {
+        let products = numel(&input[1..=n]) * numel(&shape);
+        if !plain || terms > LONGEST || products > LARGEST || numel(output) == 0 {
             return Ok(None);
         }
         let places_in = numel(&input[1..=n]);

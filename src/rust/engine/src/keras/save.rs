@@ -23,6 +23,7 @@ pub fn modern(file: &ModelFile, root: &LayerNode) -> Result<ModelFile> {
     }
     let mut config = file.config.clone();
     layers = functions_as_operations(&mut config);
+    lost_modes(&config, &mut layers);
     if !layers.is_empty() {
         return Err(Error::CantSave { layers });
     }
@@ -66,6 +67,24 @@ fn lost(node: &LayerNode, layers: &mut Vec<String>) {
     }
 }
 
+/// Adds the normalizations that only Keras 1 has: of single samples, or without
+/// what training has seen.
+fn lost_modes(value: &Json, layers: &mut Vec<String>) {
+    match value {
+        Json::Object(o) => {
+            let config = &value["config"];
+            let mode = config["mode"].as_i64().unwrap_or(0);
+            if value["class_name"] == "BatchNormalization" && mode != 0 {
+                let name = config["name"].as_str().unwrap_or_default();
+                layers.push(format!("{name} (BatchNormalization of mode {mode})"));
+            }
+            o.values().for_each(|v| lost_modes(v, layers));
+        }
+        Json::Array(a) => a.iter().for_each(|v| lost_modes(v, layers)),
+        _ => {}
+    }
+}
+
 /// The version whose form is written.
 const KERAS_VERSION: &str = "3.15.1";
 
@@ -76,6 +95,17 @@ fn modern_config(value: &mut Json) {
             o.remove(crate::format::legacy::MODERN);
             o.remove(crate::model::FUNCTIONS);
             o.remove(MASKS_STAY);
+            let class = o.get("class_name").and_then(Json::as_str).unwrap_or("");
+            // Arguments of Keras 2 that the constructors of Keras 3 refuse.
+            let gone = match class {
+                c if c.starts_with("SpatialDropout") => Some("trainable"),
+                c if c.starts_with("Random") => Some("rng_type"),
+                _ => None,
+            };
+            let config = o.get_mut("config").and_then(Json::as_object_mut);
+            if let (Some(key), Some(config)) = (gone, config) {
+                config.remove(key);
+            }
             for (key, value) in o.iter_mut() {
                 let is_activation = key == "activation" || key.ends_with("_activation");
                 match value.as_str() {
