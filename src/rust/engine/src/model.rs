@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 
 use crate::error::{Error, Result};
 use crate::format::{self, ModelFile, Weights};
-use crate::graph::{rows_are_independent, Graph};
+use crate::graph::{rows_are_independent, Graph, Op, ValueId};
 use crate::host::Functions;
 use crate::keras::model::{identity, Graph as Calls, InputSpec, ModelLayer};
 use crate::keras::submodel::{self, History, Symbol};
@@ -301,7 +301,38 @@ impl Model {
     /// # Errors
     /// `CantSave` where it has layers that Keras 3 doesn't.
     pub fn modern(&self) -> Result<ModelFile> {
-        save::modern(&self.file, &self.root)
+        let file = save::modern(&self.file, &self.root)?;
+        let layers = save::with_old_masks(&self.file.config);
+        if !layers.is_empty() {
+            // Old masks are no part of the file: there must be none that matter.
+            let again = Model::with_functions(file.clone(), &self.functions())?;
+            if self.sketch()? != again.sketch()? {
+                return Err(Error::CantSave { layers });
+            }
+        }
+        Ok(file)
+    }
+
+    /// The operations of the model for some size of its inputs and what each reads:
+    /// the same for models that compute the same of equal weights.
+    fn sketch(&self) -> Result<Vec<(String, Vec<ValueId>)>> {
+        const OPEN: usize = 7;
+        let fact = |input: &InputSpec| {
+            let shape: Vec<usize> = input.shape.iter().map(|d| d.unwrap_or(OPEN)).collect();
+            Some(Fact::new(input.dtype, shape))
+        };
+        let inputs = self.inputs().iter().map(fact).collect();
+        let key = (inputs, vec![], Some(false), Passes::ALL);
+        let (Part::Whole(lowered) | Part::Stage(lowered, _)) = self.lower(&key)?;
+        let graph = optimize(lowered.graph, &self.folds, Passes::ALL)?;
+        let nodes = graph.nodes.iter().map(|node| {
+            let op = match &node.op {
+                Op::Const(c) => c.tensor.fact().to_string(),
+                op => format!("{op:?}"),
+            };
+            (op, node.inputs.to_vec())
+        });
+        Ok(nodes.collect())
     }
 
     fn of_parts(file: ModelFile, root: Arc<LayerNode>, calls: Arc<Calls>) -> Model {

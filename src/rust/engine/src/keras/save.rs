@@ -1,5 +1,6 @@
 //! From a loaded model back to what Keras 3 saves.
 
+use std::collections::HashMap;
 use std::ptr;
 
 use serde_json::{json, Value as Json};
@@ -7,7 +8,7 @@ use serde_json::{json, Value as Json};
 use super::layers::MASKS_STAY;
 use super::LayerNode;
 use crate::error::{Error, Result};
-use crate::format::legacy::functions_as_operations;
+use crate::format::legacy::{functions_as_operations, MODERN};
 use crate::format::{ModelFile, StoredWeight, WeightTree, Weights};
 use crate::tensor::{DType, Fact, Tensor};
 
@@ -28,6 +29,7 @@ pub fn modern(file: &ModelFile, root: &LayerNode) -> Result<ModelFile> {
         return Err(Error::CantSave { layers });
     }
     modern_config(&mut config);
+    without_slashes(&mut config);
     let major = file.keras_version.as_deref().and_then(|v| {
         let major = v.split('.').next()?;
         major.parse::<u32>().ok()
@@ -50,15 +52,17 @@ pub fn modern(file: &ModelFile, root: &LayerNode) -> Result<ModelFile> {
 /// Adds the layers, as `name (class)`, that no version from Keras 3 on has.
 fn lost(node: &LayerNode, layers: &mut Vec<String>) {
     let layer = format!("{} ({})", node.name, node.class);
-    const KERAS_1: [&str; 5] = [
+    const OLD: [&str; 7] = [
         "Cosine",
         "Highway",
         "MaxoutDense",
         "ParametricSoftplus",
+        "RandomHeight",
+        "RandomWidth",
         "SReLU",
     ];
     let class = node.class.as_str();
-    let is_lost = class.starts_with("LocallyConnected") || KERAS_1.contains(&class);
+    let is_lost = class.starts_with("LocallyConnected") || OLD.contains(&class);
     if is_lost && !layers.contains(&layer) {
         layers.push(layer);
     }
@@ -67,22 +71,77 @@ fn lost(node: &LayerNode, layers: &mut Vec<String>) {
     }
 }
 
-/// Adds the normalizations that only Keras 1 has: of single samples, or without
-/// what training has seen.
-fn lost_modes(value: &Json, layers: &mut Vec<String>) {
+/// The layers, as `name (class)`, that treat masks as Keras did up to version 2.
+pub fn with_old_masks(config: &Json) -> Vec<String> {
+    let mut layers = Vec::new();
+    each_layer(config, &mut |class, config| {
+        if config[MASKS_STAY] == true {
+            let name = config["name"].as_str().unwrap_or_default();
+            layers.push(format!("{name} ({class} with the masks of Keras 2)"));
+        }
+    });
+    layers
+}
+
+/// Visits class and config of everything serialized in a config.
+fn each_layer<'a>(value: &'a Json, visit: &mut impl FnMut(&'a str, &'a Json)) {
     match value {
         Json::Object(o) => {
-            let config = &value["config"];
-            let mode = config["mode"].as_i64().unwrap_or(0);
-            if value["class_name"] == "BatchNormalization" && mode != 0 {
-                let name = config["name"].as_str().unwrap_or_default();
-                layers.push(format!("{name} (BatchNormalization of mode {mode})"));
+            if let Some(class) = value["class_name"].as_str() {
+                visit(class, &value["config"]);
             }
-            o.values().for_each(|v| lost_modes(v, layers));
+            // The config as it was in the file is no part of it.
+            let parts = o.iter().filter(|(key, _)| *key != MODERN);
+            parts.for_each(|(_, v)| each_layer(v, visit));
         }
-        Json::Array(a) => a.iter().for_each(|v| lost_modes(v, layers)),
+        Json::Array(a) => a.iter().for_each(|v| each_layer(v, visit)),
         _ => {}
     }
+}
+
+/// Names may not hold slashes in Keras 3.
+fn without_slashes(config: &mut Json) {
+    let mut names: Vec<String> = Vec::new();
+    each_layer(config, &mut |_, config| {
+        let name = config["name"].as_str().unwrap_or_default();
+        names.push(name.to_string());
+    });
+    let mut renamed = HashMap::new();
+    for name in names.iter().filter(|name| name.contains('/')) {
+        let mut new = name.replace('/', "_");
+        while names.contains(&new) || renamed.values().any(|n| *n == new) {
+            new.push('_');
+        }
+        renamed.entry(name.clone()).or_insert(new);
+    }
+    if !renamed.is_empty() {
+        rename(config, &renamed);
+    }
+}
+
+fn rename(value: &mut Json, names: &HashMap<String, String>) {
+    match value {
+        Json::String(s) => {
+            if let Some(new) = names.get(s) {
+                *s = new.clone();
+            }
+        }
+        Json::Object(o) => o.values_mut().for_each(|v| rename(v, names)),
+        Json::Array(a) => a.iter_mut().for_each(|v| rename(v, names)),
+        _ => {}
+    }
+}
+
+/// Adds the normalizations that only Keras 1 has: of single samples, or without
+/// what training has seen.
+fn lost_modes(config: &Json, layers: &mut Vec<String>) {
+    each_layer(config, &mut |class, config| {
+        let mode = config["mode"].as_i64().unwrap_or(0);
+        if class == "BatchNormalization" && mode != 0 {
+            let name = config["name"].as_str().unwrap_or_default();
+            layers.push(format!("{name} (BatchNormalization of mode {mode})"));
+        }
+    });
 }
 
 /// The version whose form is written.
@@ -92,19 +151,20 @@ const KERAS_VERSION: &str = "3.15.1";
 fn modern_config(value: &mut Json) {
     match value {
         Json::Object(o) => {
-            o.remove(crate::format::legacy::MODERN);
+            o.remove(MODERN);
             o.remove(crate::model::FUNCTIONS);
             o.remove(MASKS_STAY);
             let class = o.get("class_name").and_then(Json::as_str).unwrap_or("");
             // Arguments of Keras 2 that the constructors of Keras 3 refuse.
-            let gone = match class {
-                c if c.starts_with("SpatialDropout") => Some("trainable"),
-                c if c.starts_with("Random") => Some("rng_type"),
-                _ => None,
+            let gone: &[&str] = match class {
+                c if c.starts_with("SpatialDropout") => &["trainable", "noise_shape"],
+                c if c.starts_with("Random") => &["rng_type"],
+                _ => &[],
             };
-            let config = o.get_mut("config").and_then(Json::as_object_mut);
-            if let (Some(key), Some(config)) = (gone, config) {
-                config.remove(key);
+            if let Some(config) = o.get_mut("config").and_then(Json::as_object_mut) {
+                gone.iter().for_each(|&key| {
+                    config.remove(key);
+                });
             }
             for (key, value) in o.iter_mut() {
                 let is_activation = key == "activation" || key.ends_with("_activation");
@@ -226,5 +286,37 @@ fn random_states(class: &str) -> &'static [&'static str] {
     match SEEDED.iter().any(|s| class.contains(s)) {
         true => &["seed_generator"],
         false => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configs_are_as_keras_3_takes_them() {
+        let layer = |class: &str, name: &str, more: Json| {
+            let mut config = json!({"name": name});
+            config
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            json!({"class_name": class, "name": name, "config": config})
+        };
+        let mut config = json!({"layers": [
+            layer("SpatialDropout1D", "a/b", json!({"rate": 0.5, "trainable": true, "noise_shape": null})),
+            layer("RandomFlip", "a_b", json!({"rng_type": "stateful"})),
+            layer("Add", "c", json!({MASKS_STAY: true})),
+        ], "output_layers": [["a/b", 0, 0]]});
+        let old = with_old_masks(&config);
+        assert_eq!(old, ["c (Add with the masks of Keras 2)"]);
+        modern_config(&mut config);
+        without_slashes(&mut config);
+        let want = json!({"layers": [
+            layer("SpatialDropout1D", "a_b_", json!({"rate": 0.5})),
+            layer("RandomFlip", "a_b", json!({})),
+            layer("Add", "c", json!({})),
+        ], "output_layers": [["a_b_", 0, 0]]});
+        assert_eq!(config, want);
     }
 }
