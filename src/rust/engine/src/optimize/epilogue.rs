@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::rewrite::{readers, Rewriter};
-use crate::graph::{Graph, Node, Op, Program, Step, ValueId};
+use crate::graph::{Const, Graph, Node, Op, Program, Step, ValueId};
 use crate::tensor::{numel, DType, Fact};
 
 pub fn epilogue(graph: &Graph) -> Graph {
@@ -147,14 +147,17 @@ fn write(r: &mut Rewriter, node: &Node, join: &Join) {
             n if n == last && r.out.fact(v).shape != r.from.fact(node.first).shape => vec![last],
             _ => shape.clone(),
         };
-        let v = match r.out.fact(v).shape == want {
-            true => v,
-            false => r.push(
-                Op::Reshape(want.clone()),
-                vec![v],
-                Fact::f32(want),
-                &node.path,
-            ),
+        let v = match r.out.constant(v).cloned() {
+            _ if r.out.fact(v).shape == want => v,
+            // What is constant stays so for the kernel.
+            Some(c) => {
+                let tensor = (*c.tensor).clone().reshaped(want);
+                r.constant(Const::new(c.id, tensor), &node.path)
+            }
+            None => {
+                let op = Op::Reshape(want.clone());
+                r.push(op, vec![v], Fact::f32(want), &node.path)
+            }
         };
         ins.push(v);
     }
