@@ -116,7 +116,8 @@ impl<E: Num> Job<E> for Lines<'_, E> {
                     reads.strip::<4>(place, out, &under).all::<S, 2>(channels);
                     place += 4;
                 } else {
-                    reads.strip::<1>(place, out, &under).all::<S, 2>(channels);
+                    // So many sums at once that none waits for the one before.
+                    reads.strip::<1>(place, out, &under).all::<S, 4>(channels);
                     place += 1;
                 }
             }

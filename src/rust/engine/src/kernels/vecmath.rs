@@ -53,6 +53,18 @@ pub fn has_avx2_fma() -> bool {
     std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
 }
 
+/// Whether functions compiled for AVX-512, of the kind that all such processors
+/// but the first have, may be called.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub fn has_avx512() -> bool {
+    std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx512bw")
+        && std::arch::is_x86_feature_detected!("avx512dq")
+        && std::arch::is_x86_feature_detected!("avx512vl")
+        && has_avx2_fma()
+}
+
 /// Declares a function that runs `body`, compiled for the CPU at hand. `body`
 /// must be `#[inline(always)]`; as `body::<_>` it is generic over [`Isa`].
 macro_rules! multiversion {
@@ -90,9 +102,17 @@ macro_rules! multiversion {
         $vis fn $name($($arg: $ty),*) {
             #[cfg(target_arch = "x86_64")]
             {
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+                fn avx512($($arg: $ty),*) {
+                    $fused($($arg),*)
+                }
                 #[target_feature(enable = "avx2,fma")]
                 fn avx2($($arg: $ty),*) {
                     $fused($($arg),*)
+                }
+                if $crate::kernels::vecmath::has_avx512() {
+                    // SAFETY: the CPU has the features `avx512` is compiled for.
+                    return unsafe { avx512($($arg),*) };
                 }
                 if $crate::kernels::vecmath::has_avx2_fma() {
                     // SAFETY: the CPU has the features `avx2` is compiled for.
@@ -150,18 +170,13 @@ fn exp_parts<I: Isa>(x: f32) -> (i32, f32) {
     let n = (k.to_bits() as i32).wrapping_sub(MAGIC.to_bits() as i32);
     let k = k - MAGIC;
     let r = I::fma(-k, LN2_LO, I::fma(-k, LN2_HI, x));
-    let p = poly::<I, 6>(
-        r,
-        [
-            0.5,
-            0.166_666_66,
-            0.041_666_28,
-            0.008_333_504,
-            0.001_394_575_2,
-            0.000_197_892_62,
-        ],
-    );
-    (n, I::fma(r * r, p, r))
+    // In pairs, which wait for each other less than Horner's rule does.
+    let r2 = r * r;
+    let p = I::fma(0.166_666_66, r, 0.5);
+    let q = I::fma(0.008_333_504, r, 0.041_666_28);
+    let s = I::fma(0.000_197_892_62, r, 0.001_394_575_2);
+    let p = I::fma(I::fma(s, r2, q), r2, p);
+    (n, I::fma(r2, p, r))
 }
 
 /// Keeps `x` within the bounds; NaN stays.
@@ -285,7 +300,8 @@ pub fn silu<I: Isa>(x: f32) -> f32 {
     let d = 1.0 + a * b;
     // So that -inf gives NaN, as in Keras, and not -inf.
     let a = select(x < -126.0, 0.0, a);
-    select(x < 0.0, x * a / d * b, x / d)
+    let negative = x < 0.0;
+    x * select(negative, a, 1.0) / d * select(negative, b, 1.0)
 }
 
 #[inline(always)]
