@@ -54,6 +54,15 @@ impl Params {
     pub fn total(self) -> usize {
         self.trainable + self.frozen
     }
+
+    fn add(&mut self, trainable: bool, numel: usize, bytes: usize) {
+        let (count, size) = match trainable {
+            true => (&mut self.trainable, &mut self.trainable_bytes),
+            false => (&mut self.frozen, &mut self.frozen_bytes),
+        };
+        *count += numel;
+        *size += bytes;
+    }
 }
 
 /// Parameters of a layer and all in it.
@@ -72,14 +81,14 @@ fn count(node: &LayerNode, trainable: bool, seen: &mut Vec<u64>, sum: &mut Param
         }
         seen.push(weight.id);
         let fact = weight.tensor.fact();
-        // The weights of a custom layer are taken for trainable ones.
-        if trainable && node.vars.get(i).is_none_or(|v| v.trainable) {
-            sum.trainable += fact.numel();
-            sum.trainable_bytes += fact.bytes();
-        } else {
-            sum.frozen += fact.numel();
-            sum.frozen_bytes += fact.bytes();
+        let lora = node.lora.filter(|_| i == 0);
+        if let Some(lora) = lora {
+            let adapter = lora.params(&fact.shape);
+            sum.add(trainable, adapter, adapter * node.policy.variable.size());
         }
+        // The weights of a custom layer are taken for trainable ones.
+        let trains = lora.is_none() && node.vars.get(i).is_none_or(|v| v.trainable);
+        sum.add(trainable && trains, fact.numel(), fact.bytes());
     }
     for child in node.tracked() {
         count(child, trainable, seen, sum);

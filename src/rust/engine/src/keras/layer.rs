@@ -1,12 +1,14 @@
 //! What a layer is to the model: config turned into a [`Layer`], with its
 //! variables, its sublayers, and a call that writes primitives.
 
+use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value as Json};
 
 use super::cfg::Cfg;
+use super::lora::Lora;
 use super::policy::Policy;
 use crate::error::{Error, Result};
 use crate::format::{Assets, StoredWeight};
@@ -182,6 +184,27 @@ impl Call {
         self.arg(usize::MAX, name)
     }
 
+    /// The first argument by position, all others by name.
+    fn named<'a>(&'a self, parameters: &[&str]) -> Cow<'a, Call> {
+        let [first, others @ ..] = parameters else {
+            return Cow::Borrowed(self);
+        };
+        if self.args.len() == 1 {
+            return Cow::Borrowed(self);
+        }
+        let mut call = self.clone();
+        if let Some(at) = call.kwargs.iter().position(|(k, _)| k == first) {
+            let arg = call.kwargs.remove(at).1;
+            call.args.insert(0, arg);
+        }
+        let count = call.args.len().saturating_sub(1).min(others.len());
+        for name in others.iter().take(count) {
+            let arg = call.args.remove(1);
+            call.kwargs.push((name.to_string(), arg));
+        }
+        Cow::Owned(call)
+    }
+
     /// The mask passed as `mask =`, else the one the first tensor carries.
     pub fn mask(&self) -> Option<ValueId> {
         match self.kwarg("mask") {
@@ -243,6 +266,12 @@ impl Stored<'_> {
 pub trait Layer: Send + Sync {
     /// Writes the layer's primitives. `me` gives weights and sublayers.
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out>;
+
+    /// What Keras' `call` names its arguments, by position; none where positions
+    /// stay as they are.
+    fn parameters(&self) -> &'static [&'static str] {
+        &["inputs", "training"]
+    }
 
     /// Whether Keras casts the call's float tensors to the compute dtype.
     fn autocast(&self) -> bool {
@@ -351,6 +380,8 @@ pub struct LayerNode {
     pub layer: Box<dyn Layer>,
     pub vars: Vec<Var>,
     pub children: Vec<(String, Arc<LayerNode>)>,
+    /// The adapter of the first variable.
+    pub lora: Option<Lora>,
     /// One per entry of `vars`, set once when the weights are loaded.
     pub weights: OnceLock<Vec<Arc<Const>>>,
     /// The weights' names in the store, of a layer that takes any.
@@ -374,6 +405,7 @@ impl LayerNode {
             layer: built.layer,
             vars: built.vars,
             children: built.children,
+            lora: None,
             weights: OnceLock::new(),
             names: OnceLock::new(),
         }
@@ -761,6 +793,7 @@ impl Cx {
     /// Calls a layer as Keras' `Layer.__call__` does: sets the path, casts float
     /// tensors to the compute dtype.
     pub fn call(&mut self, node: &LayerNode, call: &Call) -> Result<Out> {
+        let call = call.named(node.layer.parameters());
         let path: Arc<str> = match self.path().is_empty() {
             true => Arc::from(node.name.as_str()),
             false => Arc::from(format!("{}/{}", self.path(), node.name)),
@@ -777,8 +810,8 @@ impl Cx {
             (self.training, self.training_given) = (*trains, true);
         }
         let out = match by_parts {
-            true => self.by_parts(call, |cx, call| cx.call_here(node, call)),
-            false => self.call_here(node, call),
+            true => self.by_parts(&call, |cx, call| cx.call_here(node, call)),
+            false => self.call_here(node, &call),
         };
         (self.training, self.training_given) = training;
         self.direct = direct;

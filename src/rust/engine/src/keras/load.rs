@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use super::layer::{Built, Call, Cx, Layer, LayerNode, Nested, Out, Stored, Support};
+use super::lora::Lora;
 use super::model::{self, Graph, Target};
 use super::policy::Policy;
 use super::{feature_space, layers, ops, Cfg};
@@ -159,7 +160,9 @@ impl Loader {
             .get("trainable")
             .and_then(Json::as_bool)
             .unwrap_or(true);
-        Ok(LayerNode::new(&name, &class, policy, trainable, built))
+        let mut node = LayerNode::new(&name, &class, policy, trainable, built);
+        node.lora = Lora::read(config).filter(|_| !node.vars.is_empty());
+        Ok(node)
     }
 
     /// What a class makes of its config; `None` for a class that is not known.
@@ -566,7 +569,8 @@ pub fn places(node: &LayerNode, path: &str, out: &mut Vec<Place>) {
     }
 }
 
-/// The variables of a layer in the order of a legacy file: trainable ones, then the rest.
+/// The variables of a layer in the order of a legacy file: trainable ones, then
+/// the rest. Those of an adapter follow the layer's own.
 fn legacy_order<'a>(
     node: &'a LayerNode,
     trainable: bool,
@@ -574,8 +578,19 @@ fn legacy_order<'a>(
     out: &mut Vec<(&'a LayerNode, usize)>,
 ) {
     let frozen = frozen || !node.trainable;
-    for (i, var) in node.vars.iter().enumerate() {
-        if (var.trainable && !frozen) == trainable
+    // A wrapper keeps variables of the layer in it before its own.
+    if let (count @ 1.., Some((_, child))) = (node.layer.borrowed(), node.children.first()) {
+        let mut lent = vec![];
+        legacy_order(child, trainable, frozen, &mut lent);
+        lent.retain(|e| std::ptr::eq(e.0, Arc::as_ptr(child)) && e.1 < count);
+        out.extend(lent);
+    }
+    let adapted = node.lora.is_some();
+    let own = node.vars.iter().enumerate();
+    let own = own.map(|(i, var)| var.trainable && !(adapted && i == 0));
+    let adapter = [true; 2].into_iter().filter(|_| adapted);
+    for (i, var_trains) in own.chain(adapter).enumerate() {
+        if (var_trains && !frozen) == trainable
             && !out.iter().any(|(n, k)| std::ptr::eq(*n, node) && *k == i)
         {
             out.push((node, i));
@@ -628,7 +643,7 @@ fn assign_legacy(root: &LayerNode, layers: &LegacyWeights, misfit: &Misfit) -> R
         if stored.len() != order.len() {
             misfit.handle(missing_weight(
                 &child.name,
-                order[0].0.vars[order[0].1].name,
+                order[0].0.vars.get(order[0].1).map_or("", |v| v.name),
                 format!("{} of {} weights", stored.len(), order.len()),
             ))?;
             continue;
@@ -638,14 +653,30 @@ fn assign_legacy(root: &LayerNode, layers: &LegacyWeights, misfit: &Misfit) -> R
         for ((node, at), weight) in order.into_iter().zip(stored) {
             let known = found.iter().position(|f| std::ptr::eq(f.0, node));
             let i = known.unwrap_or_else(|| {
-                found.push((node, vec![None; node.vars.len()]));
+                let adapter = if node.lora.is_some() { 2 } else { 0 };
+                found.push((node, vec![None; node.vars.len() + adapter]));
                 found.len() - 1
             });
             found[i].1[at] = Some(constant(weight));
         }
         for (node, weights) in found {
             let all: Option<Vec<_>> = weights.into_iter().collect();
-            let all = all.ok_or_else(|| Error::internal("a weight without a place"))?;
+            let mut all = all.ok_or_else(|| Error::internal("a weight without a place"))?;
+            if let Some(lora) = node.lora {
+                let adapter = all.split_off(node.vars.len());
+                let kernel = &all[0].tensor;
+                let Some(merged) = lora.merged(kernel, &adapter[0].tensor, &adapter[1].tensor)
+                else {
+                    misfit.handle(Error::BadWeight {
+                        layer: node.name.clone(),
+                        weight: node.vars[0].name.to_string(),
+                        expected: "one that its adapter fits".to_string(),
+                        given: kernel.fact().to_string(),
+                    })?;
+                    continue;
+                };
+                all[0] = Const::new(NEXT_ID.fetch_add(1, Ordering::Relaxed), merged);
+            }
             let _ = node.weights.set(all);
         }
     }

@@ -6,6 +6,7 @@ mod feature_space;
 pub mod layer;
 pub mod layers;
 pub mod load;
+mod lora;
 pub mod model;
 pub mod ops;
 pub mod policy;

@@ -339,6 +339,10 @@ pub fn join_path(path: &str, name: &str) -> String {
 }
 
 impl Layer for ModelLayer {
+    fn parameters(&self) -> &'static [&'static str] {
+        &["inputs", "training", "mask"]
+    }
+
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let flat = match call.args.first().or(call.kwarg("inputs")) {
             Some(arg) => self.flatten_inputs(cx, arg)?,

@@ -5,7 +5,7 @@ use std::ptr;
 
 use serde_json::{json, Value as Json};
 
-use super::layers::MASKS_STAY;
+use super::layers::{BIAS_ON_CHANNELS, MASKS_STAY};
 use super::LayerNode;
 use crate::error::{Error, Result};
 use crate::format::legacy::{functions_as_operations, MODERN};
@@ -154,6 +154,7 @@ fn modern_config(value: &mut Json) {
             o.remove(MODERN);
             o.remove(crate::model::FUNCTIONS);
             o.remove(MASKS_STAY);
+            o.remove(BIAS_ON_CHANNELS);
             let class = o.get("class_name").and_then(Json::as_str).unwrap_or("");
             // Arguments of Keras 2 that the constructors of Keras 3 refuse.
             let gone: &[&str] = match class {

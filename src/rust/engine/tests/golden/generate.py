@@ -50,6 +50,7 @@ GROUPS = [
     "augment",
     "sweep2",
     "sweep3",
+    "sweep4",
 ]
 FULL_ONLY = ["apps"]
 SLOWEST = ["rnn2", "rnn", "conv", "apps", "masks", "graph"]

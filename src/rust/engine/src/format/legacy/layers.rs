@@ -4,7 +4,7 @@ use serde_json::{json, Value as Json};
 
 use super::{entry_value, weights, Era, Object, SUBLAYERS};
 use crate::error::Result;
-use crate::keras::layers::MASKS_STAY;
+use crate::keras::layers::{BIAS_ON_CHANNELS, MASKS_STAY};
 
 /// Classes that are both a layer and an operation.
 pub(super) const SHARED_WITH_OPERATIONS: [&str; 9] = [
@@ -313,6 +313,13 @@ fn class_rules(old: &str, class: &str, c: &mut Object, era: &Era) {
         "MultiHeadAttention" | "Add" | "Subtract" | "Multiply" | "Average" | "Maximum"
         | "Minimum" | "Concatenate" => {
             c.insert(MASKS_STAY.into(), true.into());
+        }
+        "Conv1D" | "Conv2D" | "Conv3D" | "Conv1DTranspose" | "Conv2DTranspose"
+        | "Conv3DTranspose" | "DepthwiseConv1D" | "DepthwiseConv2D" | "SeparableConv1D"
+        | "SeparableConv2D"
+            if c.get("data_format") == Some(&json!("channels_first")) =>
+        {
+            c.insert(BIAS_ON_CHANNELS.into(), true.into());
         }
         "Bidirectional" if era.major < 2 => {
             c.insert(MASKS_STAY.into(), true.into());

@@ -126,6 +126,10 @@ impl Softmax {
 }
 
 impl Layer for Softmax {
+    fn parameters(&self) -> &'static [&'static str] {
+        &["inputs", "mask"]
+    }
+
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let x = cx.one(call)?;
         let Some(mask) = call.mask() else {

@@ -171,7 +171,25 @@ pub fn multi_head_attention(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
         ))
 }
 
+/// What the calls of attention with heads name their arguments.
+pub const PARAMETERS: &[&str] = &[
+    "query",
+    "value",
+    "key",
+    "query_mask",
+    "value_mask",
+    "key_mask",
+    "attention_mask",
+    "return_attention_scores",
+    "training",
+    "use_causal_mask",
+];
+
 impl Layer for MultiHeadAttention {
+    fn parameters(&self) -> &'static [&'static str] {
+        PARAMETERS
+    }
+
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         let tensor = |cx: &Cx, position, name: &str| tensor_arg(cx, call, position, name);
         let required = |cx: &Cx, t: Option<T>, name: &str| {
@@ -508,6 +526,16 @@ pub fn additive_attention(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
 }
 
 impl Layer for Attention {
+    fn parameters(&self) -> &'static [&'static str] {
+        &[
+            "inputs",
+            "mask",
+            "training",
+            "return_attention_scores",
+            "use_causal_mask",
+        ]
+    }
+
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         let mut inputs = cx.many(call)?;
         for t in &mut inputs {

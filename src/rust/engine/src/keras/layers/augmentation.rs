@@ -62,6 +62,10 @@ pub fn augmentation(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
 }
 
 impl Layer for Augmentation {
+    fn parameters(&self) -> &'static [&'static str] {
+        &["data", "training"]
+    }
+
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         let data = data(cx, me, call)?;
         if !cx.training {
@@ -100,6 +104,10 @@ pub fn pipeline(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
 }
 
 impl Layer for Pipeline {
+    fn parameters(&self) -> &'static [&'static str] {
+        &["inputs", "training", "mask"]
+    }
+
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         let Some(mut data) = call.args.first().cloned() else {
             return Err(cx.error("expected images"));

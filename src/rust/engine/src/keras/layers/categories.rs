@@ -135,6 +135,10 @@ pub fn category_encoding(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
 }
 
 impl Layer for CategoryEncoding {
+    fn parameters(&self) -> &'static [&'static str] {
+        &["inputs", "count_weights"]
+    }
+
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         let x = cx.one(call)?.value;
         let weights = match call.arg(1, "count_weights") {

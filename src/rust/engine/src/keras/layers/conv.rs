@@ -25,8 +25,14 @@ pub struct Window {
     padding: Padding,
     pub channels_first: bool,
     pub use_bias: bool,
+    /// Whether the bias is always added along the channels.
+    bias_on_channels: bool,
     activation: Activation,
 }
+
+/// The key of convolutions of Keras 2 that have their channels first: since then
+/// TensorFlow adds a bias along the last axis if that has the bias' size.
+pub const BIAS_ON_CHANNELS: &str = "bias_on_channels";
 
 impl Window {
     pub fn read(cfg: &Cfg, rank: usize, nested: &dyn Nested) -> Result<Window> {
@@ -57,6 +63,7 @@ impl Window {
             },
             channels_first: cfg.channels_first()?,
             use_bias: cfg.bool_or("use_bias", true)?,
+            bias_on_channels: cfg.bool_or(BIAS_ON_CHANNELS, !cfg.channels_first()?)?,
             activation: Activation::Linear,
         })
     }
@@ -107,7 +114,11 @@ impl Window {
     fn leave(&self, cx: &mut Cx, me: &LayerNode, y: ValueId) -> Result<Out> {
         let mut y = y;
         if self.use_bias {
-            let bias = cx.weight(me, "bias", &[cx.dim(y, -1)?])?;
+            let channels = cx.dim(y, -1)?;
+            let mut bias = cx.weight(me, "bias", &[channels])?;
+            if !self.bias_on_channels && channels > 1 && cx.dim(y, -2)? == channels {
+                bias = cx.reshape(bias, &[channels, 1])?;
+            }
             y = cx.add(y, bias)?;
         }
         if self.activation.is_elementwise() {

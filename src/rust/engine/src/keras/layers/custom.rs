@@ -23,6 +23,10 @@ pub fn custom(key: String, config: Json) -> Built {
 }
 
 impl Layer for Custom {
+    fn parameters(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         let mut tensors = vec![];
         let inputs = match call.args.as_slice() {

@@ -167,6 +167,10 @@ pub fn reversible_embedding(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
 }
 
 impl Layer for ReversibleEmbedding {
+    fn parameters(&self) -> &'static [&'static str] {
+        &["inputs", "reverse"]
+    }
+
     fn autocast(&self) -> bool {
         false
     }

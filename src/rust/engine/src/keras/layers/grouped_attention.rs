@@ -10,7 +10,7 @@ use crate::nest::Nest;
 use crate::tensor::DType;
 
 use super::attention::{
-    attend, band, both, dot_product_attention, flag, projection, tensor_arg, TO_HEADS,
+    attend, band, both, dot_product_attention, flag, projection, tensor_arg, PARAMETERS, TO_HEADS,
 };
 
 struct GroupedQueryAttention {
@@ -130,6 +130,10 @@ impl GroupedQueryAttention {
 }
 
 impl Layer for GroupedQueryAttention {
+    fn parameters(&self) -> &'static [&'static str] {
+        PARAMETERS
+    }
+
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         let missing = |cx: &Cx, name: &str| cx.error(format!("argument '{name}' is missing"));
         let query = tensor_arg(cx, call, 0, "query")?.ok_or_else(|| missing(cx, "query"))?;

@@ -99,6 +99,10 @@ impl<F: Transform> ImageLayer<F> {
 }
 
 impl<F: Transform> Layer for ImageLayer<F> {
+    fn parameters(&self) -> &'static [&'static str] {
+        &["data", "training"]
+    }
+
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         let parts = match data(cx, me, call)? {
             Arg::Dict(parts) => parts,

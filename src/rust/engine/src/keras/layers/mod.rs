@@ -295,7 +295,7 @@ pub static LAYERS: &[LayerDef] = &[
 ];
 
 pub use attention::{dot_product_attention, MASKS_STAY};
-pub use conv::{same_pads, ConvTranspose, Window};
+pub use conv::{same_pads, ConvTranspose, Window, BIAS_ON_CHANNELS};
 pub use custom::{custom, custom_activation};
 pub use image::batched;
 pub use pooling::{AdaptivePooling, Pooling};

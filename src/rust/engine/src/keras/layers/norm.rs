@@ -113,6 +113,10 @@ pub fn batch_normalization(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
 }
 
 impl Layer for BatchNormalization {
+    fn parameters(&self) -> &'static [&'static str] {
+        &["inputs", "training", "mask"]
+    }
+
     /// One multiply and one add by constants, which fold into a kernel before them.
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         let x = cx.one(call)?;
@@ -495,6 +499,10 @@ pub fn rms_normalization(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
 }
 
 impl Layer for RmsNormalization {
+    fn parameters(&self) -> &'static [&'static str] {
+        &["x"]
+    }
+
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         let x = cx.one(call)?.value;
         let shape = cx.shape(x);

@@ -65,6 +65,9 @@ impl Pooling {
         if self.channels_first {
             x = to_channels_last(cx, x)?;
         }
+        if self.same && !self.channels_first && self.size.len() == 3 {
+            x = self.past_start(cx, x)?;
+        }
         let shape = cx.shape(x);
         let pads = |i: usize| match self.same {
             true => same_pads(shape[i + 1], self.size[i], self.strides[i]),
@@ -81,6 +84,22 @@ impl Pooling {
             y = to_channels_first(cx, y)?;
         }
         Ok(y)
+    }
+
+    /// Cuts off what TensorFlow's windows in three dimensions leave out at the
+    /// start: where they end before the input does, half of what is left over.
+    fn past_start(&self, cx: &mut Cx, x: ValueId) -> Result<ValueId> {
+        let mut x = x;
+        for (i, (&size, &stride)) in self.size.iter().zip(&self.strides).enumerate() {
+            let axis = i as isize + 1;
+            let length = cx.dim(x, axis)?;
+            let end = (length.div_ceil(stride).max(1) - 1) * stride + size;
+            let cut = length.saturating_sub(end) / 2;
+            if cut > 0 {
+                x = cx.slice_axis(x, axis, cut, length)?;
+            }
+        }
+        Ok(x)
     }
 }
 
@@ -230,6 +249,10 @@ impl GlobalPooling {
 }
 
 impl Layer for GlobalPooling {
+    fn parameters(&self) -> &'static [&'static str] {
+        &["inputs", "mask"]
+    }
+
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let mut x = cx.one(call)?.value;
         cx.check_rank(x, self.rank + 2)?;

@@ -7,11 +7,11 @@ use serde_json::{json, Value as Json};
 use crate::error::Result;
 use crate::graph::{Binary, Reduce, ValueId};
 use crate::keras::layers::norm::to_unit_norm;
-use crate::keras::layers::MASKS_STAY;
+use crate::keras::layers::{rnn, MASKS_STAY};
 use crate::keras::promote::{result_type, Kind};
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
 use crate::nest::Nest;
-use crate::tensor::numel;
+use crate::tensor::{numel, DType};
 
 /// How the two directions become one output.
 #[derive(Copy, Clone, PartialEq)]
@@ -95,6 +95,10 @@ fn flipped(forward: &Json) -> Json {
 }
 
 impl Layer for Bidirectional {
+    fn parameters(&self) -> &'static [&'static str] {
+        rnn::PARAMETERS
+    }
+
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         let (x, states) = sequence_and_states(cx, call)?;
         let explicit = call
@@ -244,16 +248,32 @@ impl Layer for SpectralNormalization {
 struct TimeDistributed {
     /// Whether a step begins with the states that the step before ended with.
     stateful: bool,
+    /// What the layer casts its output to by itself.
+    casts: Option<DType>,
 }
+
+/// Layers that cast what they return to their own dtype, whatever they computed in.
+const CASTING: &[&str] = &[
+    "BatchNormalization",
+    "Embedding",
+    "GroupNormalization",
+    "LayerNormalization",
+];
 
 /// A layer applied to every step of (batch, time, ...).
 pub fn time_distributed(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     let spec = cfg
         .get("layer")
         .ok_or_else(|| cfg.bad("layer", "a layer"))?;
-    let spec = in_wrapper(cfg, spec)?;
-    let stateful = has_states(&spec);
-    Ok(Built::new(TimeDistributed { stateful }).child("layer", nested.layer(&spec)?))
+    let class = spec["class_name"].as_str().unwrap_or_default();
+    let own = Policy::parse(spec["config"].get("dtype").unwrap_or(&Json::Null), "");
+    let casts = own.filter(|_| CASTING.contains(&class)).map(|p| p.compute);
+    let stateful = has_states(spec);
+    let mut layer = nested.layer(&in_wrapper(cfg, spec, true)?)?;
+    if layer.vars.is_empty() {
+        layer = nested.layer(&in_wrapper(cfg, spec, false)?)?;
+    }
+    Ok(Built::new(TimeDistributed { stateful, casts }).child("layer", layer))
 }
 
 /// Whether any layer in a config is stateful.
@@ -266,8 +286,8 @@ fn has_states(config: &Json) -> bool {
 }
 
 /// The wrapped layer with the dtype that it computes in: Keras calls it without
-/// casting, on tensors and weights that the wrapper has cast.
-fn in_wrapper(cfg: &Cfg, spec: &Json) -> Result<Json> {
+/// casting, on tensors that the wrapper has cast, and weights if it has any.
+fn in_wrapper(cfg: &Cfg, spec: &Json, has_weights: bool) -> Result<Json> {
     let mut spec = spec.clone();
     let policy = |v: Option<&Json>| Policy::parse(v.unwrap_or(&Json::Null), "");
     let outer = policy(cfg.get("dtype")).ok_or_else(|| cfg.bad("dtype", "a dtype policy"))?;
@@ -276,8 +296,9 @@ fn in_wrapper(cfg: &Cfg, spec: &Json) -> Result<Json> {
         .iter()
         .all(|k| spec["config"].get(k).is_none());
     let recurrent = spec["config"].get("return_sequences").is_some();
-    if let (Some(inner), true, false) = (inner, has_own, recurrent) {
-        let compute = match outer.compute == outer.variable {
+    let casts_itself = spec["class_name"] == "Rescaling";
+    if let (Some(inner), true, false) = (inner, has_own, recurrent || casts_itself) {
+        let compute = match outer.compute == outer.variable && has_weights {
             true => result_type(&[Kind::Is(outer.compute), Kind::Is(inner.variable)]),
             false => outer.compute,
         };
@@ -289,6 +310,10 @@ fn in_wrapper(cfg: &Cfg, spec: &Json) -> Result<Json> {
 }
 
 impl Layer for TimeDistributed {
+    fn parameters(&self) -> &'static [&'static str] {
+        &["inputs", "training", "mask"]
+    }
+
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         let x = cx.one(call)?;
         let mask = call.mask();
@@ -309,6 +334,10 @@ impl Layer for TimeDistributed {
             // Statistics of a batch are statistics of one step.
             true => per_step(cx, &layer, x.value, mask)?,
             false => folded(cx, &layer, x.value, mask)?,
+        };
+        let value = match self.casts {
+            Some(dtype) => cx.cast(value, dtype)?,
+            None => value,
         };
         Ok(T { value, mask }.into())
     }

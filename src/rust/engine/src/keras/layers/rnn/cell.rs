@@ -349,6 +349,10 @@ impl Recur for Cell {
 
 /// A cell called by itself, for one step.
 impl Layer for Cell {
+    fn parameters(&self) -> &'static [&'static str] {
+        &["inputs", "states", "training"]
+    }
+
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         one_step(self, cx, me, call)
     }

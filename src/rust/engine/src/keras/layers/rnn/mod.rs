@@ -226,7 +226,14 @@ struct Loop<'a> {
     zero_masked: bool,
 }
 
+/// What the calls of recurrent layers name their arguments.
+pub const PARAMETERS: &[&str] = &["sequences", "initial_state", "mask", "training"];
+
 impl Layer for Recurrent {
+    fn parameters(&self) -> &'static [&'static str] {
+        PARAMETERS
+    }
+
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         let inputs = Inputs::read(cx, call)?;
         let node = me.child("cell")?;

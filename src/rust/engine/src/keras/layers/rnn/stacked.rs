@@ -140,6 +140,10 @@ impl Recur for Stacked {
 }
 
 impl Layer for Stacked {
+    fn parameters(&self) -> &'static [&'static str] {
+        &["inputs", "states", "training"]
+    }
+
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         one_step(self, cx, me, call)
     }

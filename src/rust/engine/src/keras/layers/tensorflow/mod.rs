@@ -35,6 +35,10 @@ pub fn function(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
 }
 
 impl Layer for Function {
+    fn parameters(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn autocast(&self) -> bool {
         false
     }
