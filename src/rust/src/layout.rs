@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use keraspredict_engine::kernels::prefetch;
+
 /// Rows converted together: few enough that what they touch stays in the
 /// first-level cache.
 const BLOCK: usize = 32;
@@ -34,31 +36,19 @@ pub fn gather<S: Copy, D>(
     assert_eq!(dst.len(), rows.len() * width);
     blocks(shape, rows, |lane| {
         lane.runs(|from, to, next| {
+            let ahead = src.as_ptr().wrapping_add(next);
             let mut at = 0;
             while at < lane.rows {
-                prefetch(src, next + at);
+                prefetch(ahead.wrapping_add(at));
                 at += LINE;
             }
             // The line in which the stretch ends, where it does not begin with one.
-            prefetch(src, next + lane.rows - 1);
+            prefetch(ahead.wrapping_add(lane.rows - 1));
             for (i, &v) in src[from..from + lane.rows].iter().enumerate() {
                 dst[to + i * width] = convert(v);
             }
         });
     });
-}
-
-/// Rows are far apart in memory, so the processor does not foresee them.
-#[inline(always)]
-fn prefetch<T>(src: &[T], at: usize) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint, which may name any address.
-    unsafe {
-        use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
-        _mm_prefetch::<_MM_HINT_T0>(src.as_ptr().wrapping_add(at).cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (src, at);
 }
 
 /// The same elements without leading axes of one entry: both layouts agree on them.

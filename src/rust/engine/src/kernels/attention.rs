@@ -1,8 +1,6 @@
 //! Attention whose scores are never written out: some queries at a time, their
 //! scores stay in the cache until they are used.
 
-use rayon::prelude::*;
-
 use super::epilogue::{Epilogue, Steps};
 use super::gemm::{self, with_buffer, Dims, Shared, Strided};
 use super::softmax;
@@ -184,10 +182,7 @@ impl Kernel for Attention {
         let matrix = |i: usize| {
             with_buffer(self.bytes(), |buffer| self.matrix(i, ins, out, buffer));
         };
-        match par {
-            Par::Pool => (0..self.batch).into_par_iter().for_each(matrix),
-            Par::Serial => (0..self.batch).for_each(matrix),
-        }
+        par.each(self.batch, matrix);
         Ok(())
     }
 }

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use rayon::prelude::*;
+
 use crate::error::{Error, Result};
 use crate::graph::{Const, Op};
 use crate::tensor::{Fact, Line, View, ViewMut};
@@ -48,6 +50,7 @@ mod winograd_line;
 
 pub use elementwise::{unary_f32, Compiled};
 pub use random::seeded_normals;
+pub use simd::prefetch;
 
 /// How a kernel may spread its work. Results don't depend on it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -56,6 +59,17 @@ pub enum Par {
     Serial,
     /// The current rayon pool.
     Pool,
+}
+
+impl Par {
+    /// Does each of `n` tasks.
+    fn each(self, n: usize, task: impl Fn(usize) + Sync + Send) {
+        if self == Par::Pool && n > 1 {
+            (0..n).into_par_iter().for_each(task);
+        } else {
+            (0..n).for_each(task);
+        }
+    }
 }
 
 /// One step of a plan, made for fixed shapes: dispatch, strides and packed

@@ -5,8 +5,6 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::epilogue::Steps;
 use super::gemm::{self, with_buffer, Dims, Packed, Shared, Strided};
 use super::real::{Exact, Fast, Math, Real};
@@ -393,12 +391,7 @@ impl<E: Cells> Kernel for Rnn<E> {
         let block = block.max(1);
         let rows = |i: usize| i * block..self.batch.min((i + 1) * block);
         let blocks = self.batch.div_ceil(block);
-        match par {
-            Par::Serial => (0..blocks).for_each(|i| self.block(rows(i), packed, ins, &outs)),
-            Par::Pool => (0..blocks)
-                .into_par_iter()
-                .for_each(|i| self.block(rows(i), packed, ins, &outs)),
-        }
+        par.each(blocks, |i| self.block(rows(i), packed, ins, &outs));
         Ok(())
     }
 }

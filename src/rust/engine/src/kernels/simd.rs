@@ -63,7 +63,7 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
 /// Asks for a line of memory that will be used soon, where the processor can't
 /// foresee it.
 #[inline(always)]
-pub(super) fn prefetch<T>(p: *const T) {
+pub fn prefetch<T>(p: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a hint, which may name any address.
     unsafe {

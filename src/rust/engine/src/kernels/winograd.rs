@@ -10,8 +10,6 @@
 
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::epilogue::{first_scale, Epilogue, Steps};
 use super::gemm::{self, with_buffer, Dims, Packed, Shared, Strided};
 use super::simd::{Job, Num, Simd, MAX_LANES};
@@ -361,28 +359,42 @@ pub(super) unsafe fn finish<S: Simd<E = f32>, const N: usize>(
     }
 }
 
-/// The results of a tile in which numbers are not finite: each must depend on
-/// its own window alone.
+/// The results of a tile in which numbers are not finite.
 #[inline(always)]
 unsafe fn plainly<S: Simd<E = f32>>(block: &Block, tile: usize) {
-    let (cin, cout) = (block.of.cin, block.of.cout);
     let (image, y, x) = block.place(tile);
-    for (i, p) in block.results(tile) {
+    for (i, out) in block.results(tile) {
         let (y, x) = (y + i / 2, x + i % 2);
-        let mut c = 0;
-        while c < cout {
-            let n = S::LANES.min(cout - c);
-            let mut sum = S::zero();
-            for k in 0..9 {
-                let pixel = block.pixel(image, y + k / 3, x + k % 3);
-                for q in 0..cin {
-                    let weights = block.kernel.as_ptr().add((k * cin + q) * cout + c);
-                    sum = S::fma(S::splat(*pixel.add(q)), S::load_part(weights, n), sum);
-                }
+        let pixel = |k: usize| block.pixel(image, y + k / 3, x + k % 3);
+        let Block { kernel, steps, .. } = block;
+        window::<S>(kernel, (9, block.of.cin, block.of.cout), pixel, steps, out);
+    }
+}
+
+/// A result as the sum over its window, which depends on nothing else: `pixel`
+/// gives the pixel under each place, `sizes` are places, channels and results.
+#[inline(always)]
+pub(super) unsafe fn window<S: Simd<E = f32>>(
+    kernel: &[f32],
+    sizes: (usize, usize, usize),
+    pixel: impl Fn(usize) -> *const f32,
+    steps: &Steps<f32>,
+    out: *mut f32,
+) {
+    let (places, cin, cout) = sizes;
+    let mut c = 0;
+    while c < cout {
+        let n = S::LANES.min(cout - c);
+        let mut sum = S::zero();
+        for k in 0..places {
+            let pixel = pixel(k);
+            for q in 0..cin {
+                let weights = kernel.as_ptr().add((k * cin + q) * cout + c);
+                sum = S::fma(S::splat(*pixel.add(q)), S::load_part(weights, n), sum);
             }
-            finish::<S, 1>(block.steps, [sum], &[p], c, n);
-            c += n;
         }
+        finish::<S, 1>(steps, [sum], &[out], c, n);
+        c += n;
     }
 }
 
@@ -450,19 +462,13 @@ impl Kernel for Winograd {
             unsafe { self.epilogue.finish(out, rows, 0..cout, cout, ins) };
         };
         let blocks = all.div_ceil(self.block);
-        if par == Par::Pool && blocks > 1 {
-            (0..blocks)
-                .into_par_iter()
-                .for_each(|b| block(b * self.block));
-        } else {
-            (0..blocks).for_each(|b| block(b * self.block));
-        }
+        par.each(blocks, |b| block(b * self.block));
         Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::conv::tests::oracle;
     use super::super::testing::*;
     use super::*;
@@ -480,18 +486,19 @@ mod tests {
     }
 
     /// A kernel whose channels have norms around 1.
-    fn kernel(rng: &mut Rng, cin: usize, cout: usize) -> Tensor {
-        let scale = (3.0 / (9 * cin) as f64).sqrt();
-        let k = rng.tensor(DType::F32, vec![3, 3, cin, cout]).to_f64();
+    pub fn kernel(rng: &mut Rng, window: &[usize], cin: usize, cout: usize) -> Tensor {
+        let size: usize = window.iter().product();
+        let scale = (3.0 / (size * cin) as f64).sqrt();
+        let shape = [window, &[cin, cout]].concat();
+        let k = rng.tensor(DType::F32, shape.clone()).to_f64();
         let k: Vec<f64> = k.into_iter().map(|v| v * scale).collect();
-        of(DType::F32, vec![3, 3, cin, cout], &k)
+        of(DType::F32, shape, &k)
     }
 
-    /// Bias and bounds in registers, a factor after them; odd and even sizes,
-    /// partial registers, several blocks and images.
-    #[test]
-    fn agrees_with_plain_loops() {
-        let mut rng = Rng::new(5);
+    /// Compares a convolution of random images of `shape`, without their number,
+    /// with plain loops: by itself, and with bias and bounds in registers and a
+    /// factor after them.
+    pub fn check(rng: &mut Rng, shape: &[usize], k: &Tensor, attrs: &ConvAttrs) {
         let program = Arc::new(Program {
             inputs: 3,
             steps: vec![
@@ -501,51 +508,65 @@ mod tests {
             ],
             dtypes: vec![DType::F32; 3],
         });
-        for (image, [cin, cout], padding) in [
+        for batch in [1, 3] {
+            let x = rng.tensor(DType::F32, [&[batch], shape].concat());
+            let bias = rng.tensor(DType::F32, k.shape()[k.shape().len() - 1..].to_vec());
+            let factor = of(DType::F32, vec![], &[1.5]);
+            let (shape, mut want) = oracle(&x, k, attrs);
+            let what = format!("{:?} {:?} {attrs:?}", x.shape(), k.shape());
+            let ins = [x.clone(), k.clone()];
+            let op = Op::Conv(attrs.clone(), None);
+            let got = run_both(&op, &ins, &[1], DType::F32, std::slice::from_ref(&shape));
+            assert_close(&got[0], &want, &what);
+            for (w, b) in want.iter_mut().zip(bias.to_f64().iter().cycle()) {
+                *w = (*w + b).max(0.0) * 1.5;
+            }
+            let op = Op::Conv(attrs.clone(), Some(program.clone()));
+            let ins = [x, k.clone(), bias, factor];
+            let got = run_both(&op, &ins, &[1, 3], DType::F32, &[shape]);
+            assert_close(&got[0], &want, &what);
+        }
+    }
+
+    /// Convolves an image of `shape` in which one number is infinite: what is not
+    /// finite must stay within the windows that see it, `seen` of them.
+    pub fn check_infinity(shape: &[usize], at: usize, k: &Tensor, attrs: ConvAttrs, seen: usize) {
+        let mut x = Rng::new(6).tensor(DType::F32, shape.to_vec()).to_f64();
+        x[at] = f64::INFINITY;
+        let x = of(DType::F32, shape.to_vec(), &x);
+        let (shape, want) = oracle(&x, k, &attrs);
+        let op = Op::Conv(attrs, None);
+        let got = run_both(&op, &[x, k.clone()], &[1], DType::F32, &[shape]);
+        let got = got[0].to_f64();
+        let cout = k.shape()[k.shape().len() - 1];
+        let infinite = want.iter().filter(|v| v.is_infinite()).count();
+        assert_eq!(infinite, seen * cout);
+        for (g, w) in got.iter().zip(&want) {
+            assert!(g == w || (g - w).abs() < 1e-4, "{g} {w}");
+        }
+    }
+
+    /// Odd and even sizes, partial registers, several blocks and images.
+    #[test]
+    fn agrees_with_plain_loops() {
+        let mut rng = Rng::new(5);
+        for ([y, x], [cin, cout], padding) in [
             ([7, 6], [24, 24], [(1, 1), (1, 1)]),
             ([6, 7], [27, 21], [(0, 0), (0, 0)]),
             ([9, 8], [24, 40], [(2, 0), (0, 3)]),
             ([31, 30], [32, 16], [(1, 1), (1, 1)]),
             ([5, 4], [300, 50], [(1, 2), (3, 1)]),
         ] {
-            let attrs = attrs(padding);
-            for batch in [1, 3] {
-                let x = rng.tensor(DType::F32, [&[batch], &image[..], &[cin]].concat());
-                let k = kernel(&mut rng, cin, cout);
-                let bias = rng.tensor(DType::F32, vec![cout]);
-                let factor = of(DType::F32, vec![], &[1.5]);
-                let (shape, mut want) = oracle(&x, &k, &attrs);
-                let what = format!("{image:?} {cin} {cout} {padding:?} {batch}");
-                let ins = [x.clone(), k.clone()];
-                let op = Op::Conv(attrs.clone(), None);
-                let got = run_both(&op, &ins, &[1], DType::F32, std::slice::from_ref(&shape));
-                assert_close(&got[0], &want, &what);
-                for (w, b) in want.iter_mut().zip(bias.to_f64().iter().cycle()) {
-                    *w = (*w + b).max(0.0) * 1.5;
-                }
-                let op = Op::Conv(attrs.clone(), Some(program.clone()));
-                let got = run_both(&op, &[x, k, bias, factor], &[1, 3], DType::F32, &[shape]);
-                assert_close(&got[0], &want, &what);
-            }
+            let k = kernel(&mut rng, &[3, 3], cin, cout);
+            check(&mut rng, &[y, x, cin], &k, &attrs(padding));
         }
     }
 
-    /// What is not finite stays within the windows that see it.
     #[test]
     fn infinity_stays_in_its_windows() {
-        let mut rng = Rng::new(6);
-        let mut x = rng.tensor(DType::F32, vec![1, 8, 8, 24]).to_f64();
-        x[(3 * 8 + 4) * 24 + 2] = f64::INFINITY;
-        let x = of(DType::F32, vec![1, 8, 8, 24], &x);
-        let k = kernel(&mut rng, 24, 26);
-        let attrs = attrs([(0, 0), (0, 0)]);
-        let (shape, want) = oracle(&x, &k, &attrs);
-        let got = run_both(&Op::Conv(attrs, None), &[x, k], &[1], DType::F32, &[shape]);
-        let got = got[0].to_f64();
-        assert_eq!(want.iter().filter(|v| v.is_infinite()).count(), 9 * 26);
-        for (g, w) in got.iter().zip(&want) {
-            assert!(g == w || (g - w).abs() < 1e-4, "{g} {w}");
-        }
+        let k = kernel(&mut Rng::new(7), &[3, 3], 24, 26);
+        let at = (3 * 8 + 4) * 24 + 2;
+        check_infinity(&[1, 8, 8, 24], at, &k, attrs([(0, 0), (0, 0)]), 9);
     }
 
     /// Kernels of norms so large that the tolerance asks for plain sums.
@@ -555,7 +576,7 @@ mod tests {
         let attrs = attrs([(1, 1), (1, 1)]);
         let op = Op::Conv(attrs.clone(), None);
         for (scale, want) in [(1.0, true), (10.0, false)] {
-            let k = kernel(&mut rng, 32, 32).to_f64();
+            let k = kernel(&mut rng, &[3, 3], 32, 32).to_f64();
             let k: Vec<f64> = k.into_iter().map(|v| v * scale).collect();
             let k = of(DType::F32, vec![3, 3, 32, 32], &k);
             let x = Fact::f32(vec![1, 8, 8, 32]);

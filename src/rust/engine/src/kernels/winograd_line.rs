@@ -9,14 +9,12 @@
 
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::epilogue::{Epilogue, Steps};
 use super::gemm::{self, with_buffer, Dims, Packed, Rows, Shared};
 use super::simd::{prefetch, Job, Num, Simd, MAX_LANES};
 use super::windows::Windows;
 use super::winograd::{
-    filter, finish, is_exact, sub, BLOCK_BYTES, CHANNELS, CHANNELS_TOGETHER, RESULTS, TILES,
+    filter, finish, is_exact, sub, window, BLOCK_BYTES, CHANNELS, CHANNELS_TOGETHER, RESULTS, TILES,
 };
 use super::{Kernel, Par, Request};
 use crate::error::{Error, Result};
@@ -300,26 +298,15 @@ impl Job<f32> for Backward<'_> {
     }
 }
 
-/// The two results of a tile in which numbers are not finite: each must depend
-/// on its own window alone.
+/// The two results of a tile in which numbers are not finite.
 #[inline(always)]
 unsafe fn plainly<S: Simd<E = f32>>(block: &Block, first: usize) {
-    let (cin, cout) = (block.of.cin, block.of.cout);
+    let Block { kernel, steps, .. } = block;
+    let sizes = (block.of.size, block.of.cin, block.of.cout);
     for i in [first, first + 1] {
         let out = block.result(i);
-        let mut c = 0;
-        while c < cout && !out.is_null() {
-            let n = S::LANES.min(cout - c);
-            let mut sum = S::zero();
-            for k in 0..block.of.size {
-                let pixel = block.pixel(i + k);
-                for q in 0..cin {
-                    let weights = block.kernel.as_ptr().add((k * cin + q) * cout + c);
-                    sum = S::fma(S::splat(*pixel.add(q)), S::load_part(weights, n), sum);
-                }
-            }
-            finish::<S, 1>(block.steps, [sum], &[out], c, n);
-            c += n;
+        if !out.is_null() {
+            window::<S>(kernel, sizes, |k| block.pixel(i + k), steps, out);
         }
     }
 }
@@ -415,22 +402,16 @@ impl Kernel for WinogradLine {
             }
         };
         let tasks = self.batch * self.dilation * per_line;
-        if par == Par::Pool && tasks > 1 {
-            (0..tasks).into_par_iter().for_each(task);
-        } else {
-            (0..tasks).for_each(task);
-        }
+        par.each(tasks, task);
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::conv::tests::oracle;
-    use super::super::testing::*;
+    use super::super::testing::Rng;
+    use super::super::winograd::tests::{check, check_infinity, kernel};
     use super::*;
-    use crate::graph::{Binary, Program, Step, Unary};
-    use crate::tensor::Tensor;
 
     fn attrs(padding: (usize, usize), dilation: usize) -> ConvAttrs {
         ConvAttrs {
@@ -441,29 +422,10 @@ mod tests {
         }
     }
 
-    /// A kernel whose channels have norms around 1.
-    fn kernel(rng: &mut Rng, size: usize, cin: usize, cout: usize) -> Tensor {
-        let scale = (3.0 / (size * cin) as f64).sqrt();
-        let shape = vec![size, cin, cout];
-        let k = rng.tensor(DType::F32, shape.clone()).to_f64();
-        let k: Vec<f64> = k.into_iter().map(|v| v * scale).collect();
-        of(DType::F32, shape, &k)
-    }
-
-    /// Bias and bounds in registers, a factor after them; whole and partial groups,
-    /// partial registers, gaps, several blocks and lines.
+    /// Whole and partial groups, partial registers, gaps, several blocks and lines.
     #[test]
     fn agrees_with_plain_loops() {
         let mut rng = Rng::new(5);
-        let program = Arc::new(Program {
-            inputs: 3,
-            steps: vec![
-                Step::Binary(Binary::Add, 0, 1),
-                Step::Unary(Unary::Relu, 3),
-                Step::Binary(Binary::Mul, 4, 2),
-            ],
-            dtypes: vec![DType::F32; 3],
-        });
         for (length, size, [cin, cout], padding, dilation) in [
             (40, 3, [24, 24], (1, 1), 1),
             (41, 5, [27, 21], (0, 0), 1),
@@ -472,43 +434,14 @@ mod tests {
             (90, 6, [100, 50], (1, 2), 2),
             (83, 41, [16, 32], (60, 60), 3),
         ] {
-            let attrs = attrs(padding, dilation);
-            for batch in [1, 3] {
-                let x = rng.tensor(DType::F32, vec![batch, length, cin]);
-                let k = kernel(&mut rng, size, cin, cout);
-                let bias = rng.tensor(DType::F32, vec![cout]);
-                let factor = of(DType::F32, vec![], &[1.5]);
-                let (shape, mut want) = oracle(&x, &k, &attrs);
-                let what = format!("{length} {size} {cin} {cout} {padding:?} {dilation} {batch}");
-                let ins = [x.clone(), k.clone()];
-                let op = Op::Conv(attrs.clone(), None);
-                let got = run_both(&op, &ins, &[1], DType::F32, std::slice::from_ref(&shape));
-                assert_close(&got[0], &want, &what);
-                for (w, b) in want.iter_mut().zip(bias.to_f64().iter().cycle()) {
-                    *w = (*w + b).max(0.0) * 1.5;
-                }
-                let op = Op::Conv(attrs.clone(), Some(program.clone()));
-                let got = run_both(&op, &[x, k, bias, factor], &[1, 3], DType::F32, &[shape]);
-                assert_close(&got[0], &want, &what);
-            }
+            let k = kernel(&mut rng, &[size], cin, cout);
+            check(&mut rng, &[length, cin], &k, &attrs(padding, dilation));
         }
     }
 
-    /// What is not finite stays within the windows that see it.
     #[test]
     fn infinity_stays_in_its_windows() {
-        let mut rng = Rng::new(6);
-        let mut x = rng.tensor(DType::F32, vec![1, 64, 24]).to_f64();
-        x[33 * 24 + 2] = f64::INFINITY;
-        let x = of(DType::F32, vec![1, 64, 24], &x);
-        let k = kernel(&mut rng, 5, 24, 26);
-        let attrs = attrs((0, 0), 2);
-        let (shape, want) = oracle(&x, &k, &attrs);
-        let got = run_both(&Op::Conv(attrs, None), &[x, k], &[1], DType::F32, &[shape]);
-        let got = got[0].to_f64();
-        assert_eq!(want.iter().filter(|v| v.is_infinite()).count(), 5 * 26);
-        for (g, w) in got.iter().zip(&want) {
-            assert!(g == w || (g - w).abs() < 1e-4, "{g} {w}");
-        }
+        let k = kernel(&mut Rng::new(7), &[5], 24, 26);
+        check_infinity(&[1, 64, 24], 33 * 24 + 2, &k, attrs((0, 0), 2), 5);
     }
 }
