@@ -51,6 +51,7 @@ GROUPS = [
     "sweep2",
     "sweep3",
     "sweep4",
+    "halves",
 ]
 FULL_ONLY = ["apps"]
 SLOWEST = ["rnn2", "rnn", "conv", "apps", "masks", "graph"]

@@ -1,8 +1,8 @@
-"""Writes legacy3.zip: functions of TensorFlow that stand as layers in functional models of Keras 2.
+"""Writes legacy3*.zip: functions of TensorFlow that stand as layers in functional models of Keras 2.
 
-    python legacy3.py --out packs
+    python legacy3.py --out packs              legacy3_families.zip: a case for each family of functions
     python legacy3.py --out packs --nodes      legacy3_nodes.zip: the `TensorFlowOpLayer`s of TF 2.0 to 2.3
-    python legacy3.py --out DIR --single       a case for each function
+    python legacy3.py --out DIR --single       a case for each function; legacy3.zip holds a part
     python legacy3.py --out packs --more       legacy3_more.zip: a case for each of those left out of legacy3.zip
 
 It needs what legacy.py needs. Functions that tf_keras can't save as a layer are dropped, and said so.
@@ -208,7 +208,8 @@ def main():
         # Without eager execution tf_keras makes layers of the nodes of TensorFlow's graph, as it did before TF 2.4.
         tf.compat.v1.disable_eager_execution()
     args.single |= args.more
-    w = Writer(args.out, "legacy3" + ("_nodes" if args.nodes else "_more" if args.more else ""), args.seed)
+    suffix = "_nodes" if args.nodes else "_more" if args.more else "" if args.single else "_families"
+    w = Writer(args.out, "legacy3" + suffix, args.seed)
     for family in FAMILIES:
         if args.only not in family:
             continue
