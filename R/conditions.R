@@ -257,6 +257,19 @@ engine_errors <- list(
       )
     )
   },
+  call = function(data) {
+    list(
+      message = paste0(
+        "Layer `",
+        data$layer,
+        "` is called in a way that can't be run."
+      ),
+      bullets = c(
+        x = sentence(data$reason),
+        i = "If Keras runs the model, please report it."
+      )
+    )
+  },
   out_of_vocabulary = function(data) {
     list(
       message = paste0(
@@ -507,6 +520,17 @@ check_flag_or_na <- function(x, arg) {
     abort(
       "bad_argument",
       paste0("`", arg, "` must be TRUE, FALSE or NA, not ", show_value(x), "."),
+      arg = arg
+    )
+  }
+  x
+}
+
+check_text <- function(x, arg, wanted) {
+  if (!(is.character(x) && length(x) == 1 && !is.na(x) && nzchar(x))) {
+    abort(
+      "bad_argument",
+      paste0("`", arg, "` must be ", wanted, ", not ", show_value(x), "."),
       arg = arg
     )
   }

@@ -81,23 +81,120 @@ parts_cases <- local({
   }
 })
 
-# The message of a model of JSON: of its config, or of data of the shape given.
+# The message of a model of JSON: of its config, or of zeros of the shapes given.
 told <- function(shape, layer, dtype = "float32") {
-  model <- tryCatch(
-    json_model(shape, layer, dtype = dtype),
+  cat(
+    message_of(json_model(shape, layer, dtype = dtype), shape, dtype),
+    "",
+    sep = "\n"
+  )
+}
+
+message_of <- function(model, shapes, dtype) {
+  tryCatch(
+    {
+      x <- lapply(shapes, function(shape) {
+        sizes <- strsplit(gsub("[][ ]", "", shape), ",")[[1]]
+        dims <- as.integer(sub("null", "2", sizes))
+        array(if (dtype == "string") "a" else 0, dims)
+      })
+      predict(model, x)
+      "no error"
+    },
     keraspredict_error = conditionMessage
   )
-  if (!is.character(model)) {
-    sizes <- strsplit(gsub("[][ ]", "", shape), ",")[[1]]
-    dims <- as.integer(sub("null", "2", sizes))
-    x <- array(if (dtype == "string") "a" else 0, dims)
-    model <- tryCatch(
-      {
-        predict(model, x)
-        "no error"
-      },
-      keraspredict_error = conditionMessage
-    )
+}
+
+# The messages of calls of layers and operations, one after the other: each is a
+# class, such as "ops.numpy.Add" or "layers.Dot", with the JSON of its arguments,
+# in which $x and $y stand for inputs; maybe the JSON of its config, and the shapes
+# x and y and the dtype of the inputs.
+told_calls <- function(cases) {
+  for (case in cases) {
+    do.call(told_call, as.list(case))
   }
-  cat(model, "", sep = "\n")
+}
+
+told_call <- function(
+  class,
+  args = "$x",
+  config = "",
+  x = "[null, 4]",
+  y = "[null, 4]",
+  dtype = "float32"
+) {
+  shapes <- c(x = x, y = y)
+  used <- vapply(c("$x", "$y"), grepl, NA, args, fixed = TRUE)
+  tensors <- sprintf(
+    '{"class_name": "__keras_tensor__", "config": {"shape": %s, "dtype": "%s",
+      "keras_history": ["%s", 0, 0]}}',
+    shapes,
+    dtype,
+    names(shapes)
+  )
+  inputs <- sprintf(
+    '{"class_name": "InputLayer", "config": {"name": "%s", "batch_shape": %s, "dtype": "%s"},
+      "name": "%1$s", "inbound_nodes": []}',
+    names(shapes),
+    shapes,
+    dtype
+  )
+  call <- gsub("$y", tensors[[2]], args, fixed = TRUE)
+  call <- gsub("$x", tensors[[1]], call, fixed = TRUE)
+  module <- sub("^ops", "src.ops", sub("[.][^.]*$", "", class))
+  json <- sprintf(
+    '{"class_name": "Functional", "config": {"name": "calls", "layers": [%s,
+      {"module": "keras.%s", "class_name": "%s", "config": {"name": "call"%s}, "name": "call",
+        "inbound_nodes": [{"args": [%s], "kwargs": {}}]}],
+      "input_layers": [%s], "output_layers": [["call", 0, 0]]}}',
+    paste(inputs[used], collapse = ", "),
+    module,
+    sub(".*[.]", "", class),
+    if (nzchar(config)) paste0(", ", config) else "",
+    call,
+    paste0('["', names(shapes)[used], '", 0, 0]', collapse = ", ")
+  )
+  cat(class, "(", args, ")", if (nzchar(config)) c(" {", config, "}"), "\n", sep = "")
+  message <- message_of(load_model(charToRaw(json)), shapes[used], dtype)
+  cat(paste0("  ", strsplit(message, "\n")[[1]]), "", sep = "\n")
+}
+
+# The same for functions of TensorFlow, as tf.keras 2 saved them: the JSON of the
+# arguments by name, in which $y is an input.
+told_functions <- function(cases) {
+  for (case in cases) {
+    do.call(told_function, as.list(case))
+  }
+}
+
+told_function <- function(
+  function_name,
+  args = "",
+  x = "[null, 4]",
+  y = "[null, 4]",
+  dtype = "float32"
+) {
+  shapes <- c(x = x, y = y)[c(TRUE, grepl("$y", args, fixed = TRUE))]
+  inputs <- sprintf(
+    '{"class_name": "InputLayer", "config": {"name": "%s", "batch_input_shape": %s, "dtype": "%s"},
+      "name": "%1$s", "inbound_nodes": []}',
+    names(shapes),
+    shapes,
+    dtype
+  )
+  json <- sprintf(
+    '{"class_name": "Functional", "keras_version": "2.9.0", "config": {
+      "name": "calls", "layers": [%s,
+      {"class_name": "TFOpLambda", "name": "call",
+        "config": {"name": "call", "dtype": "float32", "function": "%s"},
+        "inbound_nodes": [["x", 0, 0, {%s}]]}],
+      "input_layers": [%s], "output_layers": [["call", 0, 0]]}}',
+    paste(inputs, collapse = ", "),
+    function_name,
+    gsub("$y", '["y", 0, 0]', args, fixed = TRUE),
+    paste0('["', names(shapes), '", 0, 0]', collapse = ", ")
+  )
+  cat("tf.", function_name, "(x", if (nzchar(args)) c(", ", args), ")\n", sep = "")
+  message <- message_of(load_model(charToRaw(json)), shapes, dtype)
+  cat(paste0("  ", strsplit(message, "\n")[[1]]), "", sep = "\n")
 }

@@ -76,6 +76,8 @@ pub enum Error {
     BadGraph { message: String },
     /// Shapes or dtypes that a layer can't take, found while lowering.
     Lowering { layer: String, message: String },
+    /// Arguments of a layer's or operation's call that can't be used.
+    Call { layer: String, message: String },
     /// Model inputs of the wrong number, shape or dtype.
     BadInput {
         input: String,
@@ -127,6 +129,7 @@ impl Error {
             Error::CustomOutput { .. } => "custom_output",
             Error::BadGraph { .. } => "bad_graph",
             Error::Lowering { .. } => "shape",
+            Error::Call { .. } => "call",
             Error::BadInput { .. } => "bad_input",
             Error::Index { .. } => "index",
             Error::OutOfVocabulary { .. } => "out_of_vocabulary",
@@ -213,7 +216,7 @@ impl Error {
                 ("expected", expected.clone()),
                 ("given", given.clone()),
             ],
-            Error::Lowering { layer, message } => {
+            Error::Lowering { layer, message } | Error::Call { layer, message } => {
                 vec![("layer", layer.clone()), ("reason", message.clone())]
             }
             Error::BadInput {
@@ -310,7 +313,9 @@ impl fmt::Display for Error {
                 "layer '{layer}' ({class}): its function must give {expected}, not {given}"
             ),
             Error::BadGraph { message } => write!(f, "{message}"),
-            Error::Lowering { layer, message } => write!(f, "layer '{layer}': {message}"),
+            Error::Lowering { layer, message } | Error::Call { layer, message } => {
+                write!(f, "layer '{layer}': {message}")
+            }
             Error::BadInput {
                 input,
                 expected,

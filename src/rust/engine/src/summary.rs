@@ -146,7 +146,7 @@ impl Model {
     pub fn check(&self) -> Result<()> {
         let fixed = self.has_fixed_sizes();
         match self.output_shapes() {
-            Err(e) if !matches!(e, Error::Lowering { .. }) => Err(e),
+            Err(e) if !matches!(e, Error::Lowering { .. } | Error::Call { .. }) => Err(e),
             Err(e) if fixed && !self.takes_some_batch() => Err(e),
             _ => Ok(()),
         }

@@ -149,13 +149,11 @@ impl Builder {
             Unary::IsNan | Unary::IsInf | Unary::IsFinite => fact.dtype = DType::Bool,
             Unary::Not => {
                 if fact.dtype.is_float() || fact.dtype == DType::Str {
-                    return Err(self.error(format!("logical not of a {} tensor", fact.dtype)));
+                    return Err(self.error(format!("logical not of {} tensors", fact.dtype)));
                 }
             }
             Unary::Neg | Unary::Abs | Unary::Sign | Unary::Square | Unary::Relu => {
-                if fact.dtype == DType::Str {
-                    return Err(self.error("arithmetic on strings"));
-                }
+                self.check_step(Step::Unary(op, 0), fact.dtype)?;
             }
             Unary::Floor | Unary::Ceil | Unary::Trunc | Unary::Round => {
                 if !fact.dtype.is_float() {
@@ -164,7 +162,7 @@ impl Builder {
             }
             _ => {
                 if !fact.dtype.is_float() {
-                    return Err(self.error(format!("{op:?} of a {} tensor", fact.dtype)));
+                    return Err(self.error(format!("{op:?} of {} tensors", fact.dtype)));
                 }
                 if fact.dtype.is_half() {
                     if let Some(y) = self.unary_in_steps(op, x)? {
@@ -176,15 +174,26 @@ impl Builder {
         Ok(self.push(Op::Unary(op), vec![x], fact))
     }
 
+    /// An error where an elementwise step has no meaning for a dtype.
+    fn check_step(&self, step: Step, dtype: DType) -> Result<()> {
+        let op = match step {
+            Step::Unary(op, _) => format!("{op:?}"),
+            Step::Binary(op, ..) => format!("{op:?}"),
+            _ => return Ok(()),
+        };
+        match step.dtype(|_| Some(dtype)) {
+            Some(_) => Ok(()),
+            None => Err(self.error(format!("{op} of {dtype} tensors"))),
+        }
+    }
+
     /// Two tensors of one dtype, broadcast together.
     pub fn binary(&mut self, op: Binary, x: ValueId, y: ValueId) -> Result<ValueId> {
         let (dx, dy) = (self.dtype(x), self.dtype(y));
         if dx != dy {
-            return Err(self.error(format!("{op:?} of a {dx} and a {dy} tensor")));
+            return Err(self.error(format!("{op:?} of {dx} and {dy} tensors")));
         }
-        if dx == DType::Str && !op.is_comparison() {
-            return Err(self.error(format!("{op:?} of strings")));
-        }
+        self.check_step(Step::Binary(op, 0, 1), dx)?;
         let (xs, ys) = (self.shape(x), self.shape(y));
         let Some(shape) = broadcast_shapes(&xs, &ys) else {
             return Err(self.error(format!(
@@ -213,7 +222,7 @@ impl Builder {
     pub fn select(&mut self, condition: ValueId, x: ValueId, y: ValueId) -> Result<ValueId> {
         let (dc, dx, dy) = (self.dtype(condition), self.dtype(x), self.dtype(y));
         if dc != DType::Bool || dx != dy {
-            return Err(self.error(format!("select by {dc} of a {dx} and a {dy} tensor")));
+            return Err(self.error(format!("select by {dc} of {dx} and {dy} tensors")));
         }
         let shape = broadcast_shapes(&self.shape(x), &self.shape(y))
             .and_then(|s| broadcast_shapes(&s, &self.shape(condition)));
@@ -821,6 +830,9 @@ impl Builder {
                 false => Some(fact.shape[i]),
             })
             .collect();
+        if fact.dtype == DType::Str || (kind == Reduce::LogSumExp && !dtype.is_float()) {
+            return Err(self.error(format!("{kind:?} of {} tensors", fact.dtype)));
+        }
         if axes.is_empty() && dtype == fact.dtype && kind != Reduce::LogSumExp {
             return Ok(x);
         }
@@ -849,6 +861,9 @@ impl Builder {
     ) -> Result<ValueId> {
         let fact = self.fact(x).clone();
         let axis = self.axis(axis, fact.rank())?;
+        if fact.dtype == DType::Str {
+            return Err(self.error("a running sum or product of strings"));
+        }
         Ok(self.push(
             Op::Cumulate {
                 kind,
@@ -864,10 +879,10 @@ impl Builder {
     pub fn softmax(&mut self, x: ValueId, axis: isize, log: bool) -> Result<ValueId> {
         let fact = self.fact(x).clone();
         if !fact.dtype.is_float() {
-            return Err(self.error(format!("softmax of a {} tensor", fact.dtype)));
+            return Err(self.error(format!("softmax of {} tensors", fact.dtype)));
         }
-        let last = fact.rank() - 1;
         let axis = self.axis(axis, fact.rank())?;
+        let last = fact.rank() - 1;
         if axis == last && fact.dtype.is_half() {
             return self.softmax_in_steps(x, log);
         }
@@ -1103,6 +1118,9 @@ impl Builder {
         let n = attrs.size.len();
         if fx.rank() != n + 2 {
             return Err(self.error(format!("can't pool {n} spatial axes of {fx}")));
+        }
+        if matches!(fx.dtype, DType::Str | DType::Bool) {
+            return Err(self.error(format!("a pool of {} tensors", fx.dtype)));
         }
         let mut shape = vec![fx.shape[0]];
         for i in 0..n {

@@ -160,6 +160,43 @@ pub enum Step {
     Cast(DType, usize),
 }
 
+impl Step {
+    /// The dtype of the result, or None where the primitive has no meaning.
+    pub fn dtype(&self, of: impl Fn(usize) -> Option<DType>) -> Option<DType> {
+        Some(match *self {
+            Step::Cast(to, a) => of(a).map(|_| to)?,
+            Step::Select(c, a, b) => {
+                let d = of(a)?;
+                (of(c)? == DType::Bool && of(b)? == d).then_some(d)?
+            }
+            Step::Unary(op, a) => match (op, of(a)?) {
+                (_, DType::Str) => return None,
+                (Unary::IsNan | Unary::IsInf | Unary::IsFinite, _) => DType::Bool,
+                (Unary::Not, d) => (!d.is_float()).then_some(d)?,
+                (Unary::Abs | Unary::Relu, DType::Bool) => DType::Bool,
+                (_, DType::Bool) => return None,
+                (_, d) => d,
+            },
+            Step::Binary(op, a, b) => {
+                use Binary::*;
+                let d = of(a)?;
+                if of(b)? != d {
+                    return None;
+                }
+                match (op, d) {
+                    _ if op.is_comparison() => DType::Bool,
+                    (_, DType::Str) => return None,
+                    (Add | Mul | Max | Min | And | Or | Xor, DType::Bool) => d,
+                    (_, DType::Bool) => return None,
+                    (Atan2, d) => d.is_float().then_some(d)?,
+                    (And | Or | Xor | Shl | Shr | Gcd, d) => d.is_int().then_some(d)?,
+                    (_, d) => d,
+                }
+            }
+        })
+    }
+}
+
 /// A chain of elementwise steps over inputs that broadcast to the output's
 /// shape; the last step is the result. `dtypes[i]` is the dtype of step i.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

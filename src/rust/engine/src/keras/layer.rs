@@ -559,6 +559,14 @@ impl Cx {
         }
     }
 
+    /// An [`Error::Call`] at the current layer.
+    pub fn call_error(&self, message: impl Into<String>) -> Error {
+        Error::Call {
+            layer: self.path().to_string(),
+            message: message.into(),
+        }
+    }
+
     /// The same with what is known of the tokens of stages.
     pub fn with_staged(mut self, staged: Staged) -> Cx {
         self.staged = staged;
@@ -935,7 +943,7 @@ impl Cx {
     pub fn many(&self, call: &Call) -> Result<Vec<T>> {
         match call.args.first() {
             Some(a) if !a.tensors().is_empty() => Ok(a.tensors()),
-            _ => Err(self.error("expected a list of tensors")),
+            _ => Err(self.call_error("expected a list of tensors")),
         }
     }
 

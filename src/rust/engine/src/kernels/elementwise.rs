@@ -91,41 +91,6 @@ pub struct Compiled {
     out: DType,
 }
 
-/// The dtype of a step's result, or None where the primitive has no meaning.
-fn result(step: &Step, of: impl Fn(usize) -> Option<DType>) -> Option<DType> {
-    Some(match *step {
-        Step::Cast(to, a) => of(a).map(|_| to)?,
-        Step::Select(c, a, b) => {
-            let d = of(a)?;
-            (of(c)? == DType::Bool && of(b)? == d).then_some(d)?
-        }
-        Step::Unary(op, a) => match (op, of(a)?) {
-            (_, DType::Str) => return None,
-            (Unary::IsNan | Unary::IsInf | Unary::IsFinite, _) => DType::Bool,
-            (Unary::Not, d) => (!d.is_float()).then_some(d)?,
-            (Unary::Abs | Unary::Relu, DType::Bool) => DType::Bool,
-            (_, DType::Bool) => return None,
-            (_, d) => d,
-        },
-        Step::Binary(op, a, b) => {
-            use Binary::*;
-            let d = of(a)?;
-            if of(b)? != d {
-                return None;
-            }
-            match (op, d) {
-                _ if op.is_comparison() => DType::Bool,
-                (_, DType::Str) => return None,
-                (Add | Mul | Max | Min | And | Or | Xor, DType::Bool) => d,
-                (_, DType::Bool) => return None,
-                (Atan2, d) => d.is_float().then_some(d)?,
-                (And | Or | Xor | Shl | Shr | Gcd, d) => d.is_int().then_some(d)?,
-                (_, d) => d,
-            }
-        }
-    })
-}
-
 fn operands(step: &Step) -> [Option<usize>; 3] {
     match *step {
         Step::Unary(_, a) | Step::Cast(_, a) => [Some(a), None, None],
@@ -157,7 +122,8 @@ impl Compiled {
                 }
                 last_use[a - k] = i;
             }
-            let d = result(step, |a| dtypes.get(a).copied())
+            let d = step
+                .dtype(|a| dtypes.get(a).copied())
                 .filter(|&d| d == program.dtypes[i])
                 .ok_or_else(|| bad(&format!("step {i} ({step:?}) does not take its operands")))?;
             dtypes.push(d);

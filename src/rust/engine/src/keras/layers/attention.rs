@@ -193,7 +193,7 @@ impl Layer for MultiHeadAttention {
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         let tensor = |cx: &Cx, position, name: &str| tensor_arg(cx, call, position, name);
         let required = |cx: &Cx, t: Option<T>, name: &str| {
-            t.ok_or_else(|| cx.error(format!("argument '{name}' is missing")))
+            t.ok_or_else(|| cx.call_error(format!("argument '{name}' is missing")))
         };
         let query = tensor(cx, 0, "query")?;
         let query = required(cx, query, "query")?;
@@ -369,7 +369,7 @@ pub fn tensor_arg(cx: &Cx, call: &Call, position: usize, name: &str) -> Result<O
     match call.arg(position, name) {
         Some(Arg::Tensor(t)) => Ok(Some(*t)),
         None => Ok(None),
-        Some(_) => Err(cx.error(format!("'{name}' must be a tensor"))),
+        Some(_) => Err(cx.call_error(format!("'{name}' must be a tensor"))),
     }
 }
 

@@ -607,7 +607,7 @@ impl Training {
                 Ok(y)
             }
             Training::Other => Err(cx.error(format!(
-                "training = TRUE is not supported for a layer of class {class}"
+                "`training = TRUE` is not supported for a layer of class {class}"
             ))),
         }
     }

@@ -144,10 +144,10 @@ impl Layer for CategoryEncoding {
         let weights = match call.arg(1, "count_weights") {
             None => None,
             Some(_) if self.mode != Mode::Count => {
-                return Err(cx.error("`count_weights` needs the output mode 'count'"));
+                return Err(cx.call_error("`count_weights` needs the output mode 'count'"));
             }
             Some(Arg::Tensor(w)) => Some(cx.cast(w.value, me.policy.compute)?),
-            Some(_) => return Err(cx.error("`count_weights` must be a tensor")),
+            Some(_) => return Err(cx.call_error("`count_weights` must be a tensor")),
         };
         let dtype = me.policy.variable;
         Ok(encode(cx, x, self.mode, self.tokens, dtype, weights)?.into())

@@ -135,7 +135,7 @@ impl Layer for GroupedQueryAttention {
     }
 
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
-        let missing = |cx: &Cx, name: &str| cx.error(format!("argument '{name}' is missing"));
+        let missing = |cx: &Cx, name: &str| cx.call_error(format!("argument '{name}' is missing"));
         let query = tensor_arg(cx, call, 0, "query")?.ok_or_else(|| missing(cx, "query"))?;
         let value = tensor_arg(cx, call, 1, "value")?.ok_or_else(|| missing(cx, "value"))?;
         let given_key = tensor_arg(cx, call, 2, "key")?;

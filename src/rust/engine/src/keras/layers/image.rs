@@ -116,7 +116,7 @@ impl<F: Transform> Layer for ImageLayer<F> {
                     boxes.map(&mut |t| Ok(self.transform.boxes(cx, t.value)?.into()))?
                 }
                 (key, Arg::Tensor(t)) => Arg::Tensor(self.part(cx, key, *t)?),
-                _ => return Err(cx.error(format!("'{key}' must be a tensor"))),
+                _ => return Err(cx.call_error(format!("'{key}' must be a tensor"))),
             };
             made.push((key, nest(&part)));
         }

@@ -149,7 +149,7 @@ impl Operand {
             Operand::Strong(v) => cx.cast(*v, dtype),
             Operand::Weak(v, _) => match Literal::parse(v) {
                 Some(l) => Ok(cx.constant(l.tensor(dtype))),
-                None => Err(cx.error("expected a number")),
+                None => Err(cx.call_error("expected a number")),
             },
         }
     }
@@ -159,7 +159,7 @@ impl Operand {
 pub fn argument(cx: &Cx, call: &Call, position: usize, name: &str) -> Result<Arg> {
     call.arg(position, name)
         .cloned()
-        .ok_or_else(|| cx.error(format!("argument '{name}' is missing")))
+        .ok_or_else(|| cx.call_error(format!("argument '{name}' is missing")))
 }
 
 /// The argument as an operand: Python's ints and floats are weak.
@@ -198,7 +198,7 @@ pub fn opt_tensor(
 pub fn tensors(cx: &mut Cx, call: &Call, position: usize, name: &str) -> Result<Vec<ValueId>> {
     match argument(cx, call, position, name)? {
         Arg::List(items) if !items.is_empty() => items.iter().map(|a| convert(cx, a)).collect(),
-        _ => Err(cx.error(format!("argument '{name}' must be a list of tensors"))),
+        _ => Err(cx.call_error(format!("argument '{name}' must be a list of tensors"))),
     }
 }
 
@@ -218,7 +218,7 @@ pub fn convert(cx: &mut Cx, arg: &Arg) -> Result<ValueId> {
                 stack(cx, &parts, 0)
             }
         },
-        Arg::Dict(_) => Err(cx.error("expected a tensor, not a dict")),
+        Arg::Dict(_) => Err(cx.call_error("expected a tensor, not a dict")),
     }
 }
 
@@ -236,7 +236,7 @@ fn plain(arg: &Arg) -> Option<Json> {
 }
 
 fn constant(cx: &mut Cx, v: &Json) -> Result<ValueId> {
-    let unknown = |cx: &Cx| cx.error(format!("can't make a tensor of {}", super::short(v)));
+    let unknown = |cx: &Cx| cx.call_error(format!("can't make a tensor of {}", super::short(v)));
     if let Json::String(s) = v {
         if number(v).is_none() {
             let one: [usize; 0] = [];

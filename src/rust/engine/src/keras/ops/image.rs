@@ -171,8 +171,8 @@ fn around(cx: &Cx, cfg: &Cfg, keys: [&str; 3], from: usize, sign: i64) -> Result
     };
     match sides {
         Some((b, a)) if b >= 0 && a >= 0 => Ok((b, a)),
-        Some(_) => Err(cx.error(format!("{before} and {after} must not be negative"))),
-        None => Err(cx.error(format!(
+        Some(_) => Err(cx.call_error(format!("{before} and {after} must not be negative"))),
+        None => Err(cx.call_error(format!(
             "exactly two of {before}, {after} and {target} are needed"
         ))),
     }
@@ -503,7 +503,7 @@ pub fn scale_and_translate(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let size = convert(cx, &size)?;
     let size = match cx.graph.constant(size) {
         Some(c) if c.tensor.shape() == [cx.rank(x)] => c.tensor.to_f64(),
-        _ => return Err(cx.error("output_shape must be a list of sizes")),
+        _ => return Err(cx.call_error("output_shape must be a list of sizes")),
     };
     let mut by = [
         tensor(cx, call, 2, "scale")?,

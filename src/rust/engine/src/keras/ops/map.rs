@@ -31,7 +31,7 @@ pub fn vectorized_map(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
 
 pub fn map(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let Some(Arg::Lit(function)) = call.args.first() else {
-        return Err(cx.error("there is no function to map"));
+        return Err(cx.call_error("there is no function to map"));
     };
     let config = Map::from_iter([("function".to_string(), function.clone())]);
     let f = Activation::from_cfg(&Cfg::new(&cfg.layer, &cfg.class, &config), "function")?;
@@ -41,7 +41,7 @@ pub fn map(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
 fn by_activation(cx: &mut Cx, f: &Activation, x: Option<&Arg>) -> Result<Out> {
     over_entries(cx, x, |cx, x| match x {
         Arg::Tensor(t) => Ok(f.apply(cx, t.value)?.into()),
-        _ => Err(cx.error("an activation takes one tensor")),
+        _ => Err(cx.call_error("an activation takes one tensor")),
     })
 }
 
@@ -52,7 +52,7 @@ fn over_entries(
     f: impl FnOnce(&mut Cx, &Arg) -> Result<Out>,
 ) -> Result<Out> {
     let x = x.filter(|x| !x.tensors().is_empty());
-    let x = x.ok_or_else(|| cx.error("there is nothing to map over"))?;
+    let x = x.ok_or_else(|| cx.call_error("there is nothing to map over"))?;
     let mut body = cx.for_body();
     let mut sequences = vec![];
     let entry = x.map(&mut |t| {

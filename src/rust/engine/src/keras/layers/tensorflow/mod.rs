@@ -176,7 +176,7 @@ impl Args {
     fn tensor(&self, cx: &mut Cx, key: &str) -> Result<ValueId> {
         match self.get(key) {
             Some(arg) => ops::convert(cx, &arg.clone()),
-            None => Err(cx.error(format!("argument '{key}' is missing"))),
+            None => Err(cx.call_error(format!("argument '{key}' is missing"))),
         }
     }
 
@@ -195,7 +195,7 @@ impl Args {
             None => Ok(None),
             Some(arg) => match literal(arg) {
                 Some(v) => Ok(Some(v)),
-                None => Err(cx.error(format!("'{key}' must be known before the run"))),
+                None => Err(cx.call_error(format!("'{key}' must be known before the run"))),
             },
         }
     }
@@ -206,7 +206,7 @@ impl Args {
         };
         match ints(&value) {
             Some(v) => Ok(Some(v)),
-            None => Err(cx.error(format!("'{key}' must be whole numbers"))),
+            None => Err(cx.call_error(format!("'{key}' must be whole numbers"))),
         }
     }
 
@@ -219,7 +219,7 @@ impl Args {
             None => Ok(default),
             Some(v) => v
                 .as_f64()
-                .ok_or_else(|| cx.error(format!("'{key}' must be a number"))),
+                .ok_or_else(|| cx.call_error(format!("'{key}' must be a number"))),
         }
     }
 
@@ -238,7 +238,7 @@ impl Args {
         match (self.get(key), self.text(key).and_then(DType::parse)) {
             (None, _) => Ok(None),
             (_, Some(d)) => Ok(Some(d)),
-            _ => Err(cx.error(format!("'{key}' must be a dtype"))),
+            _ => Err(cx.call_error(format!("'{key}' must be a dtype"))),
         }
     }
 
@@ -259,7 +259,7 @@ impl Args {
             rest.insert(key.clone(), as_json(value, &mut tensors));
         }
         let Some(entries) = translate(OUT, symbol, &first, &rest) else {
-            return Err(cx.error(format!("tf.{symbol} can't be run with these arguments")));
+            return Err(cx.call_error(format!("`tf.{symbol}` can't be run with these arguments")));
         };
         let mut made: Vec<(String, Out)> = Vec::new();
         for entry in &entries {
@@ -289,12 +289,12 @@ impl Args {
                 }
                 _ => None,
             };
-            let out = out.ok_or_else(|| cx.error(format!("tf.{symbol} can't be run")))?;
+            let out = out.ok_or_else(|| cx.call_error(format!("`tf.{symbol}` can't be run")))?;
             made.push((name.to_string(), out));
         }
         match made.pop() {
             Some((_, out)) => Ok(out),
-            None => Err(cx.error(format!("tf.{symbol} can't be run"))),
+            None => Err(cx.call_error(format!("`tf.{symbol}` can't be run"))),
         }
     }
 }
@@ -342,7 +342,7 @@ fn sum_of(cx: &mut Cx, call: &Call) -> Result<ValueId> {
     let mut all = cx.many(call)?.into_iter().map(|t| t.value);
     let mut total = match all.next() {
         Some(first) => first,
-        None => return Err(cx.error("expected a list of tensors")),
+        None => return Err(cx.call_error("expected a list of tensors")),
     };
     for x in all {
         total = cx.add(total, x)?;
@@ -624,7 +624,7 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
                 Some(n) => n.max(0),
                 None => match known(&cx.graph, lengths)? {
                     Some(t) => t.to_f64().into_iter().fold(0.0, f64::max) as i64,
-                    None => return Err(cx.error("'maxlen' must be known before the run")),
+                    None => return Err(cx.call_error("'maxlen' must be known before the run")),
                 },
             };
             let places: Vec<i64> = (0..n).collect();
@@ -684,7 +684,7 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
             let axis = a.int(cx, "axis")?.unwrap_or(0) as isize;
             let axis = cx.axis(axis, cx.rank(x))?;
             let Some(mask) = mask else {
-                return Err(cx.error("'mask' must be known before the run"));
+                return Err(cx.call_error("'mask' must be known before the run"));
             };
             let kept: Vec<i32> = (0..)
                 .zip(mask)
@@ -692,7 +692,7 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
                 .map(|(i, _)| i)
                 .collect();
             if mask.iter().any(|m| !m.is_boolean()) || mask.len() != cx.dim(x, axis as isize)? {
-                return Err(cx.error("'mask' must have a value for each entry of one axis"));
+                return Err(cx.call_error("'mask' must have a value for each entry of one axis"));
             }
             let kept = cx.i32s([kept.len()], &kept);
             cx.gather(x, kept, axis, 0)?
@@ -742,7 +742,11 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
                 (Some(v), false) if v[0] > 0 && n % v[0] as usize == 0 => {
                     vec![n / v[0] as usize; v[0] as usize]
                 }
-                _ => return Err(cx.error(format!("can't split {n} entries so"))),
+                _ => {
+                    return Err(cx.error(format!(
+                        "{n} entries can't be cut into equal parts, or parts of these sizes"
+                    )))
+                }
             };
             if parts.iter().sum::<usize>() != n {
                 return Err(cx.error(format!("can't split {n} entries into {parts:?}")));
@@ -900,7 +904,7 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
         // Activations
         "dropout" => match a.number(cx, "rate", 0.0)? {
             0.0 => a.first(cx)?,
-            _ => return Err(cx.error("tf.nn.dropout draws TensorFlow's random numbers")),
+            _ => return Err(cx.call_error("`tf.nn.dropout` draws TensorFlow's random numbers")),
         },
         "crelu" => {
             let x = a.first(cx)?;
@@ -1043,12 +1047,12 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
         "diag" => {
             let x = a.first(cx)?;
             if a.int(cx, "k")?.unwrap_or(0) != 0 {
-                return Err(cx.error("'k' must be 0"));
+                return Err(cx.call_error("'k' must be 0"));
             }
             let n = cx.dim(x, -1)?;
             for key in ["num_rows", "num_cols"] {
                 if !matches!(a.int(cx, key)?, None | Some(-1)) {
-                    return Err(cx.error("the matrix must be as large as the diagonal"));
+                    return Err(cx.call_error("the matrix must be as large as the diagonal"));
                 }
             }
             let x = cx.expand_dims(x, -1)?;
@@ -1090,7 +1094,7 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
         "set_diag" => {
             let (x, d) = (a.first(cx)?, a.tensor(cx, "diagonal")?);
             if a.int(cx, "k")?.unwrap_or(0) != 0 {
-                return Err(cx.error("'k' must be 0"));
+                return Err(cx.call_error("'k' must be 0"));
             }
             let (m, n) = (cx.dim(x, -2)?, cx.dim(x, -1)?);
             let len = m.min(n);
@@ -1123,14 +1127,14 @@ fn image(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
     let size = |cx: &Cx, key: &str| -> Result<usize> {
         match a.int(cx, key)? {
             Some(n) if n >= 0 => Ok(n as usize),
-            _ => Err(cx.error(format!("'{key}' must be a whole number"))),
+            _ => Err(cx.call_error(format!("'{key}' must be a whole number"))),
         }
     };
     let out: ValueId = match function {
         "resize" | "resize_images" | "resize_images_v2" => {
             let size = match a.ints(cx, "size")?.as_deref() {
                 Some(&[h, w]) if h > 0 && w > 0 => [h as usize, w as usize],
-                _ => return Err(cx.error("'size' must be height and width")),
+                _ => return Err(cx.call_error("'size' must be height and width")),
             };
             let method = match a.json(cx, "method")? {
                 None => "bilinear".to_string(),
@@ -1155,7 +1159,7 @@ fn image(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
                 resized_before_2(cx, x, at, size, &method, a.flag("align_corners"), false)?
             } else {
                 let Some(how) = Interpolation::named(&method) else {
-                    return Err(cx.error(format!("images can't be resized by '{method}'")));
+                    return Err(cx.call_error(format!("images can't be resized by '{method}'")));
                 };
                 let nearest = how == Interpolation::Nearest;
                 let x = if nearest { x } else { cx.cast(x, DType::F32)? };
@@ -1171,7 +1175,7 @@ fn image(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
         "resize_bilinear" | "resize_nearest_neighbor" => {
             let size = match a.ints(cx, "size")?.as_deref() {
                 Some(&[h, w]) if h > 0 && w > 0 => [h as usize, w as usize],
-                _ => return Err(cx.error("'size' must be height and width")),
+                _ => return Err(cx.call_error("'size' must be height and width")),
             };
             let method = if function == "resize_bilinear" {
                 "bilinear"
@@ -1299,7 +1303,7 @@ fn image(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
 fn op(cx: &mut Cx, class: &str, config: Json, call: Call) -> Result<Out> {
     match (ops::find(class), config.as_object()) {
         (Some(def), Some(config)) => cx.call_op(&class.to_lowercase(), def, config, &call),
-        _ => Err(cx.error(format!("{class} can't be run"))),
+        _ => Err(cx.call_error(format!("{class} can't be run"))),
     }
 }
 
@@ -1315,13 +1319,13 @@ fn sizes(cx: &Cx, arg: &Arg) -> Result<Vec<usize>> {
     let given = literal(arg).and_then(|v| ints(&v));
     given
         .and_then(|v| v.iter().map(|&n| usize::try_from(n).ok()).collect())
-        .ok_or_else(|| cx.error("sizes must be known before the run"))
+        .ok_or_else(|| cx.call_error("sizes must be known before the run"))
 }
 
 fn number(cx: &Cx, arg: &Arg) -> Result<f64> {
     literal(arg)
         .and_then(|v| v.as_f64())
-        .ok_or_else(|| cx.error("expected a number that is known before the run"))
+        .ok_or_else(|| cx.call_error("expected a number that is known before the run"))
 }
 
 /// Two operands, of which numbers take the dtype of the tensor.
@@ -1388,11 +1392,11 @@ fn range(cx: &mut Cx, a: &Args) -> Result<ValueId> {
     };
     let numbers: Option<Vec<f64>> = all.iter().map(|v| v.as_f64()).collect();
     let Some(&[start, limit, delta]) = numbers.as_deref() else {
-        return Err(cx.error("a range must be known before the run"));
+        return Err(cx.call_error("a range must be known before the run"));
     };
     let n = ((limit - start) / delta).ceil();
     if n.is_nan() || n >= 1e9 {
-        return Err(cx.error("a range must have an end"));
+        return Err(cx.call_error("a range must have an end"));
     }
     let values: Vec<f64> = (0..n.max(0.0) as usize)
         .map(|i| start + delta * i as f64)
@@ -1424,7 +1428,7 @@ fn strided(cx: &Cx, a: &Args) -> Result<Arg> {
     );
     let strides = ints("strides")?.unwrap_or_else(|| vec![1; begin.len()]);
     if begin.len() != end.len() || begin.len() != strides.len() {
-        return Err(cx.error("'begin', 'end' and 'strides' must be of one length"));
+        return Err(cx.call_error("'begin', 'end' and 'strides' must be of one length"));
     }
     let bit = |key: &str, i: usize| -> Result<bool> {
         let mask = a.int(cx, key)?.unwrap_or(0);
@@ -1519,7 +1523,7 @@ fn norm(cx: &mut Cx, a: &Args) -> Result<ValueId> {
         Json::String(s) if matches!(s.as_str(), "euclidean" | "fro") => 2.0,
         v => match crate::format::json::number(v).or(v.as_f64()) {
             Some(p) if p > 0.0 && given.len() == 1 => p,
-            _ => return Err(cx.error(format!("a norm can't be of order {order}"))),
+            _ => return Err(cx.call_error(format!("a norm can't be of order {order}"))),
         },
     };
     let size = cx.unary(Unary::Abs, x)?;
@@ -1582,7 +1586,7 @@ fn resized_before_2(
     let mut y = match method {
         "nearest" => x,
         "bilinear" => cx.cast(x, DType::F32)?,
-        _ => return Err(cx.error(format!("images can't be resized by '{method}'"))),
+        _ => return Err(cx.call_error(format!("images can't be resized by '{method}'"))),
     };
     for (i, &to) in size.iter().enumerate() {
         let axis = at + i;

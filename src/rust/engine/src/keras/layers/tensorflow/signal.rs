@@ -25,7 +25,7 @@ pub fn lower(cx: &mut Cx, function: &str, a: &Args) -> Result<Out> {
     let count = |cx: &Cx, key: &str| -> Result<usize> {
         match a.int(cx, key)? {
             Some(n) if n > 0 => Ok(n as usize),
-            _ => Err(cx.error(format!("'{key}' must be a whole number > 0"))),
+            _ => Err(cx.call_error(format!("'{key}' must be a whole number > 0"))),
         }
     };
     let out = match function {
@@ -33,14 +33,14 @@ pub fn lower(cx: &mut Cx, function: &str, a: &Args) -> Result<Out> {
             let (length, step) = (count(cx, "frame_length")?, count(cx, "frame_step")?);
             let axis = a.int(cx, "axis")?.unwrap_or(-1) as isize;
             if a.flag("pad_end") || cx.axis(axis, cx.rank(x))? + 1 != cx.rank(x) {
-                return Err(cx.error("signals must be along the last axis, and not be padded"));
+                return Err(cx.call_error("signals must be along the last axis, and not be padded"));
             }
             let frames = spectrum::frames(cx, x, length, step)?;
             if function == "frame" {
                 return Ok(frames.into());
             }
             if a.get("window_fn").is_some() {
-                return Err(cx.error("'window_fn' must be that of Hann"));
+                return Err(cx.call_error("'window_fn' must be that of Hann"));
             }
             let size = match a.get("fft_length") {
                 Some(_) => count(cx, "fft_length")?,
@@ -84,7 +84,7 @@ pub fn lower(cx: &mut Cx, function: &str, a: &Args) -> Result<Out> {
             let n = cx.dim(x, -1)?;
             let plain = a.int(cx, "type")?.unwrap_or(2) == 2 && a.get("n").is_none();
             if !plain {
-                return Err(cx.error("'type' must be 2, of all values"));
+                return Err(cx.call_error("'type' must be 2, of all values"));
             }
             let ortho = a.text("norm") == Some("ortho");
             cosines(cx, x, |k| match (ortho, k) {
@@ -112,7 +112,7 @@ fn length(cx: &Cx, a: &Args) -> Result<Option<usize>> {
     };
     match literal(given).and_then(|v| ints(&v)).as_deref() {
         Some(&[n]) if n > 0 => Ok(Some(n as usize)),
-        _ => Err(cx.error("'fft_length' must be a whole number > 0")),
+        _ => Err(cx.call_error("'fft_length' must be a whole number > 0")),
     }
 }
 

@@ -80,7 +80,7 @@ pub fn lower(cx: &mut Cx, function: &str, a: &Args) -> Result<Option<Out>> {
                     }
                 });
             }
-            y.ok_or_else(|| cx.error("a polynomial must have coefficients"))?
+            y.ok_or_else(|| cx.call_error("a polynomial must have coefficients"))?
         }
         "l2_loss" => {
             let x = a.first(cx)?;
@@ -199,12 +199,12 @@ fn bessel(cx: &mut Cx, function: &str, a: &Args) -> Result<ValueId> {
 fn bincount(cx: &mut Cx, a: &Args) -> Result<ValueId> {
     let bins = match (a.int(cx, "minlength")?, a.int(cx, "maxlength")?) {
         (Some(low), Some(high)) if low == high && low >= 0 => low,
-        _ => return Err(cx.error("'minlength' and 'maxlength' must be given, and equal")),
+        _ => return Err(cx.call_error("'minlength' and 'maxlength' must be given, and equal")),
     };
     let x = a.first(cx)?;
     let along_last = a.int(cx, "axis")? == Some(-1);
     if !along_last || a.get("weights").is_some() || cx.rank(x) != 2 {
-        return Err(cx.error("only rows of values can be counted, along axis -1"));
+        return Err(cx.call_error("only rows of values can be counted, along axis -1"));
     }
     let x = cx.cast(x, DType::I64)?;
     let x = cx.expand_dims(x, -1)?;

@@ -95,7 +95,7 @@ pub fn bitwise(cx: &mut Cx, call: &Call, op: Binary) -> Result<Out> {
         _ => strong_pair(cx, call, ["x", "y"], &[])?,
     };
     if !cx.dtype(a).is_int() {
-        return Err(cx.error(format!("bits of a {} tensor", cx.dtype(a))));
+        return Err(cx.error(format!("bits of {} tensors", cx.dtype(a))));
     }
     Ok(cx.binary(op, a, b)?.into())
 }
@@ -305,7 +305,11 @@ pub fn select(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
     let conditions = tensors(cx, call, 0, "condlist")?;
     let mut choices = tensors(cx, call, 1, "choicelist")?;
     if conditions.len() != choices.len() {
-        return Err(cx.error("as many conditions as choices are needed"));
+        return Err(cx.call_error(format!(
+            "{} conditions need as many choices, not {}",
+            conditions.len(),
+            choices.len()
+        )));
     }
     let default = match call.arg(2, "default") {
         Some(_) => operand(cx, call, 2, "default")?,

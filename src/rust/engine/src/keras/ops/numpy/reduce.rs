@@ -425,7 +425,7 @@ fn at_ranks(cx: &mut Cx, cfg: &Cfg, call: &Call, method: &str, scale: f64) -> Re
 /// The argument `q` over `scale`, and whether it is a single number.
 fn ranks(cx: &mut Cx, call: &Call, scale: f64) -> Result<(Vec<f64>, bool)> {
     let q = argument(cx, call, 1, "q")?;
-    let (q, scalar) = numbers(&q).ok_or_else(|| cx.error("'q' must be numbers"))?;
+    let (q, scalar) = numbers(&q).ok_or_else(|| cx.call_error("'q' must be numbers"))?;
     // Keras rounds the numbers to float32.
     let round = |&v: &f64| f64::from(v as f32 / scale as f32);
     Ok((q.iter().map(round).collect(), scalar))
@@ -453,7 +453,7 @@ fn nan_quantiles(
 ) -> Result<Out> {
     let r = Reduction::read(cx, cfg, call)?;
     if !cx.dtype(r.x).is_float() {
-        return Err(cx.error(format!("quantiles of a {} tensor", cx.dtype(r.x))));
+        return Err(cx.error(format!("quantiles of {} tensors", cx.dtype(r.x))));
     }
     let (y, kept) = side_by_side(cx, &r)?;
     let there = valid(cx, y)?;

@@ -80,14 +80,14 @@ pub fn get_item(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
             .iter()
             .find(|(k, _)| k == "key")
             .map(|(_, v)| v.clone())
-            .ok_or_else(|| cx.error("argument 'key' is missing"))?,
+            .ok_or_else(|| cx.call_error("argument 'key' is missing"))?,
     };
     let parts = match &key {
         Arg::List(items) => items.iter().map(Index::parse).collect(),
         one => Index::parse(one).map(|i| vec![i]),
     };
     let Some(parts): Option<Vec<Index>> = parts else {
-        return Err(cx.error("an index must be of integers, slices, ellipses and new axes"));
+        return Err(cx.call_error("an index must be of integers, slices, ellipses and new axes"));
     };
     let shape = cx.shape(x);
     let used = parts
@@ -95,10 +95,7 @@ pub fn get_item(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
         .filter(|p| matches!(p, Index::At(_) | Index::Range(..)))
         .count();
     if used > shape.len() {
-        return Err(cx.error(format!(
-            "{used} indices into an axis count of {}",
-            shape.len()
-        )));
+        return Err(cx.call_error(format!("{used} indices for {} axes", shape.len())));
     }
     let mut dims: Vec<SliceDim> = vec![];
     let mut out: Vec<Option<usize>> = vec![];
@@ -107,7 +104,9 @@ pub fn get_item(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
         let axis = dims.len();
         match *part {
             Index::NewAxis => out.push(None),
-            Index::Ellipsis if seen_ellipsis => return Err(cx.error("two ellipses in an index")),
+            Index::Ellipsis if seen_ellipsis => {
+                return Err(cx.call_error("two ellipses in an index"))
+            }
             Index::Ellipsis => {
                 seen_ellipsis = true;
                 for &size in &shape[axis..axis + shape.len() - used] {
@@ -258,7 +257,7 @@ pub fn move_axes(cx: &mut Cx, x: ValueId, source: &[i64], destination: &[i64]) -
     };
     let (from, to) = (absolute(source)?, absolute(destination)?);
     if from.len() != to.len() {
-        return Err(cx.error("as many sources as destinations are needed"));
+        return Err(cx.call_error("as many sources as destinations are needed"));
     }
     let mut perm: Vec<usize> = (0..rank).filter(|a| !from.contains(a)).collect();
     let mut moves: Vec<(usize, usize)> = to.into_iter().zip(from).collect();
@@ -430,7 +429,10 @@ pub fn array_split(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let x = tensor(cx, call, 0, "x")?;
     let axis = axis(cfg, "axis", 0)?;
     let n = cx.dim(x, axis)?;
-    let parts = cfg.usize("indices_or_sections")?.max(1);
+    let parts = cfg.usize("indices_or_sections")?;
+    if parts == 0 {
+        return Err(cfg.bad("indices_or_sections", "a whole number > 0"));
+    }
     let bounds: Vec<usize> = (0..=parts)
         .map(|p| p * (n / parts) + p.min(n % parts))
         .collect();
@@ -616,7 +618,7 @@ pub fn pad(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let value = match call.arg(1, "constant_values") {
         None => 0.0,
         Some(Arg::Lit(v)) if v.is_number() => v.as_f64().unwrap_or(0.0),
-        Some(_) => return Err(cx.error("'constant_values' must be a number")),
+        Some(_) => return Err(cx.call_error("'constant_values' must be a number")),
     };
     let bad = || cfg.bad("pad_width", "pairs of whole numbers");
     let size = |v: &Json| as_int(v).and_then(|i| usize::try_from(i).ok());
@@ -852,8 +854,8 @@ fn spaced(cx: &mut Cx, cfg: &Cfg, start: Operand, stop: Operand) -> Result<Value
     };
     let axis = axis(cfg, "axis", 0)?;
     let (a, b) = (cx.shape(start), cx.shape(stop));
-    let shape =
-        broadcast_shapes(&a, &b).ok_or_else(|| cx.error("start and stop don't fit together"))?;
+    let shape = broadcast_shapes(&a, &b)
+        .ok_or_else(|| cx.error("the shapes of start and stop can't be broadcast together"))?;
     let (start, stop) = (
         cx.broadcast_to(start, &shape)?,
         cx.broadcast_to(stop, &shape)?,
@@ -903,7 +905,7 @@ fn starts(cx: &mut Cx, call: &Call, rank: usize) -> Result<Vec<Start>> {
     };
     match starts.len() == rank {
         true => Ok(starts),
-        false => Err(cx.error("a start for each axis is needed")),
+        false => Err(cx.call_error("a start for each axis is needed")),
     }
 }
 
@@ -1000,7 +1002,7 @@ pub fn rearrange(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
     let x = tensor(cx, call, 0, "tensor")?;
     let text = match argument(cx, call, 1, "pattern")? {
         Arg::Lit(Json::String(s)) => s,
-        _ => return Err(cx.error("'pattern' must be a string")),
+        _ => return Err(cx.call_error("'pattern' must be a string")),
     };
     let bad = |cx: &Cx| cx.error(format!("'{text}' does not fit the tensor"));
     let (from, to) = text.split_once("->").ok_or_else(|| bad(cx))?;
