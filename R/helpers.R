@@ -285,7 +285,8 @@ normalize <- function(x, axis = -1L, order = 2L, ...) {
 #' @param x Images with channels red, green, blue from 0 to 255: an array (rows,
 #'   columns, channels), or (images, rows, columns, channels).
 #' @param ... Not used.
-#' @param data_format `"channels_last"` or `"channels_first"`.
+#' @param data_format `"channels_last"` or `"channels_first"`; `NULL` is
+#'   [config_image_data_format()].
 #' @returns The array that the model takes.
 #' @export
 #' @examples
@@ -294,7 +295,7 @@ normalize <- function(x, axis = -1L, order = 2L, ...) {
 application_preprocess_inputs <- function(model, x, ..., data_format = NULL) {
   mode <- preprocess_mode(model)
   if (is.null(data_format)) {
-    data_format <- "channels_last"
+    data_format <- config_image_data_format()
   }
   check_choice(data_format, "data_format", c("channels_last", "channels_first"))
   rank <- length(dim(x))

@@ -19,7 +19,8 @@
 #' @param keep_aspect_ratio Whether the image is cropped in its middle to the
 #'   ratio of `target_size`, and not stretched.
 #' @param img An image of `image_load()`.
-#' @param data_format `"channels_last"` or `"channels_first"`.
+#' @param data_format `"channels_last"` or `"channels_first"`; `NULL` is
+#'   [config_image_data_format()].
 #' @param dtype Accepted as in keras3: numbers are doubles in R.
 #' @param x An array (rows, columns, channels) or (images, rows, columns,
 #'   channels).
@@ -80,7 +81,7 @@ image_load <- function(
 #' @export
 image_to_array <- function(img, data_format = NULL, dtype = NULL) {
   if (is.null(data_format)) {
-    data_format <- "channels_last"
+    data_format <- config_image_data_format()
   }
   check_choice(data_format, "data_format", c("channels_last", "channels_first"))
   if (is_python(img)) {

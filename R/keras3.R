@@ -5,31 +5,43 @@
 #' to set up, no session, and no training.
 #'
 #' * `use_backend()`, `clear_session()`, `install_keras()` do nothing, and
-#'   `is_keras_available()` is `TRUE`.
+#'   `is_keras_available()` is `TRUE`. `use_python()`, `use_virtualenv()` and
+#'   `use_condaenv()` do nothing unless the package reticulate is loaded, whose
+#'   functions they then are.
+#' * `config_backend()`, `config_floatx()`, `config_epsilon()` and
+#'   `config_image_data_format()` tell what holds here. Setting them is accepted
+#'   where a loaded model doesn't ask for it; `config_set_image_data_format()` is the
+#'   default of [image_to_array()].
 #' * `set_random_seed()` is [set.seed()].
 #' * `compile()` gives the model as it is.
-#' * `evaluate()` is an error: the engine knows neither losses nor metrics.
+#' * `evaluate()`, `test_on_batch()`, `fit()` and `train_on_batch()` are errors: the
+#'   engine knows neither losses nor metrics and doesn't train.
 #' * `keras$name` is an error: it is a part of Keras in Python.
 #' * `as_tensor()`, `op_convert_to_tensor()`, `op_convert_to_numpy()`,
 #'   `np_array()` and `keras_array()` give `x` as an array of R, as numbers of the
-#'   given type. `op_softmax()`, `op_sigmoid()` and `op_argmax()` do for arrays
-#'   what they do for tensors.
+#'   given type. `op_softmax()`, `op_sigmoid()`, `op_argmax()`, `op_cast()`,
+#'   `op_reshape()`, `op_expand_dims()`, `op_squeeze()` and `op_concatenate()` do for
+#'   arrays what they do for tensors.
 #'
-#' @param backend,gpu,... Not used.
-#' @param version Not used.
+#' @param backend,gpu,version,... Not used, but for what is passed on to
+#'   reticulate.
+#' @param value What is set.
 #' @param seed A number.
 #' @param object A model, see [load_model()].
 #' @param x A vector or an array, such as a prediction.
 #' @param dtype `NULL`, or the name of a type, such as `"float32"` or `"int32"`.
 #'   Integers are truncated, and single precision is not simulated.
-#' @param shape `NULL`, or the shape to give the array: see [array_reshape()].
+#' @param shape,newshape `NULL`, or the shape to give the array: see
+#'   [array_reshape()].
+#' @param xs A list of arrays.
 #' @param sparse,order Not used.
-#' @param axis The axis that is reduced, counted from 1; -1 is the last one. For
-#'   `op_argmax()`, `NULL` is the array as one vector in Keras' order.
+#' @param axis The axis that is reduced, made, dropped or joined, counted from 1, or
+#'   from the end where it is negative. With `NULL`, `op_argmax()` takes the array as
+#'   one vector in Keras' order, and `op_squeeze()` drops all axes of size 1.
 #' @param keepdims Whether the axis stays, with size 1.
 #' @param zero_indexed Whether positions count from 0.
-#' @returns `op_softmax()`, `op_sigmoid()`: an array as `x`. `op_argmax()`: an array
-#'   of integers. The others: see above.
+#' @returns `op_argmax()`: an array of integers. The other `op_` functions: an array.
+#'   The rest: see above.
 #' @name keras3
 #' @examples
 #' model <- load_model(keraspredict_example("iris"))
@@ -46,6 +58,60 @@ use_backend <- function(backend, gpu = NA) {
 #' @rdname keras3
 #' @export
 clear_session <- function() {
+  invisible()
+}
+
+#' @rdname keras3
+#' @export
+use_python <- function(...) use_of_reticulate("use_python", ...)
+
+#' @rdname keras3
+#' @export
+use_virtualenv <- function(...) use_of_reticulate("use_virtualenv", ...)
+
+#' @rdname keras3
+#' @export
+use_condaenv <- function(...) use_of_reticulate("use_condaenv", ...)
+
+# Python is of interest only to those who use it by themselves.
+use_of_reticulate <- function(name, ...) {
+  if (isNamespaceLoaded("reticulate")) {
+    getExportedValue("reticulate", name)(...)
+  }
+  invisible()
+}
+
+#' @rdname keras3
+#' @export
+config_backend <- function() "keraspredict"
+
+#' @rdname keras3
+#' @export
+config_floatx <- function() "float32"
+
+#' @rdname keras3
+#' @export
+config_set_floatx <- function(value) invisible()
+
+#' @rdname keras3
+#' @export
+config_epsilon <- function() 1e-7
+
+#' @rdname keras3
+#' @export
+config_set_epsilon <- function(value) invisible()
+
+#' @rdname keras3
+#' @export
+config_image_data_format <- function() {
+  if (is.null(the$image_data_format)) "channels_last" else the$image_data_format
+}
+
+#' @rdname keras3
+#' @export
+config_set_image_data_format <- function(value) {
+  check_choice(value, "value", c("channels_last", "channels_first"))
+  the$image_data_format <- value
   invisible()
 }
 
@@ -83,10 +149,45 @@ evaluate <- function(object, ...) {
   if (!inherits(object, "keraspredict_model")) {
     return(pass_on("evaluate", object, ...))
   }
+  abort_evaluate()
+}
+
+#' @rdname keras3
+#' @export
+test_on_batch <- function(object, ...) {
+  check_model(object, "object")
+  abort_evaluate()
+}
+
+abort_evaluate <- function() {
   abort(
     "not_here",
     "Can't evaluate a model: it knows neither losses nor metrics here.",
     c(i = "Compute them from `predict()`, or evaluate the model with keras3.")
+  )
+}
+
+#' @rdname keras3
+#' @export
+fit <- function(object, ...) {
+  if (!inherits(object, "keraspredict_model")) {
+    return(pass_on("fit", object, ...))
+  }
+  abort_fit()
+}
+
+#' @rdname keras3
+#' @export
+train_on_batch <- function(object, ...) {
+  check_model(object, "object")
+  abort_fit()
+}
+
+abort_fit <- function() {
+  abort(
+    "not_here",
+    "Can't train a model: the models of this package predict.",
+    c(i = "Train it with keras3, and load what `save_model()` writes there.")
   )
 }
 
@@ -251,13 +352,91 @@ op_argmax <- function(x, axis = NULL, keepdims = FALSE, zero_indexed = FALSE) {
   array(at, if (keepdims) replace(shape, axis, 1L) else shape[along])
 }
 
+#' @rdname keras3
+#' @export
+op_cast <- function(x, dtype) {
+  plain_array(x, dtype)
+}
+
+#' @rdname keras3
+#' @export
+op_reshape <- function(x, newshape) {
+  array_reshape(x, newshape)
+}
+
+#' @rdname keras3
+#' @export
+op_expand_dims <- function(x, axis) {
+  x <- plain_array(x)
+  shape <- array_dim(x)
+  axis <- check_axis_of(length(shape) + 1L, axis)
+  array(x, append(shape, 1L, axis - 1L))
+}
+
+#' @rdname keras3
+#' @export
+op_squeeze <- function(x, axis = NULL) {
+  x <- plain_array(x)
+  shape <- array_dim(x)
+  axis <- if (is.null(axis)) which(shape == 1) else check_axis(x, axis)
+  if (any(shape[axis] != 1)) {
+    abort(
+      "bad_argument",
+      "`axis` must be an axis of size 1.",
+      c(
+        x = paste0(
+          "Axis ",
+          axis,
+          " of ",
+          show_shape(shape),
+          " has the size ",
+          shape[[axis]],
+          "."
+        )
+      ),
+      arg = "axis"
+    )
+  }
+  rest <- setdiff(seq_along(shape), axis)
+  if (length(rest)) array(x, shape[rest]) else as.vector(x)
+}
+
+#' @rdname keras3
+#' @export
+op_concatenate <- function(xs, axis = 1) {
+  xs <- lapply(xs, plain_array)
+  shapes <- lapply(xs, array_dim)
+  if (length(xs) == 0) {
+    abort("bad_argument", "`xs` must be a list of arrays, not empty.", arg = "xs")
+  }
+  axis <- check_axis(xs[[1]], axis)
+  others <- unique(lapply(shapes, `[`, -axis))
+  if (length(others) > 1) {
+    abort(
+      "bad_argument",
+      "The arrays of `xs` must have the same shape, but for `axis`.",
+      c(x = paste0("They have ", enumerate(vapply(shapes, show_shape, ""), ""), ".")),
+      arg = "xs"
+    )
+  }
+  # The joined axis comes last, where arrays follow each other in memory.
+  rank <- length(shapes[[1]])
+  order <- c(seq_len(rank)[-axis], axis)
+  parts <- Map(function(x, shape) aperm(array(x, shape), order), xs, shapes)
+  size <- sum(vapply(shapes, `[[`, 0L, axis))
+  aperm(array(unlist(parts), c(others[[1]], size)), order(order))
+}
+
 array_dim <- function(x) {
   if (is.null(dim(x))) length(x) else dim(x)
 }
 
 # An axis counted from 1, or from the end where it is negative.
 check_axis <- function(x, axis) {
-  rank <- length(array_dim(x))
+  check_axis_of(length(array_dim(x)), axis)
+}
+
+check_axis_of <- function(rank, axis) {
   ok <- is.numeric(axis) &&
     length(axis) == 1 &&
     axis %in% c(-seq_len(rank), seq_len(rank))

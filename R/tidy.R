@@ -14,7 +14,8 @@ register_lazily <- function() {
       glance = glance_model,
       augment = augment_model,
       compile = function(object, ...) compile(object, ...),
-      evaluate = function(x, ...) evaluate(x, ...)
+      evaluate = function(x, ...) evaluate(x, ...),
+      fit = function(object, ...) fit(object, ...)
     ),
     bundle = list(bundle = bundle_model),
     butcher = list(
@@ -28,6 +29,7 @@ register_lazily <- function() {
       vetiver_create_description = describe_model,
       vetiver_create_meta = vetiver_meta,
       vetiver_prepare_model = same_model,
+      vetiver_ptype = vetiver_prototype,
       handler_predict = vetiver_handler,
       handler_startup = vetiver_startup
     )
@@ -64,7 +66,9 @@ register_lazily <- function() {
 #' * bundle: `bundle(model)` can be saved in any way; `unbundle()` gives the
 #'   model. A model of this package can be saved by [saveRDS()] without.
 #' * butcher: `butcher(model)` is the model; there is nothing to leave out.
-#' * vetiver: models can be deployed with `vetiver_model()`.
+#' * vetiver: models can be deployed with `vetiver_model(model, "name",
+#'   prototype_data = )`, which takes a row or more of the features; or without them
+#'   and `save_prototype = FALSE`.
 #' * progressr: inside of `progressr::with_progress()`, `predict()` reports each
 #'   batch, in place of its own progress bar.
 #'
@@ -146,11 +150,14 @@ augment_model <- function(x, new_data, ..., columns = NULL) {
 same_model <- function(x, ...) x
 
 bundle_model <- function(x, ...) {
+  situate <- function(object) {
+    getExportedValue("keraspredict", "load_model")(object)
+  }
+  # What is bundled is the bytes, not the model beside them.
+  environment(situate) <- baseenv()
   get("bundle_constr", asNamespace("bundle"))(
     object = model_handle(environment(x)),
-    situate = function(object) {
-      getExportedValue("keraspredict", "load_model")(object)
-    },
+    situate = situate,
     desc_class = "keraspredict_model"
   )
 }
@@ -178,11 +185,34 @@ vetiver_startup <- function(vetiver_model) {
   )
 }
 
+# The features that new data must have: a model doesn't know their names.
+vetiver_prototype <- function(model, ..., prototype_data = NULL) {
+  if (!is.data.frame(prototype_data)) {
+    abort(
+      "bad_argument",
+      paste0(
+        "`prototype_data` must be a data frame of the model's features, not ",
+        describe(prototype_data),
+        "."
+      ),
+      c(i = "`save_prototype = FALSE` deploys the model without."),
+      arg = "prototype_data"
+    )
+  }
+  as_tibble_if(prototype_data[0, , drop = FALSE])
+}
+
 vetiver_handler <- function(vetiver_model, ...) {
+  prototype <- vetiver_model$prototype
   function(req) {
+    new_data <- req$body
+    if (!is.null(prototype)) {
+      convert <- get("vetiver_type_convert", asNamespace("vetiver"))
+      new_data <- convert(new_data, prototype)
+    }
     y <- stats::predict(
       vetiver_model$model,
-      as.data.frame(req$body),
+      as.data.frame(new_data),
       verbose = 0,
       ...
     )

@@ -1,4 +1,5 @@
 test_that("a script of keras3 runs with another library() call", {
+  skip_if_not_installed("png")
   script <- readLines(test_path("fixtures", "script.R"))
   expect_identical(sum(script == "library(keras3)"), 1L)
   case <- cases()$mlp
@@ -8,7 +9,8 @@ test_that("a script of keras3 runs with another library() call", {
     list(
       folder = normalizePath(test_path("fixtures")),
       x = case$x,
-      both = two$x
+      both = two$x,
+      picture = system.file("img", "Rlogo.png", package = "png")
     ),
     given
   )
@@ -18,7 +20,7 @@ test_that("a script of keras3 runs with another library() call", {
       sprintf("list2env(readRDS(%s), globalenv())", deparse(given)) |>
         paste("|> invisible()"),
       sub("library(keras3)", "library(keraspredict)", script, fixed = TRUE),
-      "rm(model, two, features, kept, hidden, logger, early, Logger)",
+      "rm(model, twin, two, features, kept, hidden, logger, early, Logger)",
       sprintf("saveRDS(as.list(globalenv()), %s)", deparse(result))
     ),
     env = "LC_ALL=C.UTF-8"
@@ -33,6 +35,8 @@ test_that("a script of keras3 runs with another library() call", {
     "logged",
     "rows",
     "silent",
+    "by_twin",
+    "from_written",
     "again"
   )) {
     expect_close(got[[name]], case$y)
@@ -40,6 +44,19 @@ test_that("a script of keras3 runs with another library() call", {
   expect_close(got$named, two$y)
   expect_close(got$ordered, two$y)
   expect_equal(got$part, got$by_hand, tolerance = 1e-5)
+  y <- got$scores
+  expect_identical(got$best, array(max.col(y, "first")))
+  expect_equal(got$chances, exp(y) / rowSums(exp(y)))
+  expect_identical(got$column, array(y[, 1]))
+  expect_identical(got$joined, cbind(y, got$chances))
+  expect_identical(list(got$first, got$second), list(y[1, ], y[2, ]))
+  expect_identical(got$flat, matrix(t(y), 1))
+  model <- loaded("mlp")
+  counts <- c(model$count_params(), length(model$weights))
+  expect_identical(as.numeric(got$counted), as.numeric(counts))
+  expect_identical(dim(got$image), c(1L, 24L, 24L, 3L))
+  expect_equal(got$prepared, got$image / 127.5 - 1)
+  expect_identical(got$named_class$class_description, "great_white_shark")
   expect_identical(got$padded, rbind(c(1L, 2L, 3L, 0L), 6:9))
   expect_identical(got$classes, rbind(c(1, 0, 0), c(0, 0, 1), c(0, 1, 0)))
 
@@ -88,10 +105,43 @@ test_that("what sets a session up in keras3 is accepted", {
   expect_null(clear_session())
   expect_message(install_keras(envname = "r-keras"), "nothing to install")
   expect_true(is_keras_available())
+  expect_identical(config_backend(), "keraspredict")
+  expect_identical(config_floatx(), "float32")
+  expect_identical(config_epsilon(), 1e-7)
+  expect_null(config_set_floatx("float64"))
+  expect_null(config_set_epsilon(1e-6))
   set_random_seed(3)
   a <- runif(2)
   set.seed(3)
   expect_identical(runif(2), a)
+})
+
+test_that("Python is chosen where it is used", {
+  out <- run_r(c(
+    "library(keraspredict)",
+    "use_virtualenv('nowhere', required = TRUE)",
+    "use_condaenv('nowhere')",
+    "use_python('nowhere', required = TRUE)",
+    "cat(isNamespaceLoaded('reticulate'))"
+  ))
+  expect_identical(out, "FALSE")
+  skip_if_not_installed("reticulate")
+  out <- run_r(c(
+    "library(reticulate)",
+    "suppressPackageStartupMessages(library(keraspredict))",
+    "tryCatch(use_virtualenv('nowhere', required = TRUE), error = function(e) cat('told'))"
+  ))
+  expect_identical(out, "told")
+})
+
+test_that("the order of an image's axes has a default", {
+  on.exit(config_set_image_data_format("channels_last"))
+  image <- array(1:24, 2:4)
+  expect_identical(dim(image_to_array(image)), 2:4)
+  expect_null(config_set_image_data_format("channels_first"))
+  expect_identical(config_image_data_format(), "channels_first")
+  expect_identical(dim(image_to_array(image)), c(4L, 2L, 3L))
+  expect_snapshot(error = TRUE, config_set_image_data_format("first"))
 })
 
 test_that("what needs training or Python is told", {
@@ -102,6 +152,10 @@ test_that("what needs training or Python is told", {
   expect_snapshot(error = TRUE, {
     evaluate(model, matrix(0, 2, 4), 1:2)
     model$evaluate(1)
+    test_on_batch(model, matrix(0, 2, 4), 1:2)
+    fit(model, matrix(0, 2, 4), 1:2)
+    train_on_batch(model, matrix(0, 2, 4), 1:2)
+    test_on_batch("model")
     model$fit
     keras$backend$clear_session()
     keras[["utils"]]
@@ -119,6 +173,8 @@ test_that("what needs training or Python is told", {
   expect_error(compile(structure(1, class = "kp_none")), "kp_none")
   expect_identical(generics::compile(model), model)
   expect_error(generics::evaluate(model), class = "keraspredict_error_not_here")
+  expect_error(generics::fit(model), class = "keraspredict_error_not_here")
+  expect_error(fit(structure(1, class = "kp_none")), "kp_none")
 })
 
 test_that("methods of a model write and read files", {
@@ -187,9 +243,28 @@ test_that("ops on predictions are those of Keras", {
   expect_equal(op_softmax(y, 1), t(exp(t(y)) / colSums(exp(y))))
   expect_equal(op_softmax(c(1000, 1000)), c(0.5, 0.5))
   expect_equal(op_sigmoid(y), 1 / (1 + exp(-y)))
+  expect_identical(op_cast(y, "int32"), array(as.integer(y), 2:3))
+  expect_identical(op_reshape(y, c(3, 2)), array_reshape(y, c(3, 2)))
+  expect_identical(op_expand_dims(y, 1), array(y, c(1, 2, 3)))
+  expect_identical(op_expand_dims(y, -1), array(y, c(2, 3, 1)))
+  expect_identical(op_expand_dims(1:2, 2), matrix(1:2))
+  expect_identical(op_squeeze(array(y, c(1, 2, 1, 3))), y)
+  expect_identical(op_squeeze(array(y, c(1, 2, 1, 3)), 3), array(y, c(1, 2, 3)))
+  expect_identical(op_squeeze(array(3, c(1, 1))), 3)
+  expect_identical(op_concatenate(list(y, y)), rbind(y, y))
+  expect_identical(op_concatenate(list(y, y + 1), -1), cbind(y, y + 1))
+  cube <- array(1:24, 2:4)
+  both <- op_concatenate(list(cube, cube[, 1, , drop = FALSE]), 2)
+  expect_identical(both[, 4, ], cube[, 1, ])
+  expect_identical(both[, 1:3, ], cube)
+  expect_identical(op_concatenate(list(1:2, 3L)), array(1:3))
   expect_snapshot(error = TRUE, {
     op_argmax(y, axis = 3)
     op_softmax(y, axis = 0)
+    op_squeeze(y, 1)
+    op_expand_dims(y, 4)
+    op_concatenate(list())
+    op_concatenate(list(y, y[, 1:2]))
   })
 })
 

@@ -55,6 +55,12 @@ test_that("what bundle, butcher and vetiver ask for is there", {
   )
   handle <- vetiver_handler(list(model = model))
   expect_equal(handle(list(body = x))$.pred, predict(model, x))
+  prototype <- vetiver_prototype(model, prototype_data = x)
+  expect_identical(as.data.frame(prototype), x[0, ])
+  expect_snapshot(error = TRUE, {
+    vetiver_prototype(model)
+    vetiver_prototype(model, prototype_data = 1:4)
+  })
 })
 
 test_that("the methods find what they need in packages that aren't installed here", {
@@ -78,6 +84,12 @@ test_that("the methods find what they need in packages that aren't installed her
     "  vetiver_create_meta = function(model, metadata) UseMethod('vetiver_create_meta'),",
     "  vetiver_meta = function(metadata, required_pkgs) list(required_pkgs = required_pkgs),",
     "  handler_startup = function(v) UseMethod('handler_startup', v$model),",
+    "  vetiver_ptype = function(model, ...) UseMethod('vetiver_ptype'),",
+    "  vetiver_type_convert = function(new_data, ptype) {",
+    "    stopifnot(identical(names(new_data), names(ptype)))",
+    "    as.data.frame(lapply(new_data, as.numeric))",
+    "  },",
+    "  handler_predict = function(v, ...) UseMethod('handler_predict', v$model),",
     "  attach_pkgs = function(pkgs) cat('attached', pkgs, '\\n')",
     "))",
     "library(keraspredict)",
@@ -88,11 +100,18 @@ test_that("the methods find what they need in packages that aren't installed her
     "same <- identical(predict(again, x, verbose = 0), predict(model, x, verbose = 0))",
     "cat(same, bundled[[3]], '\\n')",
     "meta <- vetiver:::vetiver_create_meta(model, list())",
-    "vetiver:::handler_startup(list(model = model, metadata = meta))"
+    "vetiver:::handler_startup(list(model = model, metadata = meta))",
+    "rows <- iris[1:3, 1:4]",
+    "ptype <- vetiver:::vetiver_ptype(model, prototype_data = rows)",
+    "handle <- vetiver:::handler_predict(list(model = model, prototype = ptype))",
+    "asked <- as.data.frame(lapply(rows, as.character))",
+    "y <- handle(list(body = asked))$.pred",
+    "cat(isTRUE(all.equal(y, predict(model, x, verbose = 0), check.attributes = FALSE)))",
+    "cat('', length(serialize(bundled, NULL)) < 2 * length(serialize(bundled[[1]], NULL)))"
   ))
   expect_identical(
     trimws(out),
-    c("TRUE keraspredict_model", "attached keraspredict")
+    c("TRUE keraspredict_model", "attached keraspredict", "TRUE TRUE")
   )
 })
 
