@@ -130,17 +130,6 @@ print.keraspredict_batches <- function(x, ...) {
   invisible(x)
 }
 
-check_text <- function(x, arg, wanted) {
-  if (!(is.character(x) && length(x) == 1 && !is.na(x) && nzchar(x))) {
-    abort(
-      "bad_argument",
-      paste0("`", arg, "` must be ", wanted, ", not ", show_value(x), "."),
-      arg = arg
-    )
-  }
-  x
-}
-
 csv_source <- function(x, info, rows) {
   opened <- open_csv(x$file, x$encoding)
   done <- FALSE

@@ -58,15 +58,7 @@
 #' register_layer("LogLayer", function(inputs) log1p(inputs))
 #' register_layer("LogLayer", NULL)
 register_layer <- function(name, fun) {
-  if (
-    !(is.character(name) && length(name) == 1 && !is.na(name) && nzchar(name))
-  ) {
-    abort(
-      "bad_argument",
-      paste0("`name` must be a name, not ", show_value(name), "."),
-      arg = "name"
-    )
-  }
+  check_text(name, "name", "a name")
   if (!(is.null(fun) || is_r_function(fun))) {
     abort(
       "bad_argument",

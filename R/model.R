@@ -80,22 +80,7 @@ load_handle <- function(model, functions) {
     on.exit(unlink(file))
     return(checked(engine_load(file, functions)))
   }
-  if (
-    !(is.character(model) &&
-      length(model) == 1 &&
-      !is.na(model) &&
-      nzchar(model))
-  ) {
-    abort(
-      "bad_argument",
-      paste0(
-        "`model` must be the path of a model file, not ",
-        show_value(model),
-        "."
-      ),
-      arg = "model"
-    )
-  }
+  check_text(model, "model", "the path of a model file")
   checked(engine_load(enc2utf8(path.expand(model)), functions))
 }
 

@@ -139,22 +139,7 @@ check_model <- function(model, arg = "model") {
 }
 
 check_path <- function(filepath) {
-  if (
-    !(is.character(filepath) &&
-      length(filepath) == 1 &&
-      !is.na(filepath) &&
-      nzchar(filepath))
-  ) {
-    abort(
-      "bad_argument",
-      paste0(
-        "`filepath` must be the path of a file, not ",
-        show_value(filepath),
-        "."
-      ),
-      arg = "filepath"
-    )
-  }
+  check_text(filepath, "filepath", "the path of a file")
   enc2utf8(path.expand(filepath))
 }
 

@@ -29,15 +29,7 @@ keras_model <- function(
   name = "functional"
 ) {
   check_no_more(...)
-  if (
-    !(is.character(name) && length(name) == 1 && !is.na(name) && nzchar(name))
-  ) {
-    abort(
-      "bad_argument",
-      paste0("`name` must be a name, not ", show_value(name), "."),
-      arg = "name"
-    )
-  }
+  check_text(name, "name", "a name")
   all <- c(check_tensors(inputs, "inputs"), check_tensors(outputs, "outputs"))
   owner <- attr(all[[1]], "owner")
   id <- graph_id(owner)
