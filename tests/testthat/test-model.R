@@ -234,3 +234,26 @@ test_that("examples predict what Keras predicted", {
     expect_lt(max(abs(y - data$expected)), 1e-5)
   }
 })
+
+test_that("files go by their content, not by their names", {
+  case <- as.matrix(iris[c(1, 51, 101), 1:4])
+  expected <- predict(load_model(keraspredict_example("iris")), case)
+  for (name in c("iris.h5", "iris.keras")) {
+    for (suffix in c(".hdf5", ".hd5", ".h5", ".keras", ".bin", "")) {
+      file <- tempfile(fileext = suffix)
+      file.copy(keraspredict_example(name), file)
+      expect_equal(predict(load_model(file), case), expected, tolerance = 1e-6)
+      unlink(file)
+    }
+  }
+})
+
+test_that("what other versions and tools leave in a file is read or passed over", {
+  case <- as.matrix(iris[c(1, 51, 101), 1:4])
+  foreign <- test_path("fixtures", "foreign.h5")
+  expected <- predict(load_model(keraspredict_example("iris.h5")), case)
+  expect_identical(predict(load_model(foreign), case), expected)
+  config <- save_model_config(load_model(foreign))
+  empty <- load_model(charToRaw(config))
+  expect_identical(predict(load_model_weights(empty, foreign), case), expected)
+})
