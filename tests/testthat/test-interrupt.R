@@ -10,7 +10,8 @@ test_that("an interrupt ends a prediction and leaves the session sound", {
     "before <- predict(model, x, verbose = 0)",
     "system(sprintf('(sleep 1; kill -INT %d) &', Sys.getpid()))",
     "started <- Sys.time()",
-    "end <- tryCatch(repeat predict(model, x, verbose = 0), interrupt = function(i) 'interrupted')",
+    "long <- function() while (Sys.time() - started < 60) predict(model, x, verbose = 0)",
+    "end <- tryCatch(long(), interrupt = function(i) 'interrupted')",
     "cat(end, '\\n')",
     "cat(Sys.time() - started < 10, '\\n')",
     "cat(identical(predict(model, x, verbose = 0), before), '\\n')"
@@ -28,7 +29,9 @@ test_that("an interrupt ends a prediction that reads ahead", {
     ),
     "part <- array(0, c(100000, 6, 5, 1))",
     "system(sprintf('(sleep 1; kill -INT %d) &', Sys.getpid()))",
-    "forever <- function() part",
+    # So that a signal that gets lost makes the test fail, not go on for ever.
+    "last <- Sys.time() + 60",
+    "forever <- function() if (Sys.time() < last) part",
     "end <- tryCatch(predict(model, forever, verbose = 0), interrupt = function(i) 'interrupted')",
     "cat(end, '\\n')",
     "cat(dim(predict(model, part, verbose = 0)), '\\n')"
