@@ -77,11 +77,11 @@ engine_wait <- function(started, seconds) .Call(wrap__engine_wait, started, seco
 #' @noRd
 engine_end <- function(started) .Call(wrap__engine_end, started)
 
-#' Predicts the rows of a plain matrix of doubles as one batch, the usual case of
-#' few rows: the array, or NULL where the model or the matrix isn't that simple,
+#' Predicts the rows of a plain array of doubles as one batch, the usual case of
+#' few rows: the array, or NULL where the model or the input isn't that simple,
 #' there are no rows or more than `most`, or the engine is to be told of options.
 #' @noRd
-engine_matrix <- function(handle, x, most, training) .Call(wrap__engine_matrix, handle, x, most, training)
+engine_array <- function(handle, x, most, training) .Call(wrap__engine_array, handle, x, most, training)
 
 #' Binds arrays along their first axis.
 #' @noRd

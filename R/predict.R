@@ -72,7 +72,7 @@ predict.keraspredict_model <- function(
   }
   if (verbose == 0L && is.null(steps) && is.null(callbacks)) {
     most <- if (is.null(batch_size)) 32 else batch_size
-    predictions <- matrix_batch(self, x, most, FALSE)
+    predictions <- plain_batch(self, x, most, FALSE)
     if (!is.null(predictions)) {
       return(predictions)
     }
@@ -378,7 +378,7 @@ call_model <- function(self, x, training, mask) {
 one_batch <- function(self, x, training, mask = NULL) {
   trains <- if (is.null(training)) self$info$trains else training
   if (!trains && is.null(mask)) {
-    predictions <- matrix_batch(self, x, Inf, training)
+    predictions <- plain_batch(self, x, Inf, training)
     if (!is.null(predictions)) {
       return(predictions)
     }
@@ -397,13 +397,13 @@ checked_batch <- function(result) {
   if (is.list(result)) result else list(arrays = list(result), nest = 1L)
 }
 
-# The rows of a plain matrix of doubles as one batch, in one call of the engine;
+# The rows of a plain array of doubles as one batch, in one call of the engine;
 # NULL where it isn't that simple, or there are more than `most` rows.
-matrix_batch <- function(self, x, most, training) {
+plain_batch <- function(self, x, most, training) {
   if (!is.double(x) || is.object(x)) {
     return(NULL)
   }
-  result <- engine_matrix(self$handle, x, most, training)
+  result <- engine_array(self$handle, x, most, training)
   if (is.null(result)) {
     return(NULL)
   }

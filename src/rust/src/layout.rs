@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use keraspredict_engine::kernels::prefetch;
+use rayon::prelude::*;
 
 /// Rows converted together: few enough that what they touch stays in the
 /// first-level cache.
@@ -16,24 +17,49 @@ const HIGH: usize = 8;
 /// Visits of a lane between asking for a stretch of R's array and reading it.
 const AHEAD: usize = 2;
 
+/// Elements of one large row that are worth sharing among threads.
+const LARGE: usize = 1 << 15;
+
 /// R's doubles in a line of the cache.
 const LINE: usize = 8;
 
 /// Copies rows of a column-major array of the given shape to row-major `dst`.
+/// On a thread of a pool, the others help with an array of one row only.
 ///
 /// # Panics
 /// If `src` does not fill `shape`, or `dst` the rows.
-pub fn gather<S: Copy, D>(
+pub fn gather<S: Copy + Sync, D: Send>(
+    src: &[S],
+    shape: &[usize],
+    rows: Range<usize>,
+    dst: &mut [D],
+    convert: impl Fn(S) -> D + Copy + Sync,
+) {
+    // With several rows, other threads have rows of their own.
+    let shared = shape[0] == 1 && dst.len() > LARGE && rayon::current_thread_index().is_some();
+    let (shape, rows) = without_ones(shape, rows);
+    let width: usize = shape[1..].iter().product();
+    assert!(rows.end <= shape[0] && src.len() == shape[0] * width);
+    assert_eq!(dst.len(), rows.len() * width);
+    if !shared {
+        return gather_rows(src, shape, rows, dst, convert);
+    }
+    let parts = dst.par_chunks_mut(BLOCK * width).enumerate();
+    parts.for_each(|(i, part)| {
+        let first = rows.start + i * BLOCK;
+        let rows = first..rows.end.min(first + BLOCK);
+        gather_rows(src, shape, rows, part, convert);
+    });
+}
+
+fn gather_rows<S: Copy, D>(
     src: &[S],
     shape: &[usize],
     rows: Range<usize>,
     dst: &mut [D],
     convert: impl Fn(S) -> D + Copy,
 ) {
-    let (shape, rows) = without_ones(shape, rows);
     let width: usize = shape[1..].iter().product();
-    assert!(rows.end <= shape[0] && src.len() == shape[0] * width);
-    assert_eq!(dst.len(), rows.len() * width);
     blocks(shape, rows, |lane| {
         lane.runs(|from, to, next| {
             let ahead = src.as_ptr().wrapping_add(next);

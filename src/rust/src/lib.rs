@@ -360,12 +360,12 @@ fn engine_batch(handle: Robj, x: List, dims: List, n: f64, training: Robj, seed:
     })
 }
 
-/// Predicts the rows of a plain matrix of doubles as one batch, the usual case of
-/// few rows: the array, or NULL where the model or the matrix isn't that simple,
+/// Predicts the rows of a plain array of doubles as one batch, the usual case of
+/// few rows: the array, or NULL where the model or the input isn't that simple,
 /// there are no rows or more than `most`, or the engine is to be told of options.
 /// @noRd
 #[extendr]
-fn engine_matrix(handle: Robj, x: Robj, most: f64, training: Robj) -> Robj {
+fn engine_array(handle: Robj, x: Robj, most: f64, training: Robj) -> Robj {
     guard(|| {
         if !handle::is_handle(&handle) || !threads_are_as_asked() {
             return Ok(().into());
@@ -375,14 +375,19 @@ fn engine_matrix(handle: Robj, x: Robj, most: f64, training: Robj) -> Robj {
             return Ok(().into());
         };
         let dim = x.get_attrib(dim_symbol());
-        let Some([n, columns]) = dim.as_ref().and_then(Robj::as_integer_slice) else {
+        let Some(dim) = dim.as_ref().and_then(Robj::as_integer_slice) else {
             return Ok(().into());
         };
-        let shape = [*n as usize, *columns as usize];
+        let shape: Vec<usize> = dim.iter().map(|&d| d as usize).collect();
         let n = shape[0];
         let is_usual = x.rtype() == Rtype::Doubles
             && spec.dtype.is_float()
-            && spec.shape == [None, Some(shape[1])]
+            && spec.shape.len() == shape.len()
+            && spec.shape[0].is_none()
+            && spec.shape[1..]
+                .iter()
+                .zip(&shape[1..])
+                .all(|(s, d)| *s == Some(*d))
             && (1.0..=most).contains(&(n as f64));
         if !is_usual {
             return Ok(().into());
@@ -725,7 +730,7 @@ extendr_module! {
     fn engine_start;
     fn engine_wait;
     fn engine_end;
-    fn engine_matrix;
+    fn engine_array;
     fn engine_bind;
     fn engine_rows;
     fn engine_summary;

@@ -213,12 +213,12 @@ impl Input {
     }
 
     /// Writes complex numbers, which real ones are too.
-    fn write_complex<D: Copy>(
+    fn write_complex<D: Copy + Send>(
         &self,
         rows: Range<usize>,
         dst: &mut [D],
-        of: impl Fn([f64; 2]) -> D + Copy,
-        of_real: impl Fn(f64) -> D + Copy,
+        of: impl Fn([f64; 2]) -> D + Copy + Sync,
+        of_real: impl Fn(f64) -> D + Copy + Sync,
     ) {
         match &self.data {
             // SAFETY: `Input::new` has checked the lengths; R keeps the vector alive.
@@ -229,12 +229,12 @@ impl Input {
         }
     }
 
-    fn write<D: Copy>(
+    fn write<D: Copy + Send>(
         &self,
         rows: Range<usize>,
         dst: &mut [D],
-        from_f64: impl Fn(f64) -> D + Copy,
-        from_i32: impl Fn(i32) -> D + Copy,
+        from_f64: impl Fn(f64) -> D + Copy + Sync,
+        from_i32: impl Fn(i32) -> D + Copy + Sync,
     ) {
         let width = numel(&self.fact.shape[1..]);
         match &self.data {
