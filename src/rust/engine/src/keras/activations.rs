@@ -278,12 +278,7 @@ impl Activation {
                 cx.unary(Unary::Tanh, x)
             }
             A::Unary(op) => cx.unary(op, x),
-            A::Softmax { axis, log } => {
-                if cx.rank(x) < 2 && axis == -1 {
-                    return Err(cx.error("softmax needs a tensor of rank 2 or more"));
-                }
-                cx.softmax(x, axis, log)
-            }
+            A::Softmax { axis, log } => cx.softmax(x, axis, log),
             A::Relu {
                 slope,
                 max,

@@ -92,6 +92,10 @@ pub fn of_layer(name: &str, class: &str, function: Arc<LayerNode>) -> LayerNode 
 }
 
 impl Layer for Mapped {
+    fn parameters(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         let x = call.args.get(usize::from(me.class == "Map"));
         over_entries(cx, x, |cx, x| {
