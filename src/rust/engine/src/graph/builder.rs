@@ -49,6 +49,20 @@ pub fn broadcast_shapes(a: &[usize], b: &[usize]) -> Option<Shape> {
         .collect()
 }
 
+/// The name of a primitive, as messages have it.
+fn named(primitive: &impl std::fmt::Debug) -> String {
+    let name = format!("{primitive:?}").to_lowercase();
+    name.split([' ', '('])
+        .next()
+        .unwrap_or_default()
+        .to_string()
+}
+
+/// Whether the elements of two tensors can be multiplied and added up.
+fn can_multiply(a: &Fact, b: &Fact) -> bool {
+    a.dtype == b.dtype && !matches!(a.dtype, DType::Str | DType::Bool)
+}
+
 impl Builder {
     pub fn path(&self) -> &Arc<str> {
         &self.path
@@ -149,7 +163,10 @@ impl Builder {
             Unary::IsNan | Unary::IsInf | Unary::IsFinite => fact.dtype = DType::Bool,
             Unary::Not => {
                 if fact.dtype.is_float() || fact.dtype == DType::Str {
-                    return Err(self.error(format!("logical not of {} tensors", fact.dtype)));
+                    return Err(self.error(format!(
+                        "can't compute the logical not of {} tensors",
+                        fact.dtype
+                    )));
                 }
             }
             Unary::Neg | Unary::Abs | Unary::Sign | Unary::Square | Unary::Relu => {
@@ -162,7 +179,11 @@ impl Builder {
             }
             _ => {
                 if !fact.dtype.is_float() {
-                    return Err(self.error(format!("{op:?} of {} tensors", fact.dtype)));
+                    return Err(self.error(format!(
+                        "can't compute {} of {} tensors",
+                        named(&op),
+                        fact.dtype
+                    )));
                 }
                 if fact.dtype.is_half() {
                     if let Some(y) = self.unary_in_steps(op, x)? {
@@ -177,13 +198,13 @@ impl Builder {
     /// An error where an elementwise step has no meaning for a dtype.
     fn check_step(&self, step: Step, dtype: DType) -> Result<()> {
         let op = match step {
-            Step::Unary(op, _) => format!("{op:?}"),
-            Step::Binary(op, ..) => format!("{op:?}"),
+            Step::Unary(op, _) => named(&op),
+            Step::Binary(op, ..) => named(&op),
             _ => return Ok(()),
         };
         match step.dtype(|_| Some(dtype)) {
             Some(_) => Ok(()),
-            None => Err(self.error(format!("{op} of {dtype} tensors"))),
+            None => Err(self.error(format!("can't compute {op} of {dtype} tensors"))),
         }
     }
 
@@ -191,7 +212,10 @@ impl Builder {
     pub fn binary(&mut self, op: Binary, x: ValueId, y: ValueId) -> Result<ValueId> {
         let (dx, dy) = (self.dtype(x), self.dtype(y));
         if dx != dy {
-            return Err(self.error(format!("{op:?} of {dx} and {dy} tensors")));
+            return Err(self.error(format!(
+                "can't compute {} of {dx} and {dy} tensors",
+                named(&op)
+            )));
         }
         self.check_step(Step::Binary(op, 0, 1), dx)?;
         let (xs, ys) = (self.shape(x), self.shape(y));
@@ -433,7 +457,10 @@ impl Builder {
         for (d, &size) in dims.iter().zip(&fact.shape) {
             let last = d.start as isize + d.step * d.len.saturating_sub(1) as isize;
             if d.len > 0 && (d.start >= size || last < 0 || last >= size as isize) {
-                return Err(self.error(format!("slice {d:?} is outside of an axis of size {size}")));
+                return Err(self.error(format!(
+                    "{} elements from {} on don't fit an axis of size {size}",
+                    d.len, d.start
+                )));
             }
         }
         let whole = |(d, &size): (&SliceDim, &usize)| {
@@ -507,7 +534,8 @@ impl Builder {
             };
             if before.max(after) > limit {
                 return Err(self.error(format!(
-                    "{mode:?} padding of {before} and {after} on an axis of size {size}"
+                    "can't pad an axis of size {size} by {before} and {after} in mode {}",
+                    named(&mode)
                 )));
             }
         }
@@ -698,7 +726,11 @@ impl Builder {
         let facts: Vec<Fact> = xs.iter().map(|&x| self.fact(x).clone()).collect();
         let bad = |s: &Self| {
             let facts: Vec<String> = facts.iter().map(Fact::to_string).collect();
-            s.error(format!("{kind:?} of {}", facts.join(" and ")))
+            s.error(format!(
+                "can't compute {} of {}",
+                named(&kind),
+                facts.join(" and ")
+            ))
         };
         let first = facts.first().ok_or_else(|| bad(self))?;
         let [lead @ .., m, n] = first.shape.as_slice() else {
@@ -831,7 +863,11 @@ impl Builder {
             })
             .collect();
         if fact.dtype == DType::Str || (kind == Reduce::LogSumExp && !dtype.is_float()) {
-            return Err(self.error(format!("{kind:?} of {} tensors", fact.dtype)));
+            return Err(self.error(format!(
+                "can't compute {} of {} tensors",
+                named(&kind),
+                fact.dtype
+            )));
         }
         if axes.is_empty() && dtype == fact.dtype && kind != Reduce::LogSumExp {
             return Ok(x);
@@ -862,7 +898,7 @@ impl Builder {
         let fact = self.fact(x).clone();
         let axis = self.axis(axis, fact.rank())?;
         if fact.dtype == DType::Str {
-            return Err(self.error("a running sum or product of strings"));
+            return Err(self.error("can't add up or multiply strings"));
         }
         Ok(self.push(
             Op::Cumulate {
@@ -879,7 +915,7 @@ impl Builder {
     pub fn softmax(&mut self, x: ValueId, axis: isize, log: bool) -> Result<ValueId> {
         let fact = self.fact(x).clone();
         if !fact.dtype.is_float() {
-            return Err(self.error(format!("softmax of {} tensors", fact.dtype)));
+            return Err(self.error(format!("can't compute softmax of {} tensors", fact.dtype)));
         }
         let axis = self.axis(axis, fact.rank())?;
         let last = fact.rank() - 1;
@@ -929,7 +965,7 @@ impl Builder {
     pub fn matmul(&mut self, a: ValueId, b: ValueId, ta: bool, tb: bool) -> Result<ValueId> {
         let (fa, fb) = (self.fact(a).clone(), self.fact(b).clone());
         let bad = |s: &Self| Err(s.error(format!("can't multiply {fa} by {fb}")));
-        if fa.rank() < 2 || fb.rank() < 2 || fa.dtype != fb.dtype {
+        if fa.rank() < 2 || fb.rank() < 2 || fa.dtype != fb.dtype || fa.dtype == DType::Str {
             return bad(self);
         }
         let (la, lb) = (fa.rank() - 2, fb.rank() - 2);
@@ -1001,7 +1037,7 @@ impl Builder {
         let n = attrs.strides.len();
         let fits = fx.rank() == n + 2
             && fk.rank() == n + 2
-            && fx.dtype == fk.dtype
+            && can_multiply(&fx, &fk)
             && attrs.groups > 0
             && fx.shape[n + 1] == fk.shape[n] * attrs.groups
             && fk.shape[n + 1].is_multiple_of(attrs.groups);
@@ -1058,7 +1094,7 @@ impl Builder {
         let n = attrs.strides.len();
         if fx.rank() != n + 2
             || fk.rank() != n + 2
-            || fx.dtype != fk.dtype
+            || !can_multiply(&fx, &fk)
             || fx.shape[n + 1] != fk.shape[n]
         {
             return Err(self.error(format!(
@@ -1091,7 +1127,7 @@ impl Builder {
         let n = attrs.strides.len();
         if fx.rank() != n + 2
             || fk.rank() != n + 2
-            || fx.dtype != fk.dtype
+            || !can_multiply(&fx, &fk)
             || fx.shape[n + 1] != fk.shape[n + 1]
         {
             return Err(self.error(format!(
@@ -1120,7 +1156,7 @@ impl Builder {
             return Err(self.error(format!("can't pool {n} spatial axes of {fx}")));
         }
         if matches!(fx.dtype, DType::Str | DType::Bool) {
-            return Err(self.error(format!("a pool of {} tensors", fx.dtype)));
+            return Err(self.error(format!("can't pool {} tensors", fx.dtype)));
         }
         let mut shape = vec![fx.shape[0]];
         for i in 0..n {

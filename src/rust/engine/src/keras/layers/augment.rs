@@ -606,7 +606,7 @@ impl Training {
                 }
                 Ok(y)
             }
-            Training::Other => Err(cx.error(format!(
+            Training::Other => Err(cx.call_error(format!(
                 "`training = TRUE` is not supported for a layer of class {class}"
             ))),
         }

@@ -72,7 +72,7 @@ impl Layer for Augmentation {
             return Ok(nest(&data));
         }
         let Arg::Tensor(t) = data else {
-            return Err(cx.error("`training = TRUE` is supported for images alone"));
+            return Err(cx.call_error("`training = TRUE` is supported for images alone"));
         };
         let change = |cx: &mut Cx, x: ValueId| self.training.images(cx, &me.class, x);
         Ok(batched(cx, t.value, self.channels_first, change)?.into())

@@ -105,7 +105,7 @@ pub fn drop_out(cx: &mut Cx, x: ValueId, rate: f64, noise_shape: &[usize]) -> Re
         return cx.full(fact, 0.0);
     }
     if !dtype.is_float() {
-        return Err(cx.error(format!("dropout of {dtype} tensors")));
+        return Err(cx.error(format!("can't drop entries of {dtype} tensors")));
     }
     let keep = kept(cx, rate, noise_shape, dtype)?;
     let scaled = cx.mul_s(x, 1.0 / (1.0 - rate))?;
@@ -119,7 +119,7 @@ pub fn drop_out(cx: &mut Cx, x: ValueId, rate: f64, noise_shape: &[usize]) -> Re
 fn normal(cx: &mut Cx, x: ValueId, mean: f64, stddev: f64) -> Result<ValueId> {
     let fact = cx.fact(x).clone();
     if !fact.dtype.is_float() {
-        return Err(cx.error(format!("noise on {} tensors", fact.dtype)));
+        return Err(cx.error(format!("can't add noise to {} tensors", fact.dtype)));
     }
     let z = cx.random(RandomKind::Normal, &fact.shape, fact.dtype)?;
     let z = cx.mul_s(z, stddev)?;
@@ -130,7 +130,9 @@ fn alpha_dropout(cx: &mut Cx, x: ValueId, rate: f64, shape: &[usize]) -> Result<
     const SATURATED: f64 = -1.673_263_242_354_377_2 * 1.050_700_987_355_480_5;
     let dtype = cx.dtype(x);
     if rate >= 1.0 || !dtype.is_float() {
-        return Err(cx.error(format!("alpha dropout of {dtype} tensors at rate {rate}")));
+        return Err(cx.error(format!(
+            "can't drop entries of {dtype} tensors at rate {rate}"
+        )));
     }
     let keep = kept(cx, rate, shape, dtype)?;
     let a = ((1.0 - rate) * (1.0 + rate * SATURATED * SATURATED)).powf(-0.5);

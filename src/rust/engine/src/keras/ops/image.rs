@@ -30,7 +30,10 @@ fn through(
 /// The parts of the last axis, each kept as an axis of size 1.
 fn channels<const N: usize>(cx: &mut Cx, x: ValueId) -> Result<[ValueId; N]> {
     if cx.dim(x, -1)? != N {
-        return Err(cx.error(format!("images must have {N} channels")));
+        return Err(cx.error(format!(
+            "images must have {N} channels, not {}",
+            cx.dim(x, -1)?
+        )));
     }
     let mut parts = [x; N];
     for (i, part) in parts.iter_mut().enumerate() {
@@ -171,9 +174,9 @@ fn around(cx: &Cx, cfg: &Cfg, keys: [&str; 3], from: usize, sign: i64) -> Result
     };
     match sides {
         Some((b, a)) if b >= 0 && a >= 0 => Ok((b, a)),
-        Some(_) => Err(cx.call_error(format!("{before} and {after} must not be negative"))),
+        Some(_) => Err(cx.call_error(format!("'{before}' and '{after}' must not be negative"))),
         None => Err(cx.call_error(format!(
-            "exactly two of {before}, {after} and {target} are needed"
+            "exactly two of '{before}', '{after}' and '{target}' are needed"
         ))),
     }
 }
@@ -503,7 +506,7 @@ pub fn scale_and_translate(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let size = convert(cx, &size)?;
     let size = match cx.graph.constant(size) {
         Some(c) if c.tensor.shape() == [cx.rank(x)] => c.tensor.to_f64(),
-        _ => return Err(cx.call_error("output_shape must be a list of sizes")),
+        _ => return Err(cx.call_error("'output_shape' must be a list of sizes")),
     };
     let mut by = [
         tensor(cx, call, 2, "scale")?,

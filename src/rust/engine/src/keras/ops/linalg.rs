@@ -104,7 +104,11 @@ fn solved(cx: &mut Cx, call: &Call, kind: Linalg) -> Result<Out> {
     };
     let (sa, sb) = (cx.shape(a), cx.shape(b));
     if sa.len() < 2 || sb.len() < 2 {
-        return Err(cx.error("expected matrices"));
+        return Err(cx.error(format!(
+            "expected matrices, not {} and {}",
+            cx.fact(a),
+            cx.fact(b)
+        )));
     }
     let ((lead_a, tail_a), (lead_b, tail_b)) =
         (sa.split_at(sa.len() - 2), sb.split_at(sb.len() - 2));

@@ -285,7 +285,7 @@ pub fn batch_norm(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let (mean, variance) = (weight(cx, 1, "mean")?, weight(cx, 2, "variance")?);
     let (offset, scale) = (weight(cx, 3, "offset")?, weight(cx, 4, "scale")?);
     let (Some(mean), Some(variance)) = (mean, variance) else {
-        return Err(cx.call_error("mean and variance are needed"));
+        return Err(cx.call_error("arguments 'mean' and 'variance' are needed"));
     };
     let inv = cx.add_s(variance, cfg.f64_or("epsilon", 1e-3)?)?;
     let mut inv = cx.unary(Unary::Rsqrt, inv)?;
@@ -369,7 +369,7 @@ pub fn depth_space(cx: &mut Cx, cfg: &Cfg, call: &Call, to_space: bool) -> Resul
         false => s[1].is_multiple_of(b) && s[2].is_multiple_of(b),
     };
     if !fits {
-        return Err(cx.error(format!("blocks of {b} don't fit a tensor of shape {s:?}")));
+        return Err(cx.error(format!("blocks of {b} don't fit {}", cx.fact(x))));
     }
     let y = match to_space {
         true => {

@@ -39,7 +39,7 @@ pub fn reduced(cx: &mut Cx, cfg: &Cfg, call: &Call, kind: Reduce) -> Result<Out>
     };
     let shape = cx.shape(x);
     if shape.is_empty() || shape[0] != cx.dim(ids, 0)? {
-        return Err(cx.error("a segment for each row is needed"));
+        return Err(cx.error("a segment is needed for each row"));
     }
     let ids = cx.cast(ids, DType::I32)?;
     let numbers: Vec<i32> = (0..count as i32).collect();

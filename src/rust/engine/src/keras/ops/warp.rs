@@ -50,7 +50,7 @@ impl Warp {
         let m = cx.dim(transforms, 0)?;
         cx.check_rank(transforms, 2)?;
         if cx.dim(transforms, 1)? != 8 || (m != 1 && m != shape[0]) || h * w == 0 {
-            return Err(cx.error("the transforms don't fit the images"));
+            return Err(cx.error("8 numbers are needed for each image, or once for all"));
         }
         let t = cx.cast(transforms, DType::F32)?;
         let mut k = vec![];
@@ -258,7 +258,10 @@ fn points(cx: &mut Cx, call: &Call, at: usize, name: &str) -> Result<[[ValueId; 
         p = cx.expand_dims(p, 0)?;
     }
     if cx.rank(p) != 3 || cx.shape(p)[1..] != [4, 2] {
-        return Err(cx.error(format!("{name} must be four points")));
+        return Err(cx.error(format!(
+            "'{name}' must be four points for each image, not {}",
+            cx.fact(p)
+        )));
     }
     let p = cx.cast(p, DType::F32)?;
     let p = cx.cast(p, DType::F64)?;

@@ -161,7 +161,7 @@ fn two(cfg: &Cfg, key: &'static str, default: usize, least: usize) -> Result<[us
     let v = cfg.usizes_or(key, 2, default)?;
     match v.iter().all(|&v| v >= least) {
         true => Ok([v[0], v[1]]),
-        false => Err(cfg.bad(key, "larger whole numbers")),
+        false => Err(cfg.bad(key, &format!("whole numbers >= {least}"))),
     }
 }
 

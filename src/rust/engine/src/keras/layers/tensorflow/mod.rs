@@ -1461,7 +1461,10 @@ fn gather_nd(cx: &mut Cx, a: &Args) -> Result<ValueId> {
     let (shape, places) = (cx.shape(x), cx.shape(i));
     let k = places.last().copied().unwrap_or(0);
     let Some(inner) = shape.get(batch..batch + k) else {
-        return Err(cx.error(format!("can't index {k} axes after {batch}")));
+        return Err(cx.error(format!(
+            "{k} indices are too many for {}, of which {batch} axes are the batch's",
+            cx.fact(x)
+        )));
     };
     let mut steps = vec![1i64; k];
     for at in (1..k).rev() {
@@ -1552,7 +1555,10 @@ fn cropped(cx: &mut Cx, x: ValueId, at: usize, parts: [(usize, usize); 2]) -> Re
     for (i, (start, len)) in parts.into_iter().enumerate() {
         let axis = at + i;
         if start + len > cx.shape(x)[axis] {
-            return Err(cx.error("the part must be within the image"));
+            return Err(cx.error(format!(
+                "{len} pixels from {start} on don't fit an image of {}",
+                cx.shape(x)[axis]
+            )));
         }
         y = cx.slice_axis(y, axis as isize, start, start + len)?;
     }
@@ -1567,7 +1573,9 @@ fn padded(cx: &mut Cx, x: ValueId, at: usize, parts: [(usize, usize); 2]) -> Res
         let after = to.checked_sub(start + n);
         pads[at + i] = (
             start,
-            after.ok_or_else(|| cx.error("the image must fit the new size"))?,
+            after.ok_or_else(|| {
+                cx.error(format!("{n} pixels from {start} on don't fit into {to}"))
+            })?,
         );
     }
     cx.pad(x, &pads, crate::graph::PadMode::Constant, 0.0)

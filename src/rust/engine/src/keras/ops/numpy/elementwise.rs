@@ -95,7 +95,7 @@ pub fn bitwise(cx: &mut Cx, call: &Call, op: Binary) -> Result<Out> {
         _ => strong_pair(cx, call, ["x", "y"], &[])?,
     };
     if !cx.dtype(a).is_int() {
-        return Err(cx.error(format!("bits of {} tensors", cx.dtype(a))));
+        return Err(cx.error(format!("expected integers, not {}", cx.dtype(a))));
     }
     Ok(cx.binary(op, a, b)?.into())
 }

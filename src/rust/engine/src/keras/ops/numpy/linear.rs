@@ -153,7 +153,9 @@ pub fn cross(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let b = move_axes(cx, b, &[axis_b], &[-1])?;
     let (na, nb) = (cx.dim(a, -1)?, cx.dim(b, -1)?);
     if !(2..=3).contains(&na) || !(2..=3).contains(&nb) {
-        return Err(cx.error(format!("vectors of {na} and {nb} elements")));
+        return Err(cx.error(format!(
+            "expected vectors of 2 or 3 elements, not {na} and {nb}"
+        )));
     }
     let part = |cx: &mut Cx, x: ValueId, n: usize, i: usize| match i < n {
         true => cx.index_axis(x, -1, i).map(Some),
@@ -213,7 +215,10 @@ pub fn einsum(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     };
     let mut labels: Vec<String> = inputs.split(',').map(str::to_string).collect();
     if labels.len() != xs.len() || xs.is_empty() {
-        return Err(cfg.bad("subscripts", &format!("for {} operands", xs.len())));
+        return Err(cfg.bad(
+            "subscripts",
+            &format!("an equation for {} operands", xs.len()),
+        ));
     }
     if xs.len() == 1 {
         let dtype = cx.dtype(xs[0]);

@@ -453,7 +453,7 @@ fn nan_quantiles(
 ) -> Result<Out> {
     let r = Reduction::read(cx, cfg, call)?;
     if !cx.dtype(r.x).is_float() {
-        return Err(cx.error(format!("quantiles of {} tensors", cx.dtype(r.x))));
+        return Err(cx.error(format!("expected floats, not {}", cx.dtype(r.x))));
     }
     let (y, kept) = side_by_side(cx, &r)?;
     let there = valid(cx, y)?;
@@ -558,7 +558,7 @@ fn quantiles(cx: &mut Cx, r: &Reduction, q: &[f64], scalar: bool, method: &str) 
     let x = cx.cast(r.x, result_type(&[own, Kind::WeakFloat]))?;
     let n = r.count(cx);
     if n == 0 {
-        return Err(cx.error("a quantile of nothing"));
+        return Err(cx.error("can't compute quantiles along an empty axis"));
     }
     let r = &Reduction {
         x,

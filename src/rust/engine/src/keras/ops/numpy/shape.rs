@@ -95,7 +95,10 @@ pub fn get_item(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
         .filter(|p| matches!(p, Index::At(_) | Index::Range(..)))
         .count();
     if used > shape.len() {
-        return Err(cx.call_error(format!("{used} indices for {} axes", shape.len())));
+        return Err(cx.call_error(format!(
+            "{used} indices are too many for {} axes",
+            shape.len()
+        )));
     }
     let mut dims: Vec<SliceDim> = vec![];
     let mut out: Vec<Option<usize>> = vec![];
@@ -105,7 +108,7 @@ pub fn get_item(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
         match *part {
             Index::NewAxis => out.push(None),
             Index::Ellipsis if seen_ellipsis => {
-                return Err(cx.call_error("two ellipses in an index"))
+                return Err(cx.call_error("an index can have one ellipsis only"))
             }
             Index::Ellipsis => {
                 seen_ellipsis = true;
@@ -117,7 +120,7 @@ pub fn get_item(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
             Index::At(i) => {
                 let n = shape[axis] as i64;
                 if i < -n || i >= n {
-                    return Err(cx.error(format!("index {i} into an axis of size {n}")));
+                    return Err(cx.error(format!("index {i} is outside of an axis of size {n}")));
                 }
                 let start = (if i < 0 { i + n } else { i }) as usize;
                 dims.push(SliceDim {
@@ -257,7 +260,11 @@ pub fn move_axes(cx: &mut Cx, x: ValueId, source: &[i64], destination: &[i64]) -
     };
     let (from, to) = (absolute(source)?, absolute(destination)?);
     if from.len() != to.len() {
-        return Err(cx.call_error("as many sources as destinations are needed"));
+        return Err(cx.call_error(format!(
+            "{} sources need as many destinations, not {}",
+            from.len(),
+            to.len()
+        )));
     }
     let mut perm: Vec<usize> = (0..rank).filter(|a| !from.contains(a)).collect();
     let mut moves: Vec<(usize, usize)> = to.into_iter().zip(from).collect();
@@ -578,7 +585,7 @@ pub fn repeat(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let axis = cx.axis(axis, cx.rank(x))?;
     let n = cx.dim(x, axis as isize)?;
     if repeats.len() != 1 && repeats.len() != n {
-        return Err(cfg.bad("repeats", &format!("one number, or {n}")));
+        return Err(cfg.bad("repeats", &format!("one number, or {n} of them")));
     }
     let times = |i: usize| repeats.get(i).or(repeats.first()).copied().unwrap_or(0);
     let indices: Vec<i32> = (0..n)
@@ -905,7 +912,10 @@ fn starts(cx: &mut Cx, call: &Call, rank: usize) -> Result<Vec<Start>> {
     };
     match starts.len() == rank {
         true => Ok(starts),
-        false => Err(cx.call_error("a start for each axis is needed")),
+        false => Err(cx.call_error(format!(
+            "{rank} axes need as many starts, not {}",
+            starts.len()
+        ))),
     }
 }
 
@@ -1004,7 +1014,7 @@ pub fn rearrange(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
         Arg::Lit(Json::String(s)) => s,
         _ => return Err(cx.call_error("'pattern' must be a string")),
     };
-    let bad = |cx: &Cx| cx.error(format!("'{text}' does not fit the tensor"));
+    let bad = |cx: &Cx| cx.error(format!("pattern '{text}' does not fit {}", cx.fact(x)));
     let (from, to) = text.split_once("->").ok_or_else(|| bad(cx))?;
     let (from, to) = (pattern(from), pattern(to));
     let shape = cx.shape(x);
