@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::error::{Error, Result};
 use crate::graph::Graph as Lowered;
 use crate::keras::model::{join_path, Graph as Calls, InputSpec, ModelLayer, Target};
+use crate::keras::policy::Quantization;
 use crate::keras::submodel::{History, Symbol};
 use crate::keras::{Cx, LayerNode, Staged, Traced, T};
 use crate::model::Model;
@@ -83,7 +84,8 @@ fn count(node: &LayerNode, trainable: bool, seen: &mut Vec<u64>, sum: &mut Param
         let fact = weight.tensor.fact();
         let lora = node.lora.filter(|_| i == 0);
         if let Some(lora) = lora {
-            let adapter = lora.params(&fact.shape);
+            let packed = matches!(node.policy.quantization, Some(Quantization::Int4 { .. }));
+            let adapter = lora.params(&fact.shape, packed);
             sum.add(trainable, adapter, adapter * node.policy.variable.size());
         }
         // The weights of a custom layer are taken for trainable ones.

@@ -12,6 +12,8 @@ use crate::tensor::{numel, DType, Tensor};
 pub struct Lora {
     rank: usize,
     scale: f64,
+    /// The last size of the kernel, which int4 packs.
+    last: Option<usize>,
 }
 
 impl Lora {
@@ -19,16 +21,33 @@ impl Lora {
     pub fn read(config: &Map<String, Json>) -> Option<Lora> {
         let rank = as_int(config.get("lora_rank")?).filter(|&r| r > 0)?;
         let alpha = config.get("lora_alpha").and_then(as_f64);
+        let last = ["units", "output_dim", "output_shape"]
+            .iter()
+            .find_map(|key| config.get(*key))
+            .and_then(|v| as_int(v.as_array().and_then(|v| v.last()).unwrap_or(v)));
         Some(Lora {
             rank: rank as usize,
             scale: alpha.map_or(1.0, |alpha| alpha / rank as f64),
+            last: last.filter(|&n| n > 0).map(|n| n as usize),
         })
     }
 
-    /// How many numbers the adapter of a kernel has.
-    pub fn params(self, kernel: &[usize]) -> usize {
-        let last = kernel.last().copied().unwrap_or(1);
-        self.rank * (numel(kernel) / last.max(1) + last)
+    /// How many numbers the adapter of a kernel has. A packed kernel is a matrix
+    /// whose columns stand in pairs, the last one maybe alone.
+    pub fn params(self, kernel: &[usize], packed: bool) -> usize {
+        let (size, last) = match (kernel, self.last) {
+            (&[rows, pairs], Some(last)) if packed => {
+                let odd = (2 * pairs).saturating_sub(1);
+                let columns = if odd == last || 2 * pairs % last != 0 {
+                    odd
+                } else {
+                    2 * pairs
+                };
+                (rows * columns, last)
+            }
+            _ => (numel(kernel), kernel.last().copied().unwrap_or(1)),
+        };
+        self.rank * (size / last.max(1) + last)
     }
 
     /// `kernel + scale * a b`; `None` where shapes or dtypes are not an adapter's.

@@ -85,6 +85,11 @@ impl Normalization {
             None => {
                 axes.iter().for_each(|&a| along[a] = shape[a]);
                 let sizes: Vec<usize> = axes.iter().map(|&a| shape[a]).collect();
+                // The layer may have seen other data than the model takes.
+                let mean = cx.raw_weight(me, "mean")?;
+                if cx.shape(mean) != sizes {
+                    return Err(cx.error("the mean does not fit the input"));
+                }
                 let mean = cx.weight(me, "mean", &sizes)?;
                 (mean, cx.weight(me, "variance", &sizes)?)
             }

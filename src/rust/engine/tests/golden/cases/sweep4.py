@@ -1,6 +1,7 @@
 """Found by random models: arguments by position, adapters, what TensorFlow's pooling in three dimensions leaves out, dtypes and stores of wrappers."""
 
 import keras
+import numpy as np
 from common import bools, chain
 from keras import layers as L
 from keras import ops
@@ -12,6 +13,7 @@ def cases(c):
     pooling(c)
     wrappers(c)
     channels_first(c)
+    varying(c)
 
 
 def calls(c):
@@ -94,3 +96,16 @@ def channels_first(c):
     }
     for name, (shape, layer) in shapes.items():
         c.add(f"bias_{name}", lambda s=shape, l=layer: chain(s, l()), jit=True)
+
+
+def varying(c):
+    """A mean of data that had one size of an axis where the model takes any; softmax of a number a row, over the batch."""
+
+    def adapted(shape, axis):
+        layer = L.Normalization(axis=axis)
+        layer.adapt(np.random.default_rng(1).normal(size=(7, 4, 3)) * 2 + 1)
+        return chain(shape, layer, L.Dense(2))
+
+    c.add("adapted_varying", lambda: adapted((None, 3), 1), dims=[4])
+    c.add("adapted_varying_both", lambda: adapted((None, 3), (1, 2)), dims=[4])
+    c.add("softmax_batch", lambda: of((4,), lambda x: L.Activation("softmax")(L.Reshape(())(L.Dense(1)(x)))), row_independent=False)
