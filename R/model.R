@@ -30,6 +30,11 @@
 #'   run; all of them are listed.
 #' * `keraspredict_error_unknown_config_key`: a layer has an option that isn't
 #'   known, and the predictions could be wrong without it.
+#' * `keraspredict_error_bad_config`, `keraspredict_error_bad_weight`: an option or a
+#'   weight of a layer isn't what the layer takes.
+#' * `keraspredict_error_shape`, `keraspredict_error_call`: a layer can't take what
+#'   the model gives it, or is called in a way that can't be run. Where sizes of the
+#'   input are open, `predict()` raises them.
 #' @export
 #' @examples
 #' model <- load_model(keraspredict_example("iris"))

@@ -275,8 +275,8 @@ test_that("arguments of operations of nn, images and linear algebra are told", {
       "ops.image.MapCoordinates",
       "$x, $y",
       '"order": 1',
-      x = "[null, 4]",
-      y = "[3, 3]"
+      x = "[null, 4, 5]",
+      y = "[2, 3]"
     ),
     c(
       "ops.image.MapCoordinates",
