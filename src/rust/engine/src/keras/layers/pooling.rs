@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::graph::{PoolAttrs, PoolKind, Reduce, ValueId};
-use crate::keras::layers::conv::same_pads;
+use crate::keras::layers::conv::{past_start, same_pads};
 use crate::keras::layers::reshaping::{to_channels_first, to_channels_last};
 use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out};
 use crate::tensor::DType;
@@ -66,7 +66,7 @@ impl Pooling {
             x = to_channels_last(cx, x)?;
         }
         if self.same && !self.channels_first && self.size.len() == 3 {
-            x = self.past_start(cx, x)?;
+            x = past_start(cx, x, &self.size, &self.strides)?;
         }
         let shape = cx.shape(x);
         let pads = |i: usize| match self.same {
@@ -84,22 +84,6 @@ impl Pooling {
             y = to_channels_first(cx, y)?;
         }
         Ok(y)
-    }
-
-    /// Cuts off what TensorFlow's windows in three dimensions leave out at the
-    /// start: where they end before the input does, half of what is left over.
-    fn past_start(&self, cx: &mut Cx, x: ValueId) -> Result<ValueId> {
-        let mut x = x;
-        for (i, (&size, &stride)) in self.size.iter().zip(&self.strides).enumerate() {
-            let axis = i as isize + 1;
-            let length = cx.dim(x, axis)?;
-            let end = (length.div_ceil(stride).max(1) - 1) * stride + size;
-            let cut = length.saturating_sub(end) / 2;
-            if cut > 0 {
-                x = cx.slice_axis(x, axis, cut, length)?;
-            }
-        }
-        Ok(x)
     }
 }
 

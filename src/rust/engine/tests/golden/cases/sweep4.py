@@ -62,7 +62,14 @@ def adapters(c):
 
 
 def pooling(c):
-    """Windows shorter than their strides, with padding "same": TensorFlow begins at the middle in three dimensions."""
+    """Windows shorter than their strides, with padding "same": TensorFlow begins past the start in three dimensions."""
+    for name, layer in {"plain": lambda **k: L.Conv3D(3, (1, 3, 2), (3, 2, 1), "same", **k), "points": lambda **k: L.Conv3D(3, 1, (4, 3, 2), "same", activation="relu", **k), "groups": lambda **k: L.Conv3D(4, (1, 3, 2), (3, 2, 1), "same", groups=2, **k), "transpose": lambda **k: L.Conv3DTranspose(3, 1, (4, 3, 2), "same", **k)}.items():
+        c.add(f"conv_{name}", lambda l=layer: chain((6, 7, 5, 2), l()))
+        if name in ("plain", "points"):
+            c.add(f"conv_{name}_double", lambda l=layer: chain((6, 7, 5, 2), l(dtype="float64")))
+    c.add("conv_function", lambda: of((6, 7, 5, 2), lambda x: ops.conv(x, np.arange(6, dtype="float32").reshape(1, 1, 1, 2, 3), 3, "same")))
+    c.add("conv_lstm", lambda: chain((2, 6, 7, 5, 1), L.ConvLSTM3D(2, 1, strides=3, padding="same")))
+    c.add("conv_plane", lambda: chain((7, 4, 2), L.Conv2D(3, 1, 3, "same")))
     for kind in ("Max", "Average"):
         for n, (size, pool, strides) in enumerate([((5, 5, 4), (1, 3, 1), (1, 1, 4)), ((4, 3, 3), (3, 1, 1), (4, 3, 4)), ((7, 7, 3), (1, 1, 1), (4, 3, 2)), ((6, 7, 8), 2, 5), ((5, 4, 3), (2, 3, 1), (3, 1, 3))]):
             c.add(f"pool_{kind.lower()}_{n}", lambda k=kind, s=size, p=pool, t=strides: chain((*s, 2), getattr(L, f"{k}Pooling3D")(p, t, "same")))
