@@ -6,8 +6,8 @@
 #'
 #' * `use_backend()`, `clear_session()`, `install_keras()` do nothing, and
 #'   `is_keras_available()` is `TRUE`. `use_python()`, `use_virtualenv()` and
-#'   `use_condaenv()` do nothing unless the package reticulate is loaded, whose
-#'   functions they then are.
+#'   `use_condaenv()` are those of the package reticulate as soon as it is loaded;
+#'   until then they do nothing.
 #' * `config_backend()`, `config_floatx()`, `config_epsilon()` and
 #'   `config_image_data_format()` tell what holds here. Setting them is accepted
 #'   where a loaded model doesn't ask for it; `config_set_image_data_format()` is the
@@ -73,11 +73,12 @@ use_virtualenv <- function(...) use_of_reticulate("use_virtualenv", ...)
 #' @export
 use_condaenv <- function(...) use_of_reticulate("use_condaenv", ...)
 
-# Python is of interest only to those who use it by themselves.
+# Python is of interest only to those who use it beside, now or later.
 use_of_reticulate <- function(name, ...) {
-  if (isNamespaceLoaded("reticulate")) {
-    getExportedValue("reticulate", name)(...)
-  }
+  arguments <- list(...)
+  on_package_load("reticulate", function() {
+    do.call(getExportedValue("reticulate", name), arguments)
+  })
   invisible()
 }
 

@@ -132,6 +132,13 @@ test_that("Python is chosen where it is used", {
     "tryCatch(use_virtualenv('nowhere', required = TRUE), error = function(e) cat('told'))"
   ))
   expect_identical(out, "told")
+  out <- run_r(c(
+    "library(keraspredict)",
+    "use_python(R.home('nowhere'), required = FALSE)",
+    "loadNamespace('reticulate') |> invisible()",
+    "cat('loaded')"
+  ))
+  expect_identical(out, "loaded")
 })
 
 test_that("the order of an image's axes has a default", {
