@@ -349,9 +349,70 @@ pub(super) fn first_scale<'a>(
 #[cfg(test)]
 mod tests {
     use super::super::testing::*;
-    use crate::graph::{Binary, Op, Program, Step, Unary};
+    use super::super::{Operand, PackCache, Request};
+    use crate::graph::{Binary, Const, ConvAttrs, Op, Program, Step, Unary};
     use crate::tensor::{DType, Tensor};
     use std::sync::Arc;
+
+    /// What folded batch normalisation, a residual and bounds leave behind a
+    /// convolution is done in registers: nothing else would show that it isn't.
+    #[test]
+    fn convolutions_leave_no_second_pass() {
+        let steps = vec![
+            Step::Binary(Binary::Mul, 0, 1),
+            Step::Binary(Binary::Add, 5, 2),
+            Step::Binary(Binary::Add, 3, 6),
+            Step::Unary(Unary::Relu, 7),
+            Step::Binary(Binary::Min, 8, 4),
+        ];
+        let program = Some(Arc::new(Program {
+            inputs: 5,
+            dtypes: vec![DType::F32; steps.len()],
+            steps,
+        }));
+        let zeros = |shape: &[usize]| Tensor::zeros(crate::tensor::Fact::f32(shape.to_vec()));
+        let image = zeros(&[2, 5, 5, 8]);
+        let constants: Vec<Option<Arc<Const>>> = [
+            None,
+            Some(zeros(&[1, 1, 8, 8])),
+            Some(zeros(&[8])),
+            Some(zeros(&[8])),
+            None,
+            Some(of(DType::F32, vec![], &[6.0])),
+        ]
+        .into_iter()
+        .enumerate()
+        .map(|(id, tensor)| {
+            let tensor = tensor?.into();
+            Some(Arc::new(Const {
+                id: id as _,
+                tensor,
+            }))
+        })
+        .collect();
+        let ins: Vec<Operand> = constants
+            .iter()
+            .map(|c| Operand {
+                fact: c.as_ref().map_or(image.fact(), |c| c.tensor.fact()),
+                constant: c.as_ref(),
+            })
+            .collect();
+        let attrs = ConvAttrs {
+            strides: vec![1, 1],
+            padding: vec![(0, 0); 2],
+            dilation: vec![1, 1],
+            groups: 1,
+        };
+        let request = Request {
+            op: &Op::Conv(attrs, program.clone()),
+            ins: &ins,
+            outs: std::slice::from_ref(image.fact()),
+            path: "test",
+            packs: &PackCache::default(),
+        };
+        let epilogue = super::Epilogue::new(&program, &request, 2).unwrap();
+        assert!(!epilogue.is_some());
+    }
 
     /// Bias, residual, bounds in registers, and a factor after them; sizes with
     /// narrow and partial panels, and more than one stretch.
