@@ -12,6 +12,7 @@ use keraspredict_engine::host::{Foreign, Given, Host, Made};
 use keraspredict_engine::nest::Nest;
 use keraspredict_engine::tensor::{DType, Tensor, View};
 use keraspredict_engine::{Error, Result};
+use serde_json::Value as Json;
 
 use crate::json::from_json;
 use crate::sink::array_of;
@@ -86,6 +87,20 @@ impl Host for Functions {
             return Err(what.failed(reason));
         }
         made(&field("value").unwrap_or_default(), what)
+    }
+
+    fn state_size(&self, key: &str) -> Option<Json> {
+        let (_, fun) = self.functions.iter().find(|(name, _)| *name == key)?;
+        let sizes = fun.get_attrib("state_size")?;
+        let numbers = |v: &Robj| -> Json {
+            let numbers = v.as_integer_vector().map(Json::from);
+            let numbers = numbers.or_else(|| v.as_real_vector().map(Json::from));
+            numbers.unwrap_or_default()
+        };
+        Some(match sizes.as_list() {
+            Some(list) => list.values().map(|v| numbers(&v)).collect(),
+            None => numbers(&sizes),
+        })
     }
 }
 

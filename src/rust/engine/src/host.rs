@@ -56,6 +56,10 @@ pub trait Host {
     /// # Errors
     /// `Custom` where the function fails, or `Interrupted`.
     fn call(&self, what: &Foreign, tensors: &[View], probing: bool) -> Result<Nest<Made>>;
+
+    /// What a function that stands for a recurrent cell says of its states: as
+    /// `state_size` of Keras' cells.
+    fn state_size(&self, key: &str) -> Option<Json>;
 }
 
 thread_local! {
@@ -75,6 +79,12 @@ impl Drop for Entered {
 pub fn enter(host: Rc<dyn Host>) -> Entered {
     HOSTS.with_borrow_mut(|hosts| hosts.push(host));
     Entered(())
+}
+
+/// [`Host::state_size`] of the host of this thread.
+pub fn state_size(key: &str) -> Option<Json> {
+    let host = HOSTS.with_borrow(|hosts| hosts.last().cloned());
+    host?.state_size(key)
 }
 
 impl Foreign {

@@ -18,6 +18,7 @@ pub mod plan;
 pub mod run;
 pub mod summary;
 pub mod tensor;
+mod trial;
 
 pub use error::{Error, Result};
 pub use model::{Model, RunOptions, Sink, Source};

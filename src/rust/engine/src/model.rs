@@ -23,6 +23,7 @@ use crate::plan::{plan, Plan};
 use crate::run::{pool, State};
 use crate::summary::LayerCalls;
 use crate::tensor::{show_shape, DType, Fact, Tensor, View, ViewMut};
+use crate::trial;
 
 /// Where inputs come from. Called from several threads at once.
 pub trait Source: Sync {
@@ -301,7 +302,20 @@ impl Model {
     /// # Errors
     /// `CantSave` where it has layers that Keras 3 doesn't.
     pub fn modern(&self) -> Result<ModelFile> {
-        let file = save::modern(&self.file, &self.root)?;
+        let functions = save::functions(&self.file.config);
+        let calls = match functions.is_empty() {
+            true => Default::default(),
+            false => self.function_calls()?,
+        };
+        let file = save::modern(&self.file, &self.root, calls)?;
+        if !functions.is_empty() {
+            // Like functions may differ in what they make of dtypes or of zeros.
+            let again = Model::with_functions(file.clone(), &self.functions());
+            let agree = again.and_then(|again| trial::agree(self, &again));
+            if agree != Ok(true) {
+                return Err(Error::CantSave { layers: functions });
+            }
+        }
         let layers = save::with_old_masks(&self.file.config);
         if !layers.is_empty() {
             // Old masks are no part of the file: there must be none that matter.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::error::{Error, Result};
+use crate::format::legacy::FunctionCall;
 use crate::graph::Graph as Lowered;
 use crate::keras::model::{join_path, Graph as Calls, InputSpec, ModelLayer, Target};
 use crate::keras::policy::Quantization;
@@ -197,6 +198,19 @@ impl Model {
             }
         }
         Err(failed.unwrap_or_else(|| Error::internal("no probe")))
+    }
+
+    /// The calls of TensorFlow's functions at two sizes of the inputs.
+    ///
+    /// # Errors
+    /// What a layer can't take, when no probed size fits.
+    pub(crate) fn function_calls(&self) -> Result<(Vec<FunctionCall>, Vec<FunctionCall>)> {
+        self.probe(|m, facts, size| {
+            let mut cx = Cx::new(false).with_staged(Staged::Assumed(size));
+            cx.functions = Some(vec![]);
+            m.lower_into(&mut cx, facts)?;
+            Ok(cx.functions.take().unwrap_or_default())
+        })
     }
 
     /// Outputs of every call of a model's layers.

@@ -11,6 +11,7 @@ use super::cfg::Cfg;
 use super::lora::Lora;
 use super::policy::Policy;
 use crate::error::{Error, Result};
+use crate::format::legacy::FunctionCall;
 use crate::format::{Assets, StoredWeight};
 use crate::graph::{Builder, Const, RandomKind, Tokenizer, ValueId};
 use crate::nest::Nest;
@@ -500,6 +501,8 @@ pub struct Cx {
     training_given: bool,
     /// Outputs of every call of a model's layers, when asked for.
     pub trace: Option<Vec<Traced<T>>>,
+    /// Calls of TensorFlow's functions, when asked for.
+    pub functions: Option<Vec<FunctionCall>>,
     /// Inputs of the graph after those of the model, in order.
     pub hidden: Vec<Hidden>,
     staged: Staged,
@@ -544,6 +547,7 @@ impl Cx {
             training: training.unwrap_or(false),
             training_given: training.is_some(),
             trace: None,
+            functions: None,
             hidden: vec![],
             staged: Staged::Known(vec![]),
             stages: 0,

@@ -436,10 +436,34 @@ fn old_key(key: &str) -> Option<String> {
 
 /// The store of a sublayer, by its attribute or by a property that shows it.
 fn child_tree<'a>(tree: &'a WeightTree, key: &str) -> Option<&'a WeightTree> {
-    let shown = || descend(tree, key.strip_prefix('_')?);
     descend(tree, key)
         .or_else(|| descend(tree, &old_key(key)?))
-        .or_else(shown)
+        .or_else(|| descend(tree, &other_name(key)))
+}
+
+/// What is public in some versions of Keras is private in others.
+fn other_name(key: &str) -> String {
+    match key.strip_prefix('_') {
+        Some(public) => public.to_string(),
+        None => format!("_{key}"),
+    }
+}
+
+/// Puts the names of today in a store.
+pub fn rename_children(node: &LayerNode, tree: &mut WeightTree) {
+    for (key, child) in &node.children {
+        if !tree.children.contains_key(key) {
+            if let Some(found) = tree.children.remove(&other_name(key)) {
+                tree.children.insert(key.clone(), found);
+            }
+        }
+        let below = key
+            .split('/')
+            .try_fold(&mut *tree, |t, part| t.children.get_mut(part));
+        if let Some(below) = below {
+            rename_children(child, below);
+        }
+    }
 }
 
 /// Every variable must have been found somewhere.

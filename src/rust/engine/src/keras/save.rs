@@ -6,24 +6,30 @@ use std::ptr;
 use serde_json::{json, Value as Json};
 
 use super::layers::{BIAS_ON_CHANNELS, MASKS_STAY};
+use super::load::rename_children;
 use super::LayerNode;
 use crate::error::{Error, Result};
-use crate::format::legacy::{functions_as_operations, MODERN};
+use crate::format::legacy::{functions_as_operations, FunctionCall, MODERN};
 use crate::format::{ModelFile, StoredWeight, WeightTree, Weights};
 use crate::tensor::{DType, Fact, Tensor};
 
-/// The model in the form of Keras 3, whichever version it came from.
+/// The model in the form of Keras 3, whichever version it came from. `functions` are
+/// the calls of TensorFlow's functions at two sizes of the inputs.
 ///
 /// # Errors
 /// `CantSave` where Keras 3 has no such layer.
-pub fn modern(file: &ModelFile, root: &LayerNode) -> Result<ModelFile> {
+pub fn modern(
+    file: &ModelFile,
+    root: &LayerNode,
+    functions: (Vec<FunctionCall>, Vec<FunctionCall>),
+) -> Result<ModelFile> {
     let mut layers = Vec::new();
     lost(root, &mut layers);
     if !layers.is_empty() {
         return Err(Error::CantSave { layers });
     }
     let mut config = file.config.clone();
-    layers = functions_as_operations(&mut config);
+    layers = functions_as_operations(&mut config, functions);
     lost_modes(&config, &mut layers);
     if !layers.is_empty() {
         return Err(Error::CantSave { layers });
@@ -37,8 +43,20 @@ pub fn modern(file: &ModelFile, root: &LayerNode) -> Result<ModelFile> {
     let weights = match &file.weights {
         None => None,
         // It holds more than predictions need, such as the states of random numbers.
-        Some(Weights::Tree(tree)) if major >= Some(3) => Some(Weights::Tree(tree.clone())),
-        Some(_) => Some(Weights::Tree(tree(root))),
+        Some(Weights::Tree(tree)) if major >= Some(3) => {
+            let mut tree = tree.clone();
+            rename_children(root, &mut tree);
+            Some(Weights::Tree(tree))
+        }
+        Some(_) if major >= Some(3) => Some(Weights::Tree(tree(root))),
+        // What Keras 2 shares between models gets copies: Keras 3 counts the calls of
+        // shared ones otherwise.
+        Some(_) => {
+            apart(&mut config);
+            let mut out = WeightTree::default();
+            add(root, &mut out, &mut None);
+            Some(Weights::Tree(out))
+        }
     };
     Ok(ModelFile {
         config,
@@ -83,6 +101,18 @@ pub fn with_old_masks(config: &Json) -> Vec<String> {
     layers
 }
 
+/// The layers, as `name (tf.function)`, that are functions of TensorFlow.
+pub fn functions(config: &Json) -> Vec<String> {
+    let mut layers = Vec::new();
+    each_layer(config, &mut |class, config| {
+        if matches!(class, "TFOpLambda" | "SlicingOpLambda") {
+            let text = |key: &str| config[key].as_str().unwrap_or_default();
+            layers.push(format!("{} (tf.{})", text("name"), text("function")));
+        }
+    });
+    layers
+}
+
 /// Visits class and config of everything serialized in a config.
 fn each_layer<'a>(value: &'a Json, visit: &mut impl FnMut(&'a str, &'a Json)) {
     match value {
@@ -95,6 +125,18 @@ fn each_layer<'a>(value: &'a Json, visit: &mut impl FnMut(&'a str, &'a Json)) {
             parts.for_each(|(_, v)| each_layer(v, visit));
         }
         Json::Array(a) => a.iter().for_each(|v| each_layer(v, visit)),
+        _ => {}
+    }
+}
+
+/// Takes away what tells that objects are one.
+fn apart(value: &mut Json) {
+    match value {
+        Json::Object(o) => {
+            o.remove("shared_object_id");
+            o.values_mut().for_each(apart);
+        }
+        Json::Array(a) => a.iter_mut().for_each(apart),
         _ => {}
     }
 }
@@ -155,7 +197,20 @@ fn modern_config(value: &mut Json) {
             o.remove(crate::model::FUNCTIONS);
             o.remove(MASKS_STAY);
             o.remove(BIAS_ON_CHANNELS);
+            let class = o.get("class_name").and_then(Json::as_str);
+            // Whole-model HDF5 files of Keras 3 hold the class' own name.
+            if class == Some("GroupedQueryAttention")
+                && o.get("module") == Some(&json!("keras.layers"))
+            {
+                o.insert("class_name".into(), "GroupQueryAttention".into());
+            }
             let class = o.get("class_name").and_then(Json::as_str).unwrap_or("");
+            if class == "Policy" {
+                let config = json!({"name": o["config"]["name"]});
+                *value = json!({"module": "keras", "class_name": "DTypePolicy",
+                                "config": config, "registered_name": null});
+                return;
+            }
             // Arguments of Keras 2 that the constructors of Keras 3 refuse.
             let gone: &[&str] = match class {
                 c if c.starts_with("SpatialDropout") => &["trainable", "noise_shape"],
@@ -209,16 +264,18 @@ pub fn is_old_hard_sigmoid(config: &Json) -> bool {
 /// The store of a model's weights.
 pub fn tree(root: &LayerNode) -> WeightTree {
     let mut out = WeightTree::default();
-    add(root, &mut out, &mut Vec::new());
+    add(root, &mut out, &mut Some(Vec::new()));
     out
 }
 
-/// Adds a layer; each is stored once, where it is met first.
-fn add<'a>(node: &'a LayerNode, at: &mut WeightTree, met: &mut Vec<&'a LayerNode>) {
-    if met.iter().any(|n| ptr::eq(*n, node)) {
-        return;
+/// Adds a layer: once, where it is met first, if those met are given.
+fn add<'a>(node: &'a LayerNode, at: &mut WeightTree, met: &mut Option<Vec<&'a LayerNode>>) {
+    if let Some(met) = met {
+        if met.iter().any(|n| ptr::eq(*n, node)) {
+            return;
+        }
+        met.push(node);
     }
-    met.push(node);
     let weights = |node: &LayerNode| node.weights.get().cloned().unwrap_or_default();
     let own = weights(node);
     if node.layer.takes_any_weights() {

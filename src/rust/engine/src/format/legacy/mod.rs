@@ -8,16 +8,18 @@
 //!
 //! Weights that older versions keep in another layout are turned to that of Keras 3.
 
+mod functions;
 mod graph;
 mod layers;
 mod ops;
 mod weights;
 
+pub(crate) use functions::{functions_as_operations, FunctionCall};
 pub(crate) use ops::{has_like, translate};
 
 use serde_json::{json, Map, Value as Json};
 
-use super::{ModelFile, WeightTree, Weights};
+use super::{ModelFile, Weights};
 use crate::error::{Error, Result};
 
 /// A JSON object.
@@ -38,9 +40,6 @@ pub fn modernize(file: &mut ModelFile) -> Result<()> {
     }
     let era = Era::of(file);
     let given = file.weights.is_none().then(|| file.config.clone());
-    if let Some(Weights::Tree(tree)) = &mut file.weights {
-        public_names(tree);
-    }
     let config = decode(std::mem::take(&mut file.config));
     file.config = match config {
         Json::Object(model) if era.major >= 3 => Json::Object(add_modules(model)),
@@ -306,76 +305,6 @@ fn is_operation(class: &str, entry: &Object) -> bool {
         (_, Some(args)) => !args.is_empty(),
         (_, None) => false,
     }
-}
-
-/// Puts operations of Keras 3 in the place of functions of TensorFlow in a config
-/// that has been rewritten. Returns the layers, as `name (class)`, that have no like.
-pub fn functions_as_operations(config: &mut Json) -> Vec<String> {
-    let mut lost = Vec::new();
-    replace_functions(config, &mut lost);
-    lost
-}
-
-fn replace_functions(value: &mut Json, lost: &mut Vec<String>) {
-    match value {
-        Json::Array(items) => {
-            let is_function = |v: &Json| {
-                let class = v.get("class_name").and_then(Json::as_str);
-                matches!(class, Some("TFOpLambda" | "SlicingOpLambda"))
-                    && v.get("inbound_nodes").is_some()
-            };
-            if items.iter().any(is_function) {
-                let mut all = Vec::with_capacity(items.len());
-                for item in std::mem::take(items) {
-                    match is_function(&item).then(|| as_operations(&item)) {
-                        None => all.push(item),
-                        Some(Some(entries)) => all.extend(entries),
-                        Some(None) => {
-                            let text = |v: &Json| v.as_str().unwrap_or_default().to_string();
-                            let function = text(&item["config"]["function"]);
-                            lost.push(format!("{} (tf.{function})", text(&item["name"])));
-                        }
-                    }
-                }
-                *items = all;
-            }
-            items.iter_mut().for_each(|v| replace_functions(v, lost));
-        }
-        Json::Object(o) => o
-            .iter_mut()
-            // The config as it was in the file stays as it was.
-            .filter(|(key, _)| *key != MODERN)
-            .for_each(|(_, v)| replace_functions(v, lost)),
-        _ => {}
-    }
-}
-
-fn as_operations(layer: &Json) -> Option<Vec<Json>> {
-    let name = layer["name"].as_str()?;
-    let function = layer["config"]["function"].as_str()?;
-    match layer["inbound_nodes"].as_array()?.as_slice() {
-        [node] => translate(
-            name,
-            function,
-            node["args"].get(0)?,
-            node["kwargs"].as_object()?,
-        ),
-        _ => None,
-    }
-}
-
-/// Attention layers up to TensorFlow 2 and early Keras 3 store their projections
-/// under private names.
-fn public_names(tree: &mut WeightTree) {
-    const PROJECTIONS: [&str; 4] = ["query_dense", "key_dense", "value_dense", "output_dense"];
-    for name in PROJECTIONS {
-        if !tree.children.contains_key(name) {
-            if let Some(child) = tree.children.remove(&format!("_{name}")) {
-                tree.children.insert(name.to_string(), child);
-            }
-        }
-    }
-    tree.children.values_mut().for_each(public_names);
 }
 
 /// The name of a layer, for errors and for the nodes that refer to it.
@@ -687,7 +616,8 @@ mod tests {
                      "name": "node", "op": "Reshape", "input": ["x", "shape"],
                      "attr": {"T": {"type": "DT_FLOAT"}}}}},
                 op("TFOpLambda", "odd", "nn.odd", json!(["x", 0, 0, {"filters": 1}]))],
-                "input_layers": [["x", 0, 0]], "output_layers": [["get", 0, 0]]}}),
+                "input_layers": [["x", 0, 0]],
+                "output_layers": [["get", 0, 0], ["mat", 0, 0], ["node", 0, 0]]}}),
         );
         assert_eq!(
             args(layer(&got, "sub"), 0),
@@ -695,7 +625,7 @@ mod tests {
         );
         assert_eq!(layer(&got, "odd")["class_name"], "tf.nn.odd");
         let mut saved = got;
-        let lost = functions_as_operations(&mut saved);
+        let lost = functions_as_operations(&mut saved, (vec![], vec![]));
         assert_eq!(lost, ["node (TFOpLambda)"; 0]);
         let sub = layer(&saved, "sub");
         assert_eq!(sub["module"], "keras.src.ops.numpy");

@@ -331,7 +331,7 @@ impl Args<'_> {
     }
 }
 
-fn has_tensor(value: &Json) -> bool {
+pub(super) fn has_tensor(value: &Json) -> bool {
     match value {
         Json::Object(o) => {
             o.get("class_name").and_then(Json::as_str) == Some("__keras_tensor__")
@@ -470,13 +470,21 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
                 .collect();
             one(Op::new("GetItem", vec![x(), spec.into()]))
         }
-        "relu" => match ["alpha", "threshold", "negative_slope", "max_value"]
-            .iter()
-            .any(|k| a.is_set(k) && a.get(k) != Some(&json!(0.0)))
-        {
-            true => None,
-            false => one(Op::new("Relu", vec![x()])),
-        },
+        "relu" => {
+            // The slope below the threshold has two names.
+            let slope = match a.plain("alpha")? {
+                Json::Null => a.plain_or("negative_slope", 0.0)?,
+                alpha => alpha,
+            };
+            let (threshold, max) = (a.plain_or("threshold", 0.0)?, a.plain("max_value")?);
+            match max.is_null() && slope.as_f64() == Some(0.0) && threshold.as_f64() == Some(0.0) {
+                true => one(Op::new("Relu", vec![x()])),
+                false => one(Op::layer("ReLU", vec![x()])
+                    .with("max_value", max)
+                    .with("negative_slope", slope)
+                    .with("threshold", threshold)),
+            }
+        }
         "leaky_relu" => {
             one(Op::new("LeakyRelu", vec![x()]).with("negative_slope", a.plain_or("alpha", 0.2)?))
         }
@@ -756,9 +764,177 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
                 .with("data_format", channels(a)?))
         }
         "reverse" => one(Op::new("Flip", vec![x()]).with("axis", a.plain("axis")?)),
-        "cumsum" if a.off("exclusive") && a.off("reverse") => one(Op::new("Cumsum", vec![x()])
-            .with("axis", a.plain_or("axis", 0)?)
-            .with("dtype", Json::Null)),
+        "strided_slice" => one(Op::new("GetItem", vec![x(), strided(a)?])),
+        "sequence_mask" => {
+            let places: Vec<i64> = (0..integer(&a.plain("maxlen")?)?).collect();
+            let mut ops = vec![
+                Op::new("ExpandDims", vec![x()]).with("axis", -1),
+                Op::new("Greater", vec![chained(0), literal(json!(places))]),
+            ];
+            if a.is_set("dtype") {
+                ops.push(
+                    Op::new("Cast", vec![chained(1)]).with("dtype", dtype(&a.plain("dtype")?)?),
+                );
+            }
+            Some(ops)
+        }
+        "zero_fraction" => Some(vec![
+            Op::new("Equal", vec![x(), 0.into()]),
+            Op::new("Cast", vec![chained(0)]).with("dtype", "float32"),
+            reduced("Mean", chained(1), Json::Null, false),
+        ]),
+        "l2_loss" => Some(vec![
+            Op::new("Square", vec![x()]),
+            reduced("Sum", chained(0), Json::Null, false),
+            Op::new("Multiply", vec![chained(1), 0.5.into()]),
+        ]),
+        "reduce_euclidean_norm" => {
+            let keep = !a.off("keepdims") || !a.off("keep_dims");
+            Some(vec![
+                Op::new("Square", vec![x()]),
+                reduced("Sum", chained(0), a.plain("axis")?, keep),
+                Op::new("Sqrt", vec![chained(1)]),
+            ])
+        }
+        // 0 where the first operand is, whatever the other one.
+        "xlogy" | "xlog1py" | "xdivy" => {
+            let y = a.any("y")?;
+            let mut ops = vec![Op::new("Equal", vec![x(), 0.into()])];
+            ops.extend(match function {
+                "xlogy" => vec![
+                    Op::new("Log", vec![y]),
+                    Op::new("Multiply", vec![x(), chained(1)]),
+                ],
+                "xlog1py" => {
+                    vec![
+                        Op::new("Log1p", vec![y]),
+                        Op::new("Multiply", vec![x(), chained(1)]),
+                    ]
+                }
+                _ => vec![Op::new("TrueDivide", vec![x(), y])],
+            });
+            let product = chained(ops.len() - 1);
+            ops.push(Op::new("Where", vec![chained(0), 0.into(), product]));
+            Some(ops)
+        }
+        "multiply_no_nan" | "mul_no_nan" => {
+            let y = a.any("y")?;
+            Some(vec![
+                Op::new("Equal", vec![y.clone(), 0.into()]),
+                Op::new("Multiply", vec![x(), y]),
+                Op::new("Where", vec![chained(0), 0.into(), chained(1)]),
+            ])
+        }
+        "reciprocal_no_nan" => one(Op::new("DivideNoNan", vec![1.into(), x()])),
+        "rint" => one(Op::new("Round", vec![x()])),
+        "ndtri" => Some(vec![
+            Op::new("Multiply", vec![x(), 2.into()]),
+            Op::new("Subtract", vec![chained(0), 1.into()]),
+            Op::new("Erfinv", vec![chained(1)]),
+            Op::new(
+                "Multiply",
+                vec![chained(2), std::f64::consts::SQRT_2.into()],
+            ),
+        ]),
+        "bessel_i0e" => Some(vec![
+            Op::new("Absolute", vec![x()]),
+            Op::new("Negative", vec![chained(0)]),
+            Op::new("Exp", vec![chained(1)]),
+            Op::new("I0", vec![x()]),
+            Op::new("Multiply", vec![chained(3), chained(2)]),
+        ]),
+        "crelu" => Some(vec![
+            Op::new("Negative", vec![x()]),
+            Op::new("Concatenate", vec![json!([x(), chained(0)])])
+                .with("axis", a.plain_or("axis", -1)?),
+            Op::new("Relu", vec![chained(1)]),
+        ]),
+        "matvec" if ["transpose_a", "adjoint_a"].iter().all(|k| a.off(k)) => Some(vec![
+            Op::new("ExpandDims", vec![a.any("b")?]).with("axis", -1),
+            Op::new("Matmul", vec![x(), chained(0)]),
+            Op::new("Squeeze", vec![chained(1)]).with("axis", -1),
+        ]),
+        "embedding_lookup" if !a.is_set("max_norm") => {
+            one(Op::new("Take", vec![x(), a.any("ids")?]).with("axis", 0))
+        }
+        "flip_left_right" => one(Op::new("Flip", vec![x()]).with("axis", -2)),
+        "flip_up_down" => one(Op::new("Flip", vec![x()]).with("axis", -3)),
+        "grayscale_to_rgb" => one(Op::new("Repeat", vec![x()])
+            .with("repeats", 3)
+            .with("axis", -1)),
+        "adjust_contrast" => {
+            let factor = a.any("contrast_factor")?;
+            Some(vec![
+                reduced("Mean", x(), json!([-3, -2]), true),
+                Op::new("Subtract", vec![x(), chained(0)]),
+                Op::new("Multiply", vec![chained(1), factor]),
+                Op::new("Add", vec![chained(2), chained(0)]),
+            ])
+        }
+        "adjust_brightness" => one(Op::new("Add", vec![x(), a.any("delta")?])),
+        "adjust_gamma" => Some(vec![
+            Op::new("Power", vec![x(), a.any("gamma").unwrap_or(1.into())]),
+            Op::new(
+                "Multiply",
+                vec![chained(0), a.any("gain").unwrap_or(1.into())],
+            ),
+        ]),
+        "resize_bilinear" | "resize_nearest_neighbor"
+            if !a.off("half_pixel_centers") && a.off("align_corners") =>
+        {
+            let method = match function {
+                "resize_bilinear" => "bilinear",
+                _ => "nearest",
+            };
+            one(Op::new("Resize", vec![x()])
+                .with("size", ints(&a.plain("size")?)?)
+                .with("interpolation", method)
+                .with("antialias", false)
+                .with("data_format", "channels_last"))
+        }
+        "batch_flatten" => one(Op::layer("Flatten", vec![x()])),
+        "batch_normalization" => {
+            let epsilon = a.any("variance_epsilon")?;
+            let mut ops = vec![
+                Op::new("Subtract", vec![x(), a.any("mean")?]),
+                Op::new("Add", vec![a.any("variance")?, epsilon]),
+                Op::new("Rsqrt", vec![chained(1)]),
+                Op::new("Multiply", vec![chained(0), chained(2)]),
+            ];
+            for (class, key) in [("Multiply", "scale"), ("Add", "offset")] {
+                if let Some(y) = a.any(key) {
+                    ops.push(Op::new(class, vec![chained(ops.len() - 1), y]));
+                }
+            }
+            Some(ops)
+        }
+        "cumsum" => {
+            let axis = a.plain_or("axis", 0)?;
+            let cumsum = |x| {
+                Op::new("Cumsum", vec![x])
+                    .with("axis", axis.clone())
+                    .with("dtype", Json::Null)
+            };
+            let flip = |x| Op::new("Flip", vec![x]).with("axis", axis.clone());
+            let mut ops = match a.off("reverse") {
+                true => vec![cumsum(x())],
+                false => vec![flip(x()), cumsum(chained(0)), flip(chained(1))],
+            };
+            if !a.off("exclusive") {
+                ops.push(Op::new("Subtract", vec![chained(ops.len() - 1), x()]));
+            }
+            Some(ops)
+        }
+        "argsort" if a.plain_or("direction", "ASCENDING")? == "ASCENDING" => {
+            one(Op::new("Argsort", vec![x()]).with("axis", a.plain_or("axis", -1)?))
+        }
+        "moments" if !a.is_set("shift") => {
+            let keep = !a.off("keepdims") || !a.off("keep_dims");
+            one(Op::new("Moments", vec![x()])
+                .with("axes", a.plain("axes")?)
+                .with("keepdims", keep)
+                .with("synchronized", false))
+        }
         "gather" => {
             match a.plain_or("batch_dims", 0)?.as_u64() {
                 Some(0) => one(Op::new("Take", vec![x(), a.any("indices")?])
@@ -782,16 +958,25 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
             .with("x_min", number(&a.plain("clip_value_min")?)?)
             .with("x_max", number(&a.plain("clip_value_max")?)?)),
         "where" | "where_v2" => one(Op::new("Where", vec![x(), a.any("x")?, a.any("y")?])),
-        "one_hot" if !a.is_set("on_value") && !a.is_set("off_value") => {
+        "one_hot" => {
             let dtype = match a.plain("dtype")? {
                 Json::Null => "float32".into(),
                 given => dtype(&given)?,
             };
-            one(Op::new("OneHot", vec![x()])
+            let hot = Op::new("OneHot", vec![x()])
                 .with("num_classes", integer(&a.plain("depth")?)?)
                 .with("axis", a.plain_or("axis", -1)?)
                 .with("dtype", dtype)
-                .with("sparse", false))
+                .with("sparse", false);
+            let (on, off) = (a.plain_or("on_value", 1)?, a.plain_or("off_value", 0)?);
+            match (on.as_f64()?, off.as_f64()?) {
+                (1.0, 0.0) => one(hot),
+                (on, off) => Some(vec![
+                    hot,
+                    Op::new("Multiply", vec![chained(0), (on - off).into()]),
+                    Op::new("Add", vec![chained(1), off.into()]),
+                ]),
+            }
         }
         "argmax" | "argmin" => {
             let class = match function {
@@ -839,6 +1024,38 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
     }
 }
 
+fn reduced(class: &'static str, x: Json, axis: Json, keep: bool) -> Op {
+    Op::new(class, vec![x])
+        .with("axis", axis)
+        .with("keepdims", keep)
+}
+
+/// The index of a slice by bounds and bit masks.
+fn strided(a: &Args) -> Option<Json> {
+    let (begin, end) = (ints(&a.plain("begin")?)?, ints(&a.plain("end")?)?);
+    let strides = match a.plain("strides")? {
+        Json::Null => vec![1; begin.len()],
+        strides => ints(&strides)?,
+    };
+    (begin.len() == end.len() && begin.len() == strides.len()).then_some(())?;
+    let mask = |key: &str| a.plain_or(key, 0)?.as_i64();
+    let bits = |mask: i64| move |i: usize| i < 63 && mask >> i & 1 == 1;
+    let (open_begin, open_end) = (bits(mask("begin_mask")?), bits(mask("end_mask")?));
+    let (is_ellipsis, is_new) = (bits(mask("ellipsis_mask")?), bits(mask("new_axis_mask")?));
+    let is_single = bits(mask("shrink_axis_mask")?);
+    let parts = (0..begin.len()).map(|i| match () {
+        () if is_ellipsis(i) => ellipsis(),
+        () if is_new(i) => Json::Null,
+        () if is_single(i) => json!(begin[i]),
+        () => json!({"class_name": "__slice__", "config": {
+            "start": (!open_begin(i)).then_some(begin[i]),
+            "stop": (!open_end(i)).then_some(end[i]),
+            "step": strides[i],
+        }}),
+    });
+    Some(parts.collect())
+}
+
 /// The padding of a convolution, and its input; where the padding is a list of
 /// widths, the operation that pads first.
 fn padded(x: Json, a: &Args) -> Option<(Vec<Op>, Json, Json)> {
@@ -863,17 +1080,21 @@ fn padded(x: Json, a: &Args) -> Option<(Vec<Op>, Json, Json)> {
 }
 
 /// Sizes of a window, which may stand between those of the rows and the channels.
+/// Equal ones are one number: not every operation takes a list.
 fn window(value: &Json) -> Option<Json> {
-    match value {
-        Json::Array(sizes) => match sizes.as_slice() {
-            [one, inner @ .., last] if sizes.len() > 2 && *one == 1 && *last == 1 => {
-                Some(Json::Array(inner.to_vec()))
-            }
-            _ => Some(value.clone()),
-        },
-        Json::Number(_) => Some(value.clone()),
-        _ => None,
-    }
+    let sizes = match value {
+        Json::Array(sizes) => sizes.as_slice(),
+        Json::Number(_) => return Some(value.clone()),
+        _ => return None,
+    };
+    let inner = match sizes {
+        [one, inner @ .., last] if sizes.len() > 2 && *one == 1 && *last == 1 => inner,
+        _ => sizes,
+    };
+    Some(match inner {
+        [first, rest @ ..] if rest.iter().all(|s| s == first) => first.clone(),
+        _ => inner.into(),
+    })
 }
 
 /// The format of data, which must have its channels last.
@@ -884,7 +1105,7 @@ fn channels(a: &Args) -> Option<&'static str> {
 }
 
 /// The functions with a case in [`lower`] of their own.
-const LIKE: [&str; 72] = [
+const LIKE: [&str; 73] = [
     "add_n",
     "argmax",
     "argmin",
@@ -944,6 +1165,7 @@ const LIKE: [&str; 72] = [
     "squeeze",
     "stack",
     "stop_gradient",
+    "strided_slice",
     "tensor_scatter_nd_add",
     "tensor_scatter_nd_update",
     "tensordot",

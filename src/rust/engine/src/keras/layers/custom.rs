@@ -1,18 +1,20 @@
 //! Layers and activations that functions of the caller stand in for.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
 
 use crate::error::Result;
 use crate::graph::ValueId;
-use crate::host::{Foreign, Given};
+use crate::host::{self, Foreign, Given};
+use crate::keras::layers::rnn::Recur;
 use crate::keras::{Arg, Built, Call, Cx, Layer, LayerNode, Out, T};
 use crate::nest::Nest;
-use crate::tensor::{Fact, Tensor, View};
+use crate::tensor::{Fact, Shape, Tensor, View};
 
 /// A layer of a class that the engine does not know.
-struct Custom {
+pub struct Custom {
     key: String,
     config: Json,
 }
@@ -47,9 +49,33 @@ impl Layer for Custom {
             tensors.push(m);
             tensors.len() - 1
         });
+        let what = Foreign {
+            mask,
+            ..self.foreign(cx, me, inputs, named)
+        };
+        foreign(cx, what, &tensors)
+    }
+
+    fn takes_any_weights(&self) -> bool {
+        true
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+}
+
+impl Custom {
+    fn foreign(
+        &self,
+        cx: &Cx,
+        me: &LayerNode,
+        inputs: Nest<Given>,
+        named: Vec<(String, Nest<Given>)>,
+    ) -> Foreign {
         let names = me.names.get().into_iter().flatten().cloned();
         let weights = me.weights.get().into_iter().flatten().cloned();
-        let what = Foreign {
+        Foreign {
             key: self.key.clone(),
             layer: cx.path().to_string(),
             class: me.class.clone(),
@@ -58,16 +84,111 @@ impl Layer for Custom {
             weights: names.zip(weights).collect(),
             inputs,
             named,
-            mask,
+            mask: None,
             training: cx.training,
             float: me.policy.compute,
-        };
-        foreign(cx, what, &tensors)
+        }
     }
 
-    fn takes_any_weights(&self) -> bool {
-        true
+    /// The call of one step: the first tensor is the input, the others are the states.
+    fn one_step(&self, cx: &Cx, me: &LayerNode, states: usize) -> Foreign {
+        let tensor = |i| Nest::Leaf(Given::Tensor(i));
+        let states = Nest::List((1..=states).map(tensor).collect());
+        self.foreign(cx, me, tensor(0), vec![("states".to_string(), states)])
     }
+}
+
+/// As the cell of an RNN, the function takes the states, too, and gives the output
+/// with the new states after it.
+impl Recur for Custom {
+    fn state_shapes(&self, cx: &Cx, _: &LayerNode, x: &[usize]) -> Result<Nest<Shape>> {
+        let config = |key: &str| self.config.get(key).cloned();
+        let size = host::state_size(&self.key).or_else(|| config("state_size"));
+        let size = size.or_else(|| config("units")).unwrap_or_default();
+        let rows = x.first().copied().unwrap_or(1);
+        let shape = |size: &Json| -> Option<Nest<Shape>> {
+            let sizes = match size {
+                Json::Array(sizes) => sizes.iter().map(as_size).collect::<Option<Vec<_>>>()?,
+                one => vec![as_size(one)?],
+            };
+            Some(Nest::Leaf([vec![rows], sizes].concat()))
+        };
+        let shapes = match &size {
+            Json::Array(all) if all.is_empty() => None,
+            Json::Array(all) => all.iter().map(shape).collect::<Option<_>>().map(Nest::List),
+            one => shape(one),
+        };
+        shapes.ok_or_else(|| {
+            cx.error(
+                "the sizes of its states are not known; give the function an attribute                  'state_size', such as 8 or c(8, 8)",
+            )
+        })
+    }
+
+    fn output_shape(&self, cx: &Cx, me: &LayerNode, x: &[usize]) -> Result<Shape> {
+        let states = self.state_shapes(cx, me, x)?;
+        let shapes = std::iter::once(x.to_vec()).chain(states.flatten().into_iter().cloned());
+        let zeros = shapes.map(|s| Tensor::zeros(Fact::new(me.policy.compute, s)));
+        let zeros: Vec<Tensor> = zeros.collect();
+        let views: Vec<View> = zeros.iter().map(Tensor::view).collect();
+        let what = self.one_step(cx, me, zeros.len() - 1);
+        let made = what.call(&views, true)?;
+        let output = made.flatten().first().map(|m| m.0.shape().to_vec());
+        output.ok_or_else(|| what.failed("it gives no array"))
+    }
+
+    fn drops(&self, _: &mut Cx, _: &LayerNode, _: &[usize]) -> Result<Vec<ValueId>> {
+        Ok(vec![])
+    }
+
+    fn drop_count(&self, _: bool, _: &LayerNode) -> usize {
+        0
+    }
+
+    fn prepare(&self, _: &mut Cx, _: &LayerNode, x: ValueId, _: &[ValueId]) -> Result<ValueId> {
+        Ok(x)
+    }
+
+    fn step(
+        &self,
+        cx: &mut Cx,
+        me: &LayerNode,
+        z: ValueId,
+        states: &[ValueId],
+        _: &[ValueId],
+    ) -> Result<(ValueId, Vec<ValueId>)> {
+        let what = self.one_step(cx, me, states.len());
+        let wrong = what.failed(format!(
+            "it must give a list of the output and the {} new state(s), of the shapes of the old",
+            states.len()
+        ));
+        let made = foreign(cx, what, &[&[z], states].concat())?;
+        let made: Vec<ValueId> = made.flatten().into_iter().map(|t| t.value).collect();
+        let Some((&output, after)) = made.split_first() else {
+            return Err(wrong);
+        };
+        let fits = |(&new, &old): (&ValueId, &ValueId)| cx.shape(new) == cx.shape(old);
+        if after.len() != states.len() || !after.iter().zip(states).all(fits) {
+            return Err(wrong);
+        }
+        let dtype = me.policy.compute;
+        let after = after
+            .iter()
+            .map(|&s| cx.cast(s, dtype))
+            .collect::<Result<_>>()?;
+        Ok((cx.cast(output, dtype)?, after))
+    }
+
+    fn step_rank(&self) -> Option<usize> {
+        None
+    }
+}
+
+fn as_size(value: &Json) -> Option<usize> {
+    let size = value
+        .as_f64()
+        .filter(|n| n.fract() == 0.0 && (0.0..1e9).contains(n))?;
+    Some(size as usize)
 }
 
 fn given(arg: &Arg, tensors: &mut Vec<ValueId>) -> Nest<Given> {

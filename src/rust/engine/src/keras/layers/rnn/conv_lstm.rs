@@ -131,8 +131,8 @@ impl Recur for ConvLstmCell {
         unfold(cx, x, lead)
     }
 
-    fn step_rank(&self) -> usize {
-        self.spatial() + 2
+    fn step_rank(&self) -> Option<usize> {
+        Some(self.spatial() + 2)
     }
 
     fn state_shapes(&self, cx: &Cx, me: &LayerNode, x: &[usize]) -> Result<Nest<Shape>> {

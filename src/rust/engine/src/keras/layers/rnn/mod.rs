@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::graph::{RnnActivation, RnnAttrs, RnnCell, ScanAttrs, ValueId};
+use crate::keras::layers::custom::Custom;
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
 use crate::nest::Nest;
 use crate::tensor::{DType, Fact, Shape};
@@ -61,9 +62,9 @@ pub trait Recur {
         Ok(x)
     }
 
-    /// Axes of a step's input.
-    fn step_rank(&self) -> usize {
-        2
+    /// Axes of a step's input, unless any number will do.
+    fn step_rank(&self) -> Option<usize> {
+        Some(2)
     }
 }
 
@@ -72,7 +73,11 @@ fn cell_of(node: &LayerNode) -> Option<&dyn Recur> {
     let any = node.layer.as_any()?;
     let plain = any.downcast_ref::<Cell>().map(|c| c as &dyn Recur);
     let conv = || any.downcast_ref::<ConvLstmCell>().map(|c| c as &dyn Recur);
-    plain.or_else(conv).or_else(|| stacked::of(node))
+    let custom = || any.downcast_ref::<Custom>().map(|c| c as &dyn Recur);
+    plain
+        .or_else(conv)
+        .or_else(custom)
+        .or_else(|| stacked::of(node))
 }
 
 fn as_cell<'a>(cx: &Cx, node: &'a LayerNode) -> Result<&'a dyn Recur> {
@@ -238,7 +243,9 @@ impl Layer for Recurrent {
         let inputs = Inputs::read(cx, call)?;
         let node = me.child("cell")?;
         let cell = as_cell(cx, node)?;
-        cx.check_rank(inputs.x.value, cell.step_rank() + 1)?;
+        if let Some(rank) = cell.step_rank() {
+            cx.check_rank(inputs.x.value, rank + 1)?;
+        }
         if cx.dim(inputs.x.value, 1)? == 0 {
             return Err(cx.error("expected at least one time step"));
         }

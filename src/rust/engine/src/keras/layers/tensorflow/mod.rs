@@ -12,7 +12,7 @@ mod special;
 use serde_json::{json, Map, Value as Json};
 
 use crate::error::Result;
-use crate::format::legacy::translate;
+use crate::format::legacy::{translate, FunctionCall};
 use crate::graph::{Binary, Cumulate, Reduce, Unary, ValueId};
 use crate::keras::cfg::as_int;
 use crate::keras::layer::Call;
@@ -53,6 +53,12 @@ impl Layer for Function {
         let symbol = symbol.unwrap_or(&self.symbol);
         let (space, function) = symbol.rsplit_once('.').unwrap_or(("", symbol));
         let args = Args::of(cx, function, call)?;
+        if cx.functions.is_some() {
+            let call = args.recorded(cx)?;
+            cx.functions
+                .iter_mut()
+                .for_each(|all| all.push(call.clone()));
+        }
         // What is written in primitives takes pairs for numbers; operations know better.
         if LOWERED.contains(&function) && !MOVES.contains(&function) {
             cx.check_real(call.tensors())?;
@@ -161,6 +167,23 @@ impl Args {
             rest.push((key.clone(), value));
         }
         Ok(Args { first, rest })
+    }
+
+    /// What is known of the arguments, for those who save the model.
+    fn recorded(&self, cx: &Cx) -> Result<FunctionCall> {
+        let mut known = Map::new();
+        let first = std::iter::once(("", &self.first));
+        let rest = self.rest.iter().map(|(k, v)| (k.as_str(), v));
+        for (key, arg) in first.chain(rest) {
+            known.insert(key.to_string(), known_of(cx, arg)?);
+        }
+        let args = std::iter::once(&self.first).chain(self.rest.iter().map(|(_, v)| v));
+        let tensor = args.flat_map(Arg::tensors).next();
+        Ok(FunctionCall {
+            layer: cx.path().rsplit('/').next().unwrap_or_default().to_string(),
+            known: known.into(),
+            fact: tensor.map(|t| cx.fact(t.value).clone()),
+        })
     }
 
     /// An argument that is there and not None.
@@ -297,6 +320,24 @@ impl Args {
             None => Err(cx.call_error(format!("`tf.{symbol}` can't be run"))),
         }
     }
+}
+
+/// The value of an argument, where it is small and known before the run; else null.
+fn known_of(cx: &Cx, arg: &Arg) -> Result<Json> {
+    const MOST: usize = 4096;
+    Ok(match arg {
+        Arg::Tensor(t) if cx.fact(t.value).numel() > MOST => Json::Null,
+        Arg::Tensor(_) => literal(&plain(cx, arg.clone())?).unwrap_or_default(),
+        Arg::List(items) => {
+            let items = items.iter().map(|a| known_of(cx, a));
+            items.collect::<Result<_>>()?
+        }
+        Arg::Dict(items) => {
+            let items = items.iter().map(|(k, a)| Ok((k.clone(), known_of(cx, a)?)));
+            Json::Object(items.collect::<Result<_>>()?)
+        }
+        Arg::Lit(v) => v.clone(),
+    })
 }
 
 /// The name of a function's last operation.
@@ -453,7 +494,7 @@ pub(crate) fn runs(symbol: &str) -> bool {
 }
 
 /// The functions of [`lower`].
-const LOWERED: [&str; 83] = [
+const LOWERED: [&str; 82] = [
     "adjust_brightness",
     "adjust_contrast",
     "argsort",
@@ -526,7 +567,6 @@ const LOWERED: [&str; 83] = [
     "size_v2",
     "sort",
     "split",
-    "strided_slice",
     "swish",
     "trace",
     "truediv",
@@ -644,13 +684,6 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
             };
             let call = Call {
                 args: vec![a.first.clone(), key],
-                kwargs: vec![],
-            };
-            return op(cx, "GetItem", json!({}), call).map(Some);
-        }
-        "strided_slice" => {
-            let call = Call {
-                args: vec![a.first.clone(), strided(cx, a)?],
                 kwargs: vec![],
             };
             return op(cx, "GetItem", json!({}), call).map(Some);
@@ -1417,41 +1450,6 @@ fn index(part: &Arg) -> Arg {
         })),
         _ => Arg::Lit(v),
     }
-}
-
-/// The index that bounds, strides and their masks describe.
-fn strided(cx: &Cx, a: &Args) -> Result<Arg> {
-    let ints = |key: &str| a.ints(cx, key);
-    let (begin, end) = (
-        ints("begin")?.unwrap_or_default(),
-        ints("end")?.unwrap_or_default(),
-    );
-    let strides = ints("strides")?.unwrap_or_else(|| vec![1; begin.len()]);
-    if begin.len() != end.len() || begin.len() != strides.len() {
-        return Err(cx.call_error("'begin', 'end' and 'strides' must be of one length"));
-    }
-    let bit = |key: &str, i: usize| -> Result<bool> {
-        let mask = a.int(cx, key)?.unwrap_or(0);
-        Ok(i < 63 && mask >> i & 1 == 1)
-    };
-    let mut parts = Vec::with_capacity(begin.len());
-    for i in 0..begin.len() {
-        let part = if bit("ellipsis_mask", i)? {
-            json!({"class_name": "__ellipsis__", "config": {}})
-        } else if bit("new_axis_mask", i)? {
-            Json::Null
-        } else if bit("shrink_axis_mask", i)? {
-            json!(begin[i])
-        } else {
-            let open = |mask: bool, v: i64| if mask { Json::Null } else { json!(v) };
-            json!({"class_name": "__slice__", "config": {
-                "start": open(bit("begin_mask", i)?, begin[i]),
-                "stop": open(bit("end_mask", i)?, end[i]),
-                "step": strides[i]}})
-        };
-        parts.push(Arg::Lit(part));
-    }
-    Ok(Arg::List(parts))
 }
 
 fn gather_nd(cx: &mut Cx, a: &Args) -> Result<ValueId> {
