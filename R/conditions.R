@@ -100,12 +100,13 @@ entry_points <- function() {
 }
 
 # The result of a call into the engine, or its error as a condition.
-checked <- function(result) {
+checked <- function(result, holds = NULL) {
   force(result)
   if (!is.null(the$warnings)) {
     replay_warnings()
   }
   if (inherits(result, "keraspredict_failure")) {
+    result$data$holds <- holds
     raise_failure(result)
   }
   result
@@ -143,8 +144,9 @@ interrupt <- function() {
 
 engine_errors <- list(
   file_missing = function(data) {
+    what <- if (is.null(data$holds)) "a model" else data$holds
     list(
-      message = paste0("Can't find a model at '", data$path, "'."),
+      message = paste0("Can't find ", what, " at '", data$path, "'."),
       bullets = c(i = paste0("The working directory is '", getwd(), "'."))
     )
   },

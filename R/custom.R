@@ -27,6 +27,19 @@
 #' under (`"package>MyLayer"`). A `Lambda` layer goes by the name of the layer,
 #' or `"Lambda"` for all of them.
 #'
+#' # Recurrent cells
+#'
+#' The cell of an `RNN` is a function with an argument `states` besides, such as
+#' `function(inputs, states, config, weights)`: `inputs` is one step of the
+#' sequence, an array of batch and features, and `states` is a list of arrays. It
+#' returns `list(output, states)`, the output of the step and the new states (the
+#' array itself where there is one state).
+#'
+#' The states start at zero, or at the layer's `initial_state`. Their sizes are the
+#' `state_size` or else the `units` of the cell's config. Where that has neither,
+#' give the function an attribute: `attr(fun, "state_size") <- c(8, 8)` for two
+#' states of 8, `list(8, c(2, 3))` for states of more axes.
+#'
 #' # Activations
 #'
 #' An activation is `function(x)`; it goes by its name. One that was a Python

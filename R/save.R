@@ -88,11 +88,10 @@ load_model_weights <- function(model, filepath, skip_mismatch = FALSE, ...) {
   check_no_more(...)
   check_flag(skip_mismatch, "skip_mismatch")
   self <- environment(model)
-  loaded <- checked(engine_load_weights(
-    model_handle(self),
-    check_path(filepath),
-    skip_mismatch
-  ))
+  loaded <- checked(
+    engine_load_weights(model_handle(self), check_path(filepath), skip_mismatch),
+    holds = "a weights file"
+  )
   self$handle <- loaded$handle
   if (length(loaded$skipped) > 0) {
     warn(

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use extendr_api::prelude::*;
 use keraspredict_engine::graph::Const;
+use keraspredict_engine::keras::model::ModelLayer;
 use keraspredict_engine::keras::submodel::{History, Symbol};
 use keraspredict_engine::keras::LayerNode;
 use keraspredict_engine::nest::Nest;
 use keraspredict_engine::tensor::DType;
-use keraspredict_engine::{summary, Error, Model, Result};
+use keraspredict_engine::{Error, Model, Result};
 
 use crate::sink::array_of;
 use crate::{dims_with_na, sizes_with_na};
@@ -28,10 +29,10 @@ pub fn layers(model: &Model) -> Result<Robj> {
             name = layer.name.as_str(),
             class = layer.class.as_str(),
             is_op = layer.is_op,
-            nested = node.is_some_and(|n| n.layer.as_any().is_some()),
+            nested = node.is_some_and(|n| ModelLayer::of(n).is_some()),
             trainable = node.is_none_or(|n| n.trainable),
             dtype = node.map_or("float32", |n| n.policy.compute.name()),
-            params = node.map_or(0, |n| summary::params(n).total()) as f64,
+            params = node.map_or(0, |n| model.params_of(n).total()) as f64,
             calls = List::from_values(calls)
         )
     });

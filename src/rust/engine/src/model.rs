@@ -15,7 +15,7 @@ use crate::graph::{rows_are_independent, Graph, Op, ValueId};
 use crate::host::Functions;
 use crate::keras::model::{identity, Graph as Calls, InputSpec, ModelLayer};
 use crate::keras::submodel::{self, History, Symbol};
-use crate::keras::{load, save, Cx, Hidden, LayerNode, Reading, Staged, StateKey, T};
+use crate::keras::{load, save, Cx, Hidden, Lacking, LayerNode, Reading, Staged, StateKey, T};
 use crate::kernels::{PackCache, Par};
 use crate::nest::Nest;
 use crate::optimize::{optimize, Folds, Passes};
@@ -181,6 +181,7 @@ pub struct Model {
     independent: Mutex<HashMap<Signature, bool>>,
     memory: Memory,
     pub(crate) layer_calls: OnceLock<Vec<LayerCalls>>,
+    pub(crate) lacking: OnceLock<Lacking>,
 }
 
 /// What stateful layers keep from batch to batch.
@@ -297,6 +298,11 @@ impl Model {
         Ok((Model::with_functions(file, &self.functions())?, skipped))
     }
 
+    /// Whether there are weights, not an architecture only.
+    pub fn has_weights(&self) -> bool {
+        self.file.weights.is_some()
+    }
+
     /// The model as Keras 3 saves it.
     ///
     /// # Errors
@@ -360,6 +366,7 @@ impl Model {
             independent: Mutex::default(),
             memory: Memory::default(),
             layer_calls: OnceLock::new(),
+            lacking: OnceLock::new(),
         }
     }
 
@@ -429,7 +436,7 @@ impl Model {
     /// A nested model as a model of its own; `None` where the layer is none.
     pub fn nested(&self, layer: &str) -> Option<Model> {
         let (_, node) = self.root.children.iter().find(|(_, n)| n.name == layer)?;
-        let nested = node.layer.as_any()?.downcast_ref::<ModelLayer>()?;
+        let nested = ModelLayer::of(node)?;
         let config = self.layer_config(layer)?;
         Some(self.part(config.clone(), node.clone(), nested.graph.clone()))
     }
@@ -566,9 +573,10 @@ impl Model {
         Ok(Part::Stage(without_states(lowered), stage.reading))
     }
 
-    /// The primitive graph where every text of open length has so many tokens.
+    /// The primitive graph where every text of open length has so many tokens; weights
+    /// that are not there are zero.
     pub fn lower_assuming(&self, inputs: &[Option<Fact>], tokens: usize) -> Result<Lowered> {
-        let mut cx = Cx::new(false).with_staged(Staged::Assumed(tokens));
+        let mut cx = self.sketching(tokens);
         let out = self.lower_into(&mut cx, inputs)?;
         finish(cx, out)
     }

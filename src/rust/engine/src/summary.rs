@@ -1,6 +1,6 @@
 //! What a model looks like: its layers, shapes and parameters.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
 use crate::format::legacy::FunctionCall;
@@ -8,7 +8,7 @@ use crate::graph::Graph as Lowered;
 use crate::keras::model::{join_path, Graph as Calls, InputSpec, ModelLayer, Target};
 use crate::keras::policy::Quantization;
 use crate::keras::submodel::{History, Symbol};
-use crate::keras::{Cx, LayerNode, Staged, Traced, T};
+use crate::keras::{address, Cx, Lacking, LayerNode, Staged, Traced, T};
 use crate::model::Model;
 use crate::nest::Nest;
 use crate::tensor::{DType, Fact};
@@ -67,22 +67,16 @@ impl Params {
     }
 }
 
-/// Parameters of a layer and all in it.
-pub fn params(node: &LayerNode) -> Params {
-    let mut seen = vec![];
-    let mut sum = Params::default();
-    count(node, true, &mut seen, &mut sum);
-    sum
-}
+/// Weights that have been counted: those that are there by their identity, others
+/// by layer and position.
+type Seen = HashSet<(u64, usize)>;
 
-fn count(node: &LayerNode, trainable: bool, seen: &mut Vec<u64>, sum: &mut Params) {
+fn count(node: &LayerNode, trainable: bool, lacking: &Lacking, seen: &mut Seen, sum: &mut Params) {
     let trainable = trainable && node.trainable;
-    for (i, weight) in node.weights.get().into_iter().flatten().enumerate() {
-        if seen.contains(&weight.id) {
-            continue;
+    let mut add = |i: usize, key: (u64, usize), fact: &Fact| {
+        if !seen.insert(key) {
+            return;
         }
-        seen.push(weight.id);
-        let fact = weight.tensor.fact();
         let lora = node.lora.filter(|_| i == 0);
         if let Some(lora) = lora {
             let packed = matches!(node.policy.quantization, Some(Quantization::Int4 { .. }));
@@ -92,9 +86,21 @@ fn count(node: &LayerNode, trainable: bool, seen: &mut Vec<u64>, sum: &mut Param
         // The weights of a custom layer are taken for trainable ones.
         let trains = lora.is_none() && node.vars.get(i).is_none_or(|v| v.trainable);
         sum.add(trainable && trains, fact.numel(), fact.bytes());
+    };
+    match node.weights.get() {
+        Some(weights) => {
+            let weights = weights.iter().enumerate();
+            weights.for_each(|(i, w)| add(i, (w.id, 0), w.tensor.fact()));
+        }
+        None => {
+            let at = address(node);
+            let facts = (0..node.vars.len()).map(|i| Some((i, lacking.get(&(at, i))?)));
+            let facts = facts.flatten();
+            facts.for_each(|(i, fact)| add(i, (at as u64, i + 1), fact));
+        }
     }
     for child in node.tracked() {
-        count(child, trainable, seen, sum);
+        count(child, trainable, lacking, seen, sum);
     }
 }
 
@@ -112,12 +118,40 @@ impl Model {
     /// A row for each layer, in the order of the model.
     pub fn summary(&self) -> Vec<LayerRow> {
         let shapes = self.traced_shapes().unwrap_or_default();
-        rows(self.calls(), self.class(), "", &shapes)
+        let count = |node: &LayerNode| self.params_of(node);
+        rows(self.calls(), self.class(), "", &shapes, &count)
     }
 
     /// Parameters of the whole model.
     pub fn params(&self) -> Params {
-        params(self.root())
+        self.params_of(self.root())
+    }
+
+    /// Parameters of a layer of the model and all in it.
+    pub fn params_of(&self, node: &LayerNode) -> Params {
+        let mut sum = Params::default();
+        count(node, true, self.lacking(), &mut Seen::new(), &mut sum);
+        sum
+    }
+
+    /// The weights of a model that has an architecture only, as far as they can be
+    /// found out.
+    fn lacking(&self) -> &Lacking {
+        self.lacking.get_or_init(|| {
+            let found = self.probe(|m, facts, size| {
+                let mut cx = m.sketching(size);
+                m.lower_into(&mut cx, facts)?;
+                Ok(cx.lacking.take().unwrap_or_default())
+            });
+            found.map(|(lacking, _)| lacking).unwrap_or_default()
+        })
+    }
+
+    /// A context to find out shapes in.
+    pub(crate) fn sketching(&self, size: usize) -> Cx {
+        let mut cx = Cx::new(false).with_staged(Staged::Assumed(size));
+        cx.lacking = (!self.has_weights()).then(Lacking::new);
+        cx
     }
 
     /// Shapes of the outputs, flattened, with `None` where sizes vary.
@@ -345,7 +379,7 @@ impl Model {
 
     /// Outputs of every call, by the path of the layer.
     fn trace(&self, facts: &[Option<Fact>], size: usize) -> Result<Trace> {
-        let mut cx = Cx::new(false).with_staged(Staged::Assumed(size));
+        let mut cx = self.sketching(size);
         cx.trace = Some(vec![]);
         self.lower_into(&mut cx, facts)?;
         let trace = cx.trace.take().unwrap_or_default();
@@ -372,6 +406,7 @@ fn rows(
     class: &str,
     path: &str,
     shapes: &HashMap<String, Nest<Dims>>,
+    count: &dyn Fn(&LayerNode) -> Params,
 ) -> Vec<LayerRow> {
     calls
         .order
@@ -391,12 +426,18 @@ fn rows(
                     dtype: spec.map_or("float32", |s| s.dtype.name()),
                 }
             }
-            Some(at) => row(calls, *at, path, shapes),
+            Some(at) => row(calls, *at, path, shapes, count),
         })
         .collect()
 }
 
-fn row(calls: &Calls, at: usize, path: &str, shapes: &HashMap<String, Nest<Dims>>) -> LayerRow {
+fn row(
+    calls: &Calls,
+    at: usize,
+    path: &str,
+    shapes: &HashMap<String, Nest<Dims>>,
+    count: &dyn Fn(&LayerNode) -> Params,
+) -> LayerRow {
     let target = &calls.targets[at];
     let path = join_path(path, target.name());
     let node = match target {
@@ -415,12 +456,12 @@ fn row(calls: &Calls, at: usize, path: &str, shapes: &HashMap<String, Nest<Dims>
         name: target.name().to_string(),
         class: target.class().to_string(),
         output: shapes.get(&path).cloned(),
-        params: node.map_or(Params::default(), |n| params(n)),
+        params: node.map_or(Params::default(), |n| count(n)),
         trainable: node.is_none_or(|n| n.trainable),
         connected_to,
         children: node
-            .and_then(|n| n.layer.as_any()?.downcast_ref::<ModelLayer>())
-            .map(|m| rows(&m.graph, target.class(), &path, shapes))
+            .and_then(|n| ModelLayer::of(n))
+            .map(|m| rows(&m.graph, target.class(), &path, shapes, count))
             .unwrap_or_default(),
         dtype: node.map_or("float32", |n| n.policy.compute.name()),
     }

@@ -2,6 +2,7 @@
 //! variables, its sublayers, and a call that writes primitives.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock};
 
@@ -501,6 +502,9 @@ pub struct Cx {
     training_given: bool,
     /// Outputs of every call of a model's layers, when asked for.
     pub trace: Option<Vec<Traced<T>>>,
+    /// The weights that layers ask for and don't have, when they are to be found out,
+    /// by the address of the layer and the position among its variables.
+    pub lacking: Option<Lacking>,
     /// Calls of TensorFlow's functions, when asked for.
     pub functions: Option<Vec<FunctionCall>>,
     /// Inputs of the graph after those of the model, in order.
@@ -547,6 +551,7 @@ impl Cx {
             training: training.unwrap_or(false),
             training_given: training.is_some(),
             trace: None,
+            lacking: None,
             functions: None,
             hidden: vec![],
             staged: Staged::Known(vec![]),
@@ -968,6 +973,9 @@ impl Cx {
         name: &str,
         shape: &[usize],
     ) -> Result<ValueId> {
+        if let Some(v) = self.lacking_weight(me, name, shape)? {
+            return Ok(v);
+        }
         let v = self.raw_weight(me, name)?;
         let have = self.shape(v);
         if have != shape {
@@ -981,6 +989,27 @@ impl Cx {
         Ok(v)
     }
 
+    /// Zeros in the place of a weight that is not there, where such are to be found out.
+    fn lacking_weight(
+        &mut self,
+        me: &LayerNode,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<Option<ValueId>> {
+        let at = me.vars.iter().position(|v| v.name == name);
+        let (Some(lacking), Some(at), None) = (&mut self.lacking, at, me.weights.get()) else {
+            return Ok(None);
+        };
+        let fact = Fact::new(me.policy.variable, shape);
+        lacking.insert((address(me), at), fact.clone());
+        self.full(fact, 0.0).map(Some)
+    }
+
+    /// Whether a layer's weights are not there, and are to be found out.
+    pub fn lacks_weights(&self, node: &LayerNode) -> bool {
+        self.lacking.is_some() && node.weights.get().is_none() && !node.vars.is_empty()
+    }
+
     /// Has a layer see another tensor in place of a weight; `None` ends that.
     /// Gives what was seen before.
     pub fn replace_weight(
@@ -989,7 +1018,7 @@ impl Cx {
         name: &'static str,
         value: Option<ValueId>,
     ) -> Option<ValueId> {
-        let address = std::ptr::from_ref(node) as usize;
+        let address = address(node);
         let at = self
             .replaced
             .iter()
@@ -1001,7 +1030,7 @@ impl Cx {
 
     /// A weight of the layer as stored.
     pub fn raw_weight(&mut self, me: &LayerNode, name: &str) -> Result<ValueId> {
-        let address = std::ptr::from_ref(me) as usize;
+        let address = address(me);
         if let Some(r) = self.replaced.iter().find(|r| (r.0, r.1) == (address, name)) {
             return Ok(r.2);
         }
@@ -1040,6 +1069,14 @@ impl Cx {
         self.reshape(mask, &shape)
     }
 }
+
+/// What tells a layer from others, while it is there.
+pub fn address(node: &LayerNode) -> usize {
+    std::ptr::from_ref(node) as usize
+}
+
+/// Facts of weights by [`address`] and position.
+pub type Lacking = HashMap<(usize, usize), Fact>;
 
 /// Builds sublayers from serialized layers within configs.
 pub trait Nested {

@@ -90,12 +90,16 @@ impl Loader {
         if !layers.is_empty() {
             return Err(Error::UnsupportedLayers { layers });
         }
-        let graph = loader
-            .graphs
-            .take()
-            .pop()
-            .ok_or_else(|| Error::internal("the model has no graph"))?;
-        Ok((root, graph))
+        match loader.graphs.take().pop() {
+            Some(graph) => Ok((root, graph)),
+            None => Err(Error::BadConfig {
+                layer: root.name.clone(),
+                class: root.class.clone(),
+                key: "class_name".to_string(),
+                expected: "that of a model".to_string(),
+                given: root.class.clone(),
+            }),
+        }
     }
 
     /// Keeps a model's graph; the root's is the last one kept.

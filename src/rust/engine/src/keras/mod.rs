@@ -19,7 +19,7 @@ pub mod submodel;
 
 pub use cfg::Cfg;
 pub use layer::{
-    Arg, Built, Call, Cx, Hidden, Layer, LayerDef, LayerNode, Nested, OfComplex, OpDef, Out,
-    Reading, Stage, Staged, StateKey, Stored, Traced, Var, T,
+    address, Arg, Built, Call, Cx, Hidden, Lacking, Layer, LayerDef, LayerNode, Nested, OfComplex,
+    OpDef, Out, Reading, Stage, Staged, StateKey, Stored, Traced, Var, T,
 };
 pub use policy::Policy;

@@ -233,7 +233,9 @@ fn refs(t: &Template, out: &mut Vec<(usize, usize)>) {
 }
 
 fn unresolved() -> Error {
-    Error::internal("a call uses an output that was not computed")
+    Error::BadGraph {
+        message: "the config refers to an output that no layer gives before".to_string(),
+    }
 }
 
 fn tensor_of(slots: &[Option<Out>], slot: usize, at: usize) -> Result<T> {
@@ -391,6 +393,11 @@ fn optional_tensors(arg: &Arg) -> Vec<Option<T>> {
 }
 
 impl ModelLayer {
+    /// The model that a layer is.
+    pub fn of(node: &LayerNode) -> Option<&ModelLayer> {
+        node.layer.as_any()?.downcast_ref()
+    }
+
     /// A list model takes a dict by the names of its inputs.
     fn flatten_inputs(&self, cx: &Cx, arg: &Arg) -> Result<Vec<Option<T>>> {
         if let (Arg::Dict(items), false) = (arg, matches!(self.graph.input_nest, Nest::Dict(_))) {

@@ -411,6 +411,9 @@ pub fn exact(
 /// `keras.quantizers.unpack_int4`: two numbers a byte along an axis, the lower
 /// half first. Signed for int8, from 0 on for uint8.
 pub fn unpack_int4(cx: &mut Cx, packed: ValueId, axis: usize, len: usize) -> Result<ValueId> {
+    if !cx.dtype(packed).is_int() {
+        return Err(cx.error("packed weights must be whole numbers"));
+    }
     let mut shape = cx.shape(packed);
     let signed = cx.dtype(packed) == DType::I8;
     let high = cx.binary_s(Binary::Shr, packed, 4.0)?;

@@ -197,12 +197,17 @@ fn modern_config(value: &mut Json) {
             o.remove(crate::model::FUNCTIONS);
             o.remove(MASKS_STAY);
             o.remove(BIAS_ON_CHANNELS);
-            let class = o.get("class_name").and_then(Json::as_str);
-            // Whole-model HDF5 files of Keras 3 hold the class' own name.
-            if class == Some("GroupedQueryAttention")
-                && o.get("module") == Some(&json!("keras.layers"))
-            {
-                o.insert("class_name".into(), "GroupQueryAttention".into());
+            // Whole-model HDF5 files of Keras 3 hold the classes' own names alone.
+            if o.get("module") == Some(&json!("keras.layers")) {
+                match o.get("class_name").and_then(Json::as_str) {
+                    Some("GroupedQueryAttention") => {
+                        o["class_name"] = "GroupQueryAttention".into();
+                    }
+                    Some("LayerScale") => {
+                        o["module"] = "keras.src.applications.convnext".into();
+                    }
+                    _ => {}
+                }
             }
             let class = o.get("class_name").and_then(Json::as_str).unwrap_or("");
             if class == "Policy" {

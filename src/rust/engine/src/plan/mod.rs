@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Const, Graph, Op, ValueId};
 use crate::kernels::{self, Kernel, Operand, PackCache, Request};
 use crate::run::scan::ScanKernel;
-use crate::tensor::{lines, DType, Fact};
+use crate::tensor::{lines, show_shape, DType, Fact};
 
 pub use memory::Region;
 
@@ -194,6 +194,7 @@ impl<'a> Planner<'a> {
                         .collect();
                     let outs: Vec<Fact> =
                         node.output_ids().map(|v| graph.fact(v).clone()).collect();
+                    outs.iter().try_for_each(|f| check_size(f, &node.path))?;
                     let kernel: Box<dyn Kernel> = match op {
                         Op::Scan(attrs) => Box::new(ScanKernel::new(attrs, packs)?),
                         _ => kernels::prepare(&Request {
@@ -349,6 +350,20 @@ impl<'a> Planner<'a> {
 fn op_name(op: &Op) -> String {
     let text = format!("{op:?}");
     text.split([' ', '(', '{']).next().unwrap_or("").to_string()
+}
+
+/// Sizes that no machine has memory for are told, not asked for.
+fn check_size(fact: &Fact, path: &str) -> Result<()> {
+    const MOST_BYTES: usize = 1 << 40;
+    let mut sizes = fact.shape.iter();
+    let bytes = sizes.try_fold(fact.dtype.size(), |n, &d| n.checked_mul(d));
+    match bytes {
+        Some(bytes) if bytes <= MOST_BYTES => Ok(()),
+        _ => Err(Error::Lowering {
+            layer: path.to_string(),
+            message: format!("a tensor of shape {} is too large", show_shape(&fact.shape)),
+        }),
+    }
 }
 
 /// Floating point operations of a node, roughly: enough to tell small from large.

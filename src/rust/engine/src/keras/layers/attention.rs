@@ -12,7 +12,7 @@ use crate::keras::promote::{result_type, Kind};
 use crate::keras::quant::{By, Quant};
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
 use crate::nest::Nest;
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, Fact, Tensor};
 
 /// A projection of [`MultiHeadAttention`]: an EinsumDense whose equation fits
 /// inputs of any rank.
@@ -108,7 +108,7 @@ struct MultiHeadAttention {
     num_heads: usize,
     key_dim: usize,
     value_dim: usize,
-    output_rank: usize,
+    output_shape: Option<Vec<usize>>,
     /// Axes attended over; all but the first and last by default.
     axes: Option<Vec<i64>>,
     sliding_window: Option<usize>,
@@ -138,14 +138,14 @@ pub fn multi_head_attention(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
             .opt_usize("value_dim")?
             .filter(|&d| d > 0)
             .unwrap_or(key_dim),
-        output_rank: output_shape.map_or(1, |s| s.len()),
+        output_shape: output_shape.map(|s| s.iter().map(|&n| n.max(0) as usize).collect()),
         axes: cfg.opt_ints("attention_axes")?.filter(|a| !a.is_empty()),
         sliding_window: cfg.opt_usize("sliding_window")?,
         use_gate: cfg.bool_or("use_gate", false)?,
         dropout: cfg.f64_or("dropout", 0.0)?,
         masks_stay: cfg.bool_or(MASKS_STAY, false)?,
     };
-    let from_heads = match layer.output_rank {
+    let from_heads = match layer.output_shape.as_ref().map_or(1, Vec::len) {
         1 => "...ab,abc->...c",
         2 => "...ab,abcd->...cd",
         3 => "...ab,abcde->...cde",
@@ -244,12 +244,23 @@ impl Layer for MultiHeadAttention {
         }
 
         let gate = match self.use_gate {
-            true => Some(cx.call_one(me.child("_gate_dense")?, query.value)?.value),
+            true => {
+                let heads = [self.num_heads, self.value_dim];
+                Some(project(
+                    cx,
+                    me.child("_gate_dense")?,
+                    query.value,
+                    1,
+                    &heads,
+                )?)
+            }
             false => None,
         };
-        let q = cx.call_one(me.child("query_dense")?, query.value)?.value;
-        let k = cx.call_one(me.child("key_dense")?, key.value)?.value;
-        let v = cx.call_one(me.child("value_dense")?, value.value)?.value;
+        let heads = [self.num_heads, self.key_dim];
+        let q = project(cx, me.child("query_dense")?, query.value, 1, &heads)?;
+        let k = project(cx, me.child("key_dense")?, key.value, 1, &heads)?;
+        let heads = [self.num_heads, self.value_dim];
+        let v = project(cx, me.child("value_dense")?, value.value, 1, &heads)?;
         self.check_heads(
             cx,
             &[(q, self.key_dim), (k, self.key_dim), (v, self.value_dim)],
@@ -273,7 +284,11 @@ impl Layer for MultiHeadAttention {
         if let Some(g) = gate {
             y = cx.mul(y, g)?;
         }
-        let output = cx.call_one(me.child("output_dense")?, y)?.value;
+        let sizes = match &self.output_shape {
+            Some(sizes) => sizes.clone(),
+            None => vec![cx.dim(query.value, -1)?],
+        };
+        let output = project(cx, me.child("output_dense")?, y, 2, &sizes)?;
         let output = Out::from(T {
             value: output,
             mask: query_mask,
@@ -283,6 +298,27 @@ impl Layer for MultiHeadAttention {
             None => Ok(output),
         }
     }
+}
+
+/// The projection of the last axes of `x`, as many as `contracted`, to `sizes`, which
+/// count where the projection's weights tell nothing.
+pub fn project(
+    cx: &mut Cx,
+    node: &LayerNode,
+    x: ValueId,
+    contracted: usize,
+    sizes: &[usize],
+) -> Result<ValueId> {
+    if !cx.lacks_weights(node) {
+        return Ok(cx.call_one(node, x)?.value);
+    }
+    let shape = cx.shape(x);
+    let (kept, last) = shape.split_at(shape.len().saturating_sub(contracted));
+    cx.stored_weight(node, "kernel", &[last, sizes].concat())?;
+    if node.vars.len() > 1 {
+        cx.stored_weight(node, "bias", sizes)?;
+    }
+    cx.full(Fact::new(node.policy.compute, [kept, sizes].concat()), 0.0)
 }
 
 impl MultiHeadAttention {

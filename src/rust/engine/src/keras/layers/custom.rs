@@ -101,7 +101,7 @@ impl Custom {
 /// As the cell of an RNN, the function takes the states, too, and gives the output
 /// with the new states after it.
 impl Recur for Custom {
-    fn state_shapes(&self, cx: &Cx, _: &LayerNode, x: &[usize]) -> Result<Nest<Shape>> {
+    fn state_shapes(&self, cx: &Cx, me: &LayerNode, x: &[usize]) -> Result<Nest<Shape>> {
         let config = |key: &str| self.config.get(key).cloned();
         let size = host::state_size(&self.key).or_else(|| config("state_size"));
         let size = size.or_else(|| config("units")).unwrap_or_default();
@@ -119,8 +119,9 @@ impl Recur for Custom {
             one => shape(one),
         };
         shapes.ok_or_else(|| {
-            cx.error(
-                "the sizes of its states are not known; give the function an attribute                  'state_size', such as 8 or c(8, 8)",
+            self.one_step(cx, me, 0).failed(
+                "the sizes of its states are not known; give the function an attribute \
+                 'state_size', such as 8 or c(8, 8)",
             )
         })
     }

@@ -10,7 +10,8 @@ use crate::nest::Nest;
 use crate::tensor::DType;
 
 use super::attention::{
-    attend, band, both, dot_product_attention, flag, projection, tensor_arg, PARAMETERS, TO_HEADS,
+    attend, band, both, dot_product_attention, flag, project, projection, tensor_arg, PARAMETERS,
+    TO_HEADS,
 };
 
 struct GroupedQueryAttention {
@@ -117,7 +118,7 @@ impl GroupedQueryAttention {
         x: ValueId,
         heads: usize,
     ) -> Result<ValueId> {
-        let y = cx.call_one(node, x)?.value;
+        let y = project(cx, node, x, 1, &[heads, self.head_dim])?;
         if cx.rank(y) != 4 || (cx.dim(y, -2)?, cx.dim(y, -1)?) != (heads, self.head_dim) {
             return Err(cx.error(format!(
                 "expected a projection to {heads} heads of {}, not {:?}",
@@ -144,7 +145,16 @@ impl Layer for GroupedQueryAttention {
         let mask = self.mask(cx, call, [query, value], given_key)?;
 
         let gate = match self.use_gate {
-            true => Some(cx.call_one(me.child("_gate_dense")?, query.value)?.value),
+            true => {
+                let heads = [self.heads, self.head_dim];
+                Some(project(
+                    cx,
+                    me.child("_gate_dense")?,
+                    query.value,
+                    1,
+                    &heads,
+                )?)
+            }
             false => None,
         };
         let q = self.project(cx, me.child("_query_dense")?, query.value, self.heads)?;
@@ -166,7 +176,8 @@ impl Layer for GroupedQueryAttention {
         if let Some(g) = gate {
             y = cx.mul(y, g)?;
         }
-        let output = cx.call_one(me.child("_output_dense")?, y)?.value;
+        let sizes = [cx.dim(query.value, -1)?];
+        let output = project(cx, me.child("_output_dense")?, y, 2, &sizes)?;
         let output = Out::from(T {
             value: output,
             mask: query.mask,

@@ -493,6 +493,9 @@ struct TextVectorization {
 }
 
 /// Text as the indices of its tokens, or as counts of them.
+/// Words that are taken together, at most.
+const MOST_WORDS: i64 = 1000;
+
 pub fn text_vectorization(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
     let standard = match cfg.get("standardize") {
         None => "",
@@ -521,11 +524,11 @@ pub fn text_vectorization(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
     let widths = match cfg.get("ngrams") {
         None => vec![],
         Some(Json::Array(_)) => cfg.opt_ints("ngrams")?.unwrap_or_default(),
-        Some(_) => (1..=cfg.int_or("ngrams", 1)?).collect(),
+        Some(_) => (1..=cfg.int_or("ngrams", 1)?.min(MOST_WORDS + 1)).collect(),
     };
     let ngrams: Option<Vec<usize>> = widths
         .iter()
-        .map(|&n| usize::try_from(n).ok().filter(|&n| n > 0))
+        .map(|&n| (1..=MOST_WORDS).contains(&n).then_some(n as usize))
         .collect();
     let mut index = Index::new(cfg, true)?;
     index.mask = Some(Terms::Strings(vec!["".into()]));
@@ -534,7 +537,7 @@ pub fn text_vectorization(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
         lower,
         strip,
         split,
-        ngrams: ngrams.ok_or_else(|| cfg.bad("ngrams", "whole numbers > 0"))?,
+        ngrams: ngrams.ok_or_else(|| cfg.bad("ngrams", "whole numbers from 1 to 1000"))?,
         length: cfg.opt_usize("output_sequence_length")?,
         index,
     }))

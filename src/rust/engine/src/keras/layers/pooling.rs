@@ -107,8 +107,12 @@ impl AdaptivePooling {
     /// From a layer's or an operation's config.
     pub fn read(cfg: &Cfg, kind: PoolKind, rank: usize) -> Result<AdaptivePooling> {
         let output = cfg.usizes("output_size", rank)?;
+        const MOST: usize = 1 << 24;
         if output.contains(&0) {
             return Err(cfg.bad("output_size", "whole numbers > 0"));
+        }
+        if output.iter().any(|&n| n > MOST) {
+            return Err(cfg.bad("output_size", "whole numbers that are not too large"));
         }
         Ok(AdaptivePooling {
             kind,

@@ -1,0 +1,242 @@
+//! Packs of golden cases: how they are read and run. `README.md` tells what they hold.
+
+use std::io::{Cursor, Read};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use keraspredict_engine::optimize::Passes;
+use keraspredict_engine::tensor::{DType, Fact, Tensor, View, ViewMut};
+use keraspredict_engine::{Model, RunOptions, Sink, Source};
+use serde_json::Value as Json;
+
+pub struct Case {
+    pub id: String,
+    pub meta: Json,
+    pub model: Vec<u8>,
+    pub inputs: Vec<Tensor>,
+    pub outputs: Vec<Tensor>,
+}
+
+impl Case {
+    pub fn rows(&self) -> usize {
+        self.meta["rows"].as_u64().expect("rows") as usize
+    }
+
+    /// Whether layers train; predictions say that they don't.
+    pub fn training(&self) -> Option<bool> {
+        match self.meta["call"].is_string() {
+            true => Some(false),
+            false => self.meta["call"]["training"].as_bool(),
+        }
+    }
+
+    /// How often the same inputs are predicted, one after another.
+    pub fn repeats(&self) -> usize {
+        self.meta["repeats"].as_u64().unwrap_or(1) as usize
+    }
+
+    /// Rows of a batch; a model that was called, not predicted with, takes all at once.
+    pub fn batch_size(&self) -> usize {
+        match self.meta["call"].as_str() {
+            Some("predict") => self.meta["batch_size"].as_u64().expect("batch_size") as usize,
+            _ => self.rows(),
+        }
+    }
+}
+
+// ---- packs ---------------------------------------------------------------------------------
+
+pub fn packs() -> Vec<PathBuf> {
+    let folder = std::env::var_os("KERASPREDICT_GOLDEN").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/packs"),
+        PathBuf::from,
+    );
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
+        .map(|f| f.expect("a folder entry").path())
+        .filter(|p| p.extension().is_some_and(|e| e == "zip"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "no packs in {}", folder.display());
+    files
+}
+
+pub type Archive = zip::ZipArchive<Cursor<Vec<u8>>>;
+
+pub fn open(path: &Path) -> Archive {
+    zip::ZipArchive::new(Cursor::new(std::fs::read(path).expect("a pack"))).expect("a zip")
+}
+
+fn member(archive: &mut Archive, name: &str) -> Option<Vec<u8>> {
+    let mut file = archive.by_name(name).ok()?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).expect(name);
+    Some(bytes)
+}
+
+/// Names of the cases of a pack, in its order.
+pub fn names(archive: &Archive) -> Vec<String> {
+    archive
+        .file_names()
+        .filter_map(|n| Some(n.ok()?.strip_suffix("/meta.json")?.to_string()))
+        .collect()
+}
+
+pub fn read_case(archive: &mut Archive, group: &str, name: &str) -> Case {
+    let meta = member(archive, &format!("{name}/meta.json")).expect("meta.json");
+    let mut arrays = |kind: &str| -> Vec<Tensor> {
+        (0..)
+            .map_while(|i| {
+                let stem = format!("{name}/{kind}.{i}");
+                let numbers = member(archive, &format!("{stem}.npy")).map(|b| read_npy(&b));
+                numbers.or_else(|| Some(read_strings(&member(archive, &format!("{stem}.json"))?)))
+            })
+            .collect()
+    };
+    let (inputs, outputs) = (arrays("in"), arrays("out"));
+    let model = member(archive, &format!("{name}/model.keras"))
+        .or_else(|| member(archive, &format!("{name}/model.h5")))
+        .expect("a model");
+    Case {
+        id: format!("{group}/{name}"),
+        meta: serde_json::from_slice(&meta).expect("JSON"),
+        model,
+        inputs,
+        outputs,
+    }
+}
+
+/// An array as numpy saves it, in C order.
+fn read_npy(bytes: &[u8]) -> Tensor {
+    assert!(bytes.starts_with(b"\x93NUMPY\x01"), "npy version 1");
+    let end = 10 + u16::from_le_bytes([bytes[8], bytes[9]]) as usize;
+    let header = std::str::from_utf8(&bytes[10..end]).expect("an ASCII header");
+    assert!(header.contains("'fortran_order': False"), "C order");
+    let field = |key: &str| header.split(key).nth(1).expect("a npy header");
+    let dtype = match field("'descr': '").split('\'').next() {
+        Some("|b1") => DType::Bool,
+        Some("|u1") => DType::U8,
+        Some("|i1") => DType::I8,
+        Some("<u2") => DType::U16,
+        Some("<i2") => DType::I16,
+        Some("<u4") => DType::U32,
+        Some("<i4") => DType::I32,
+        Some("<u8") => DType::U64,
+        Some("<i8") => DType::I64,
+        Some("<f2") => DType::F16,
+        Some("<V2" | "|V2") => DType::BF16,
+        Some("<f4") => DType::F32,
+        Some("<f8") => DType::F64,
+        Some("<c8") => DType::C64,
+        Some("<c16") => DType::C128,
+        other => panic!("dtype {other:?}"),
+    };
+    let shape: Vec<usize> = field("'shape': (")
+        .split(')')
+        .next()
+        .into_iter()
+        .flat_map(|dims| dims.split(','))
+        .filter_map(|d| d.trim().parse().ok())
+        .collect();
+    Tensor::from_bytes(Fact::new(dtype, shape), &bytes[end..])
+}
+
+/// A string array: its shape, and its elements in C order.
+fn read_strings(bytes: &[u8]) -> Tensor {
+    let json: Json = serde_json::from_slice(bytes).expect("JSON");
+    let list = |key: &str| json[key].as_array().expect(key).iter();
+    let shape: Vec<usize> = list("shape")
+        .map(|d| d.as_u64().expect("a size") as usize)
+        .collect();
+    let strings = list("strings").map(|s| s.as_str().expect("a string").into());
+    Tensor::from_strings(shape, strings.collect())
+}
+
+// ---- running -------------------------------------------------------------------------------
+
+pub struct Arrays<'a>(pub &'a [Tensor]);
+
+impl Source for Arrays<'_> {
+    fn fact(&self, input: usize) -> Option<Fact> {
+        Some(self.0[input].fact().clone())
+    }
+
+    fn together(&self) -> usize {
+        2
+    }
+
+    fn fill(&self, input: usize, rows: Range<usize>, mut dst: ViewMut) {
+        let from = &self.0[input];
+        if from.dtype() == DType::Str {
+            let row = from.numel() / from.shape()[0];
+            let strings = &from.strings()[rows.start * row..rows.end * row];
+            return dst.strings().clone_from_slice(strings);
+        }
+        let row = from.bytes().len() / from.shape()[0];
+        dst.bytes()
+            .copy_from_slice(&from.bytes()[rows.start * row..rows.end * row]);
+    }
+}
+
+struct Results(Vec<Mutex<Tensor>>);
+
+impl Sink for Results {
+    fn put(&self, output: usize, rows: Range<usize>, src: View) {
+        let mut to = self.0[output].lock().expect("no panic elsewhere");
+        if src.dtype == DType::Str {
+            let row = src.numel() / rows.len().max(1);
+            to.view_mut().strings()[rows.start * row..rows.end * row]
+                .clone_from_slice(src.strings());
+            return;
+        }
+        let row = src.bytes().len() / rows.len().max(1);
+        to.bytes_mut()[rows.start * row..rows.end * row].copy_from_slice(src.bytes());
+    }
+}
+
+/// Predicts all rows, `step` of them in each call of the engine.
+pub fn predict(
+    model: &Model,
+    case: &Case,
+    batch_size: usize,
+    step: usize,
+    without: Passes,
+) -> Result<Vec<Tensor>, String> {
+    let options = RunOptions {
+        without,
+        training: case.training(),
+        ..RunOptions::default()
+    };
+    let source = Arrays(&case.inputs);
+    let mut outputs = model
+        .result_facts(&source, case.rows(), batch_size, &options)
+        .map_err(|e| e.to_string())?;
+    if !case.meta["call"].is_string() {
+        // one call gives rank 0 as it is
+        for (have, want) in outputs.iter_mut().zip(&case.outputs) {
+            if want.shape().is_empty() && have.numel() == 1 {
+                have.shape.clear();
+            }
+        }
+    }
+    let sink = Results(
+        outputs
+            .into_iter()
+            .map(Tensor::zeros)
+            .map(Mutex::new)
+            .collect(),
+    );
+    let mut all = vec![];
+    for _ in 0..case.repeats() {
+        for start in (0..case.rows()).step_by(step) {
+            let rows = start..(start + step).min(case.rows());
+            model
+                .predict(&source, &sink, rows, batch_size, &options)
+                .map_err(|e| e.to_string())?;
+        }
+        let results = sink.0.iter();
+        all.extend(results.map(|t| t.lock().expect("no panic elsewhere").clone()));
+    }
+    Ok(all)
+}
