@@ -273,8 +273,21 @@ impl Args {
         given.iter().map(|&a| cx.axis(a as isize, rank)).collect()
     }
 
+    /// The bounds of a strided slice must be of one length.
+    fn check_bounds(&self, cx: &Cx) -> Result<()> {
+        let count = |key: &str| Ok(self.ints(cx, key)?.map(|v| v.len()));
+        let (begin, end, strides) = (count("begin")?, count("end")?, count("strides")?);
+        match begin == end && (strides.is_none() || strides == begin) {
+            true => Ok(()),
+            false => Err(cx.call_error("'begin', 'end' and 'strides' must be of one length")),
+        }
+    }
+
     /// The result of the operations of `keras.ops` that do the same.
     fn translated(&self, cx: &mut Cx, symbol: &str) -> Result<Out> {
+        if symbol.ends_with("strided_slice") {
+            self.check_bounds(cx)?;
+        }
         let mut tensors = Vec::new();
         let first = as_json(&self.first, &mut tensors);
         let mut rest = Map::new();
