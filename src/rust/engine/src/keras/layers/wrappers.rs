@@ -228,7 +228,7 @@ impl Layer for SpectralNormalization {
     }
 
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
-        let x = cx.one(call)?.value;
+        let T { value: x, mask } = cx.one(call)?;
         let node = me.child("layer")?;
         let y = match cx.training {
             true => {
@@ -241,7 +241,8 @@ impl Layer for SpectralNormalization {
             false => cx.call_one(node, x)?,
         };
         let dtype = cx.dtype(x);
-        Ok(cx.cast(y.value, dtype)?.into())
+        let value = cx.cast(y.value, dtype)?;
+        Ok(T { value, mask }.into())
     }
 }
 
