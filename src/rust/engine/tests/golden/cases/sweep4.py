@@ -2,7 +2,7 @@
 
 import keras
 import numpy as np
-from common import bools, chain
+from common import bools, chain, padded
 from keras import layers as L
 from keras import ops
 
@@ -14,6 +14,7 @@ def cases(c):
     wrappers(c)
     channels_first(c)
     varying(c)
+    along(c)
 
 
 def calls(c):
@@ -103,6 +104,18 @@ def channels_first(c):
     }
     for name, (shape, layer) in shapes.items():
         c.add(f"bias_{name}", lambda s=shape, l=layer: chain(s, l()), jit=True)
+
+
+def along(c):
+    """A mask that only runs along in prediction, after states that are given."""
+
+    def build():
+        t = keras.Input((5,), dtype="int32")
+        x = L.Embedding(7, 4, mask_zero=True)(t)
+        x = L.GRU(4, return_sequences=True)(x, initial_state=L.Dense(4)(ops.cast(t, "float32")))
+        return keras.Model(t, L.GRU(2)(L.SpectralNormalization(L.Dense(3))(x)))
+
+    c.add("spectral_along", build, inputs=padded(7, empty=True))
 
 
 def varying(c):
