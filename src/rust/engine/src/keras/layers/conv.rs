@@ -89,16 +89,6 @@ impl Window {
         Some(room / self.strides[axis] + 1)
     }
 
-    /// What the windows see of an input with channels last. Keras has XLA compute
-    /// groups and channels that come first, which leaves nothing out.
-    pub fn seen(&self, cx: &mut Cx, x: ValueId, groups: usize) -> Result<ValueId> {
-        let whole = self.kernel.len() != 3 || self.channels_first || groups != 1;
-        match self.padding {
-            Padding::Same if !whole => past_start(cx, x, &self.kernel, &self.strides),
-            _ => Ok(x),
-        }
-    }
-
     pub fn attrs(&self, cx: &Cx, x: ValueId, groups: usize) -> ConvAttrs {
         let shape = cx.shape(x);
         let axes = 0..self.kernel.len();
@@ -149,23 +139,6 @@ impl Window {
     }
 }
 
-/// Cuts off what TensorFlow's windows in three dimensions leave out at the start
-/// with padding "same": where they end before the input does, half of what is
-/// left over.
-pub fn past_start(cx: &mut Cx, x: ValueId, sizes: &[usize], strides: &[usize]) -> Result<ValueId> {
-    let mut x = x;
-    for (i, (&size, &stride)) in sizes.iter().zip(strides).enumerate() {
-        let axis = i as isize + 1;
-        let length = cx.dim(x, axis)?;
-        let end = length.div_ceil(stride).saturating_sub(1) * stride + size;
-        let cut = length.saturating_sub(end) / 2;
-        if cut > 0 {
-            x = cx.slice_axis(x, axis, cut, length)?;
-        }
-    }
-    Ok(x)
-}
-
 /// TensorFlow's "same" padding of an axis.
 pub fn same_pads(size: usize, span: usize, stride: usize) -> (usize, usize) {
     let windows = size.div_ceil(stride);
@@ -206,7 +179,6 @@ impl Layer for Conv {
             .window
             .kernel_shape([channels / self.groups, self.filters]);
         let kernel = cx.weight(me, "kernel", &shape)?;
-        let x = self.window.seen(cx, x, self.groups)?;
         let attrs = self.window.attrs(cx, x, self.groups);
         let y = cx.conv(x, kernel, attrs)?;
         self.window.leave(cx, me, y)

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::graph::{PoolAttrs, PoolKind, Reduce, ValueId};
-use crate::keras::layers::conv::{past_start, same_pads};
+use crate::keras::layers::conv::same_pads;
 use crate::keras::layers::reshaping::{to_channels_first, to_channels_last};
 use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out};
 use crate::tensor::DType;
@@ -64,9 +64,6 @@ impl Pooling {
         cx.check_rank(x, self.size.len() + 2)?;
         if self.channels_first {
             x = to_channels_last(cx, x)?;
-        }
-        if self.same && !self.channels_first && self.size.len() == 3 {
-            x = past_start(cx, x, &self.size, &self.strides)?;
         }
         let shape = cx.shape(x);
         let pads = |i: usize| match self.same {

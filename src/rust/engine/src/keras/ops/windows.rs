@@ -71,7 +71,6 @@ pub fn conv(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
             "a kernel for {wanted} channels does not fit {channels}"
         )));
     }
-    let x = window.seen(cx, x, channels / wanted)?;
     let attrs = window.attrs(cx, x, channels / wanted);
     let y = cx.conv(x, args[1], attrs)?;
     leave(cx, y, &window)

@@ -1,4 +1,4 @@
-"""Found by random models: arguments by position, adapters, what TensorFlow's pooling in three dimensions leaves out, dtypes and stores of wrappers."""
+"""Found by random models: arguments by position, adapters, dtypes and stores of wrappers."""
 
 import keras
 import numpy as np
@@ -10,7 +10,6 @@ from keras import ops
 def cases(c):
     calls(c)
     adapters(c)
-    pooling(c)
     wrappers(c)
     channels_first(c)
     varying(c)
@@ -60,23 +59,6 @@ def adapters(c):
         return of((4,), lambda x: L.Dense(2, lora_rank=2)(inner(x)))
 
     c.add("adapter_nested", nested, h5=True)
-
-
-def pooling(c):
-    """Windows shorter than their strides, with padding "same": TensorFlow begins past the start in three dimensions."""
-    for name, layer in {"plain": lambda **k: L.Conv3D(3, (1, 3, 2), (3, 2, 1), "same", **k), "points": lambda **k: L.Conv3D(3, 1, (4, 3, 2), "same", activation="relu", **k), "groups": lambda **k: L.Conv3D(4, (1, 3, 2), (3, 2, 1), "same", groups=2, **k), "transpose": lambda **k: L.Conv3DTranspose(3, 1, (4, 3, 2), "same", **k)}.items():
-        c.add(f"conv_{name}", lambda l=layer: chain((6, 7, 5, 2), l()))
-        if name in ("plain", "points"):
-            c.add(f"conv_{name}_double", lambda l=layer: chain((6, 7, 5, 2), l(dtype="float64")))
-    c.add("conv_function", lambda: of((6, 7, 5, 2), lambda x: ops.conv(x, np.arange(6, dtype="float32").reshape(1, 1, 1, 2, 3), 3, "same")))
-    c.add("conv_lstm", lambda: chain((2, 6, 7, 5, 1), L.ConvLSTM3D(2, 1, strides=3, padding="same")))
-    c.add("conv_plane", lambda: chain((7, 4, 2), L.Conv2D(3, 1, 3, "same")))
-    for kind in ("Max", "Average"):
-        for n, (size, pool, strides) in enumerate([((5, 5, 4), (1, 3, 1), (1, 1, 4)), ((4, 3, 3), (3, 1, 1), (4, 3, 4)), ((7, 7, 3), (1, 1, 1), (4, 3, 2)), ((6, 7, 8), 2, 5), ((5, 4, 3), (2, 3, 1), (3, 1, 3))]):
-            c.add(f"pool_{kind.lower()}_{n}", lambda k=kind, s=size, p=pool, t=strides: chain((*s, 2), getattr(L, f"{k}Pooling3D")(p, t, "same")))
-        f = ops.max_pool if kind == "Max" else ops.average_pool
-        c.add(f"pool_{kind.lower()}_function", lambda f=f: of((5, 4, 7, 2), lambda x: f(x, 1, 3, padding="same")))
-        c.add(f"pool_{kind.lower()}_plane", lambda k=kind: chain((7, 4, 2), getattr(L, f"{k}Pooling2D")(1, 3, "same")))
 
 
 def wrappers(c):

@@ -191,10 +191,8 @@ impl Recur for ConvLstmCell {
         for &m in &drops[..self.masks(cx.training)[0]] {
             let m = cx.expand_dims(m, 1)?;
             let m = cx.broadcast_to(m, &all)?;
-            let m = self.fold(cx, m)?.0;
-            masks.push(self.window.seen(cx, m, 1)?);
+            masks.push(self.fold(cx, m)?.0);
         }
-        let x = self.window.seen(cx, x, 1)?;
         let attrs = self.window.attrs(cx, x, 1);
         let mut y = self.convolve(cx, x, kernel, attrs, &masks)?;
         if self.window.use_bias {
