@@ -322,9 +322,9 @@ impl Model {
                 return Err(Error::CantSave { layers: functions });
             }
         }
-        let layers = save::with_old_masks(&self.file.config);
+        let layers = save::with_old_ways(&self.file.config);
         if !layers.is_empty() {
-            // Old masks are no part of the file: there must be none that matter.
+            // Old ways are no part of the file: there must be none that matter.
             let again = Model::with_functions(file.clone(), &self.functions())?;
             if self.sketch()? != again.sketch()? {
                 return Err(Error::CantSave { layers });

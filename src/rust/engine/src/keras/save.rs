@@ -89,13 +89,19 @@ fn lost(node: &LayerNode, layers: &mut Vec<String>) {
     }
 }
 
-/// The layers, as `name (class)`, that treat masks as Keras did up to version 2.
-pub fn with_old_masks(config: &Json) -> Vec<String> {
+/// The layers, as `name (class)`, that may do what Keras did up to version 2: with
+/// masks, or with a bias on channels that come first.
+pub fn with_old_ways(config: &Json) -> Vec<String> {
     let mut layers = Vec::new();
     each_layer(config, &mut |class, config| {
+        let name = config["name"].as_str().unwrap_or_default();
         if config[MASKS_STAY] == true {
-            let name = config["name"].as_str().unwrap_or_default();
             layers.push(format!("{name} ({class} with the masks of Keras 2)"));
+        }
+        if config[BIAS_ON_CHANNELS] == true {
+            layers.push(format!(
+                "{name} ({class} with a bias on channels that come first)"
+            ));
         }
     });
     layers
@@ -371,7 +377,7 @@ mod tests {
             layer("RandomFlip", "a_b", json!({"rng_type": "stateful"})),
             layer("Add", "c", json!({MASKS_STAY: true})),
         ], "output_layers": [["a/b", 0, 0]]});
-        let old = with_old_masks(&config);
+        let old = with_old_ways(&config);
         assert_eq!(old, ["c (Add with the masks of Keras 2)"]);
         modern_config(&mut config);
         without_slashes(&mut config);
