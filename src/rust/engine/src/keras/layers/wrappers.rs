@@ -71,7 +71,9 @@ pub fn bidirectional(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     let repeats = cfg.bool_or(MASKS_STAY, false)?;
     let zeros = layer.return_sequences && !repeats;
     for spec in [&mut forward, &mut backward] {
-        spec["config"]["zero_output_for_mask"] = json!(zeros);
+        if let Some(config) = spec["config"].as_object_mut() {
+            config.insert("zero_output_for_mask".to_string(), json!(zeros));
+        }
     }
     Ok(Built::new(layer)
         .child("forward_layer", nested.layer(&forward)?)
@@ -304,7 +306,9 @@ fn in_wrapper(cfg: &Cfg, spec: &Json, has_weights: bool) -> Result<Json> {
             false => outer.compute,
         };
         if compute != inner.compute {
-            spec["config"]["dtype"] = json!(compute.name());
+            if let Some(config) = spec["config"].as_object_mut() {
+                config.insert("dtype".to_string(), json!(compute.name()));
+            }
         }
     }
     Ok(spec)
