@@ -71,7 +71,7 @@ pub fn bidirectional(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     let repeats = cfg.bool_or(MASKS_STAY, false)?;
     let zeros = layer.return_sequences && !repeats;
     for spec in [&mut forward, &mut backward] {
-        if let Some(config) = spec["config"].as_object_mut() {
+        if let Some(config) = spec.get_mut("config").and_then(Json::as_object_mut) {
             config.insert("zero_output_for_mask".to_string(), json!(zeros));
         }
     }
@@ -306,7 +306,7 @@ fn in_wrapper(cfg: &Cfg, spec: &Json, has_weights: bool) -> Result<Json> {
             false => outer.compute,
         };
         if compute != inner.compute {
-            if let Some(config) = spec["config"].as_object_mut() {
+            if let Some(config) = spec.get_mut("config").and_then(Json::as_object_mut) {
                 config.insert("dtype".to_string(), json!(compute.name()));
             }
         }
