@@ -31,7 +31,8 @@ pub struct Window {
 }
 
 /// The key of convolutions of Keras 2 that have their channels first: since then
-/// TensorFlow adds a bias along the last axis if that has the bias' size.
+/// TensorFlow adds a bias along the last axis if that has the bias' size, but for
+/// plain convolutions over one or two axes.
 pub const BIAS_ON_CHANNELS: &str = "bias_on_channels";
 
 impl Window {
@@ -162,11 +163,14 @@ struct Conv {
 
 /// Convolution over `N` spatial axes; kernel (spatial..., channels / groups, filters).
 pub fn conv<const N: usize>(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
-    let layer = Conv {
+    let mut layer = Conv {
         window: Window::read(cfg, N, nested)?,
         filters: cfg.usize("filters")?,
         groups: cfg.usize_or("groups", 1)?.max(1),
     };
+    // TensorFlow makes one operation of these and their bias, which knows better.
+    let plain = N < 3 && layer.groups == 1 && layer.window.dilation.iter().all(|&d| d == 1);
+    layer.window.bias_on_channels |= plain;
     let (bias, activation) = (layer.window.use_bias, layer.window.activation.clone());
     let built = Built::new(layer).var("kernel").var_if(bias, "bias");
     Ok(activation.child_of("activation", built))
