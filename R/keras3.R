@@ -408,7 +408,11 @@ op_concatenate <- function(xs, axis = 1) {
   xs <- lapply(xs, plain_array)
   shapes <- lapply(xs, array_dim)
   if (length(xs) == 0) {
-    abort("bad_argument", "`xs` must be a list of arrays, not empty.", arg = "xs")
+    abort(
+      "bad_argument",
+      "`xs` must be a list of arrays, not empty.",
+      arg = "xs"
+    )
   }
   axis <- check_axis(xs[[1]], axis)
   others <- unique(lapply(shapes, `[`, -axis))
@@ -416,7 +420,13 @@ op_concatenate <- function(xs, axis = 1) {
     abort(
       "bad_argument",
       "The arrays of `xs` must have the same shape, but for `axis`.",
-      c(x = paste0("They have ", enumerate(vapply(shapes, show_shape, ""), ""), ".")),
+      c(
+        x = paste0(
+          "They have ",
+          enumerate(vapply(shapes, show_shape, ""), ""),
+          "."
+        )
+      ),
       arg = "xs"
     )
   }

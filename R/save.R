@@ -89,7 +89,11 @@ load_model_weights <- function(model, filepath, skip_mismatch = FALSE, ...) {
   check_flag(skip_mismatch, "skip_mismatch")
   self <- environment(model)
   loaded <- checked(
-    engine_load_weights(model_handle(self), check_path(filepath), skip_mismatch),
+    engine_load_weights(
+      model_handle(self),
+      check_path(filepath),
+      skip_mismatch
+    ),
     holds = "a weights file"
   )
   self$handle <- loaded$handle

@@ -154,7 +154,15 @@ told_call <- function(
     call,
     paste0('["', names(shapes)[used], '", 0, 0]', collapse = ", ")
   )
-  cat(class, "(", args, ")", if (nzchar(config)) c(" {", config, "}"), "\n", sep = "")
+  cat(
+    class,
+    "(",
+    args,
+    ")",
+    if (nzchar(config)) c(" {", config, "}"),
+    "\n",
+    sep = ""
+  )
   message <- message_of(load_model(charToRaw(json)), shapes[used], dtype)
   cat(paste0("  ", strsplit(message, "\n")[[1]]), "", sep = "\n")
 }
@@ -194,7 +202,14 @@ told_function <- function(
     gsub("$y", '["y", 0, 0]', args, fixed = TRUE),
     paste0('["', names(shapes), '", 0, 0]', collapse = ", ")
   )
-  cat("tf.", function_name, "(x", if (nzchar(args)) c(", ", args), ")\n", sep = "")
+  cat(
+    "tf.",
+    function_name,
+    "(x",
+    if (nzchar(args)) c(", ", args),
+    ")\n",
+    sep = ""
+  )
   message <- message_of(load_model(charToRaw(json)), shapes, dtype)
   cat(paste0("  ", strsplit(message, "\n")[[1]]), "", sep = "\n")
 }

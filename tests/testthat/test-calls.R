@@ -90,7 +90,13 @@ test_that("arguments of operations of numpy are told", {
     c("ops.numpy.Geomspace", "$x, $y", '"num": 3, "dtype": "int32"'),
     c("ops.numpy.Matmul", "$x, $y"),
     c("ops.numpy.Matmul", "$x, 3"),
-    c("ops.numpy.Matmul", "$x, $y", x = "[2, 2]", y = "[2, 3]", dtype = "string"),
+    c(
+      "ops.numpy.Matmul",
+      "$x, $y",
+      x = "[2, 2]",
+      y = "[2, 3]",
+      dtype = "string"
+    ),
     c("ops.numpy.Tensordot", "$x, $y", '"axes": "all"'),
     c("ops.numpy.Tensordot", "$x, $y", '"axes": [[1], [1]]', y = "[null, 5]"),
     c("ops.numpy.Cross", "$x, $y"),
@@ -160,7 +166,13 @@ test_that("arguments of operations of nn, images and linear algebra are told", {
     c("ops.nn.Conv", "$x, $y", x = "[null, 8, 3]", y = "[2, 2, 5]"),
     c("ops.nn.Conv", "$x, $y", x = "[null, 1, 3]", y = "[2, 3, 5]"),
     c("ops.nn.DepthwiseConv", "$x, $y", x = "[null, 8, 3]", y = "[2, 2, 5]"),
-    c("ops.nn.Conv", "$x, $y", x = "[null, 8, 3]", y = "[2, 3, 5]", dtype = "string"),
+    c(
+      "ops.nn.Conv",
+      "$x, $y",
+      x = "[null, 8, 3]",
+      y = "[2, 3, 5]",
+      dtype = "string"
+    ),
     c(
       "ops.nn.SeparableConv",
       "$x, $y, $x",
@@ -301,7 +313,12 @@ test_that("arguments of operations of nn, images and linear algebra are told", {
     c("ops.linalg.Det", "$x", x = "[null]"),
     c("ops.linalg.Solve", "$x, $y", x = "[null, 4, 4]", y = "[null, 3]"),
     c("ops.linalg.Solve", "$x, 3", x = "[null, 4, 4]"),
-    c("ops.linalg.SolveTriangular", "$x, $y", x = "[2, 3, 4, 4]", y = "[2, 2, 4, 1]"),
+    c(
+      "ops.linalg.SolveTriangular",
+      "$x, $y",
+      x = "[2, 3, 4, 4]",
+      y = "[2, 2, 4, 1]"
+    ),
     c("ops.linalg.Solve", "$x, $y", x = "[2, 3, 4, 4]", y = "[2, 2, 4, 1]"),
     c("ops.linalg.Norm", "$x", '"ord": "best", "axis": 1'),
     c("ops.linalg.Norm", "$x", '"ord": "fro", "axis": 1'),
@@ -566,15 +583,25 @@ test_that("arguments of layers are told", {
       '"layer": {"class_name": "Flatten", "config": {"name": "f"}}',
       x = "[null]"
     ),
-    c("layers.Bidirectional", "$x", paste0(
-      '"layer": {"class_name": "LSTM", "config": {"name": "a", "units": 2}}, ',
-      '"backward_layer": {"class_name": "LSTM", "config": {"name": "b", "units": 2}}'
-    ), x = "[null, 4, 3]"),
-    c("layers.Bidirectional", "$x", paste0(
-      '"layer": {"class_name": "LSTM", "config": {"name": "a", "units": 2}}, ',
-      '"backward_layer": {"class_name": "LSTM", "config": ',
-      '{"name": "b", "units": 2, "go_backwards": true, "return_sequences": true}}'
-    ), x = "[null, 4, 3]"),
+    c(
+      "layers.Bidirectional",
+      "$x",
+      paste0(
+        '"layer": {"class_name": "LSTM", "config": {"name": "a", "units": 2}}, ',
+        '"backward_layer": {"class_name": "LSTM", "config": {"name": "b", "units": 2}}'
+      ),
+      x = "[null, 4, 3]"
+    ),
+    c(
+      "layers.Bidirectional",
+      "$x",
+      paste0(
+        '"layer": {"class_name": "LSTM", "config": {"name": "a", "units": 2}}, ',
+        '"backward_layer": {"class_name": "LSTM", "config": ',
+        '{"name": "b", "units": 2, "go_backwards": true, "return_sequences": true}}'
+      ),
+      x = "[null, 4, 3]"
+    ),
     c(
       "layers.SpectralNormalization",
       "$x",
@@ -720,7 +747,11 @@ test_that("what layers can't do in training is told", {
     training("[null, 4, 4, 3]", c(RandomElasticTransform = '"factor": 0.5'))
     training("[null, 4]", c(Dropout = '"rate": 0.5, "noise_shape": [2, 1, 1]'))
     training("[null, 4]", c(Dropout = '"rate": 0.5, "dtype": "int32"'), "int32")
-    training("[null, 4]", c(GaussianNoise = '"stddev": 1, "dtype": "int32"'), "int32")
+    training(
+      "[null, 4]",
+      c(GaussianNoise = '"stddev": 1, "dtype": "int32"'),
+      "int32"
+    )
     training("[null, 4]", c(GaussianDropout = '"rate": 1'))
     training("[null, 4]", c(AlphaDropout = '"rate": 1'))
   })

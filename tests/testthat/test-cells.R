@@ -62,11 +62,17 @@ test_that("a cell's function is told what it must give", {
     cell_model("cell_states", list(Trend = without_size))
     cell_model("cell", list(Leaky = function(inputs, config, weights) inputs))
     cell_model("cell", list(Leaky = function(inputs, states) inputs))
-    cell_model("cell", list(Leaky = function(inputs, states) {
-      list(inputs, inputs)
-    }))
-    cell_model("cell_each", list(Leaky = function(inputs, states) {
-      stop("no {luck} at 100%")
-    }))
+    cell_model(
+      "cell",
+      list(Leaky = function(inputs, states) {
+        list(inputs, inputs)
+      })
+    )
+    cell_model(
+      "cell_each",
+      list(Leaky = function(inputs, states) {
+        stop("no {luck} at 100%")
+      })
+    )
   })
 })
