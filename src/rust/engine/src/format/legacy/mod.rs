@@ -438,7 +438,8 @@ mod tests {
             l[1]["config"],
             json!({"name": "c", "trainable": true, "filters": 4, "kernel_size": [3, 2],
                    "activation": "relu", "padding": "same", "strides": [1, 2],
-                   "data_format": "channels_first", "use_bias": true})
+                   "data_format": "channels_first", "use_bias": true,
+                   "bias_on_channels": true})
         );
         assert_eq!(
             l[2]["config"],
