@@ -244,23 +244,23 @@ recolour <- function(x, mode, deep) {
   }
   channels <- dim(x)[[3]]
   alpha <- if (channels %in% c(2, 4)) {
-    x[,, channels]
+    x[, , channels]
   } else {
     array(255, dim(x)[1:2])
   }
   colours <- if (channels > 2) {
-    x[,, 1:3, drop = FALSE]
+    x[, , 1:3, drop = FALSE]
   } else {
-    x[,, c(1, 1, 1), drop = FALSE]
+    x[, , c(1, 1, 1), drop = FALSE]
   }
   switch(
     mode,
     rgb = colours,
     rgba = array(c(colours, alpha), c(dim(x)[1:2], 4L)),
     grayscale = if (channels < 3) {
-      x[,, 1, drop = FALSE]
+      x[, , 1, drop = FALSE]
     } else {
-      grey <- 19595 * x[,, 1] + 38470 * x[,, 2] + 7471 * x[,, 3]
+      grey <- 19595 * x[, , 1] + 38470 * x[, , 2] + 7471 * x[, , 3]
       array(floor((grey + 32768) / 65536), c(dim(x)[1:2], 1L))
     }
   )
@@ -386,19 +386,19 @@ pillow_weights <- function(from, to, interpolation, box) {
 
 premultiplied <- function(x) {
   for (k in 1:3) {
-    product <- x[,, k] * x[,, 4] + 128
-    x[,, k] <- floor((floor(product / 256) + product) / 256)
+    product <- x[, , k] * x[, , 4] + 128
+    x[, , k] <- floor((floor(product / 256) + product) / 256)
   }
   x
 }
 
 unpremultiplied <- function(x) {
-  alpha <- x[,, 4]
+  alpha <- x[, , 4]
   for (k in 1:3) {
-    x[,, k] <- ifelse(
+    x[, , k] <- ifelse(
       alpha == 0 | alpha == 255,
-      x[,, k],
-      pmin(floor(255 * x[,, k] / pmax(alpha, 1)), 255)
+      x[, , k],
+      pmin(floor(255 * x[, , k] / pmax(alpha, 1)), 255)
     )
   }
   x

@@ -342,7 +342,7 @@ test_that("errors say what is wrong with the input", {
     predict(two, list(a = a, c = b))
     predict(two, list(a, b[1:3, ]))
     predict(loaded("words"), matrix(c(0, NaN), 1))
-    predict(loaded("image"), cases()$image$x[,, 1:2, , drop = FALSE])
+    predict(loaded("image"), cases()$image$x[, , 1:2, , drop = FALSE])
   })
 })
 
