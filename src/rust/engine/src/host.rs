@@ -16,6 +16,9 @@ use crate::graph::Const;
 use crate::nest::Nest;
 use crate::tensor::{DType, Tensor, View};
 
+/// Where the config of a model notes the caller's functions that stand in for layers.
+pub const FUNCTIONS: &str = "host_functions";
+
 /// An argument of a function.
 #[derive(Clone, Debug)]
 pub enum Given {

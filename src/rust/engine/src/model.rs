@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use crate::error::{Error, Result};
 use crate::format::{self, ModelFile, Weights};
 use crate::graph::{rows_are_independent, Graph, Op, ValueId};
-use crate::host::Functions;
+use crate::host::{Functions, FUNCTIONS};
 use crate::keras::model::{identity, Graph as Calls, InputSpec, ModelLayer};
 use crate::keras::submodel::{self, History, Symbol};
 use crate::keras::{load, save, Cx, Hidden, Lacking, LayerNode, Reading, Staged, StateKey, T};
@@ -194,9 +194,6 @@ struct Memory {
 
 /// States that are not there are zero.
 type States = HashMap<StateKey, Tensor>;
-
-/// Where the config of a model notes the caller's functions that stand in for layers.
-pub(crate) const FUNCTIONS: &str = "host_functions";
 
 /// A batch size that no other axis is likely to have.
 const ODD_BATCH: usize = 23;

@@ -200,7 +200,7 @@ fn modern_config(value: &mut Json) {
     match value {
         Json::Object(o) => {
             o.remove(MODERN);
-            o.remove(crate::model::FUNCTIONS);
+            o.remove(crate::host::FUNCTIONS);
             o.remove(MASKS_STAY);
             o.remove(BIAS_ON_CHANNELS);
             // Whole-model HDF5 files of Keras 3 hold the classes' own names alone.

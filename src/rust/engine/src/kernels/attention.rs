@@ -2,9 +2,9 @@
 //! scores stay in the cache until they are used.
 
 use super::epilogue::{Epilogue, Steps};
-use super::gemm::{self, with_buffer, Dims, Shared, Strided};
+use super::gemm::{self, with_buffer, Dims, Strided};
 use super::softmax;
-use super::{Kernel, Operand, Par, Request};
+use super::{Kernel, Operand, Par, Request, Shared};
 use crate::error::{Error, Result};
 use crate::graph::Op;
 use crate::tensor::{numel, Fact, Line, Shape, View, ViewMut};

@@ -7,10 +7,10 @@ use rayon::prelude::*;
 
 use super::convert;
 use super::epilogue::Epilogue;
-use super::gemm::{self, with_buffer, Dims, Packed, Rows, Shared};
+use super::gemm::{self, with_buffer, Dims, Packed, Rows};
 use super::simd::Num;
 use super::windows::Windows;
-use super::{winograd, winograd_line};
+use super::{winograd, winograd_line, Shared};
 use super::{Kernel, Par, Request};
 use crate::error::{Error, Result};
 use crate::graph::Op;

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use super::epilogue::Epilogue;
-use super::gemm::{self, Dims, Rows, Shared};
+use super::gemm::{self, Dims, Rows};
 use super::simd::Num;
 use super::windows::{for_lines, three};
-use super::{convert, Kernel, Par, Request};
+use super::{convert, Kernel, Par, Request, Shared};
 use crate::error::{Error, Result};
 use crate::graph::Op;
 use crate::tensor::{buffer, Line, View, ViewMut};

@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::elementwise::{load, store, Class, Shared, BLOCK, PARALLEL, TASK};
+use super::elementwise::{load, store, Class, BLOCK, PARALLEL, TASK};
 use super::reduce::{Fold, Number};
-use super::{Kernel, Par, Request};
+use super::{Kernel, Par, Request, Shared};
 use crate::error::{Error, Result};
 use crate::graph::{Cumulate, Op};
 use crate::tensor::{numel, DType, Line, View, ViewMut};

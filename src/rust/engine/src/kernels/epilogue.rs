@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::gemm::Shared;
 use super::simd::{prefetch, Num, Simd};
+use super::Shared;
 use super::{Compiled, Request};
 use crate::error::Result;
 use crate::graph::{self, Binary, Const, Op, Program, Unary};

@@ -7,9 +7,9 @@ use rayon::prelude::*;
 
 use super::convert;
 use super::epilogue::Epilogue;
-use super::gemm::{self, with_buffer, Dims, Packed, Shared, Strided};
+use super::gemm::{self, with_buffer, Dims, Packed, Strided};
 use super::simd::Num;
-use super::{Kernel, Par, Request};
+use super::{Kernel, Par, Request, Shared};
 use crate::error::{Error, Result};
 use crate::graph::Op;
 use crate::tensor::{numel, Line, View, ViewMut};

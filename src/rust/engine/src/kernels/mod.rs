@@ -36,6 +36,7 @@ mod random;
 mod real;
 mod reduce;
 mod rnn;
+mod shared;
 mod simd;
 mod softmax;
 mod sort;
@@ -50,6 +51,7 @@ mod winograd_line;
 
 pub use elementwise::{unary_f32, Compiled};
 pub use random::seeded_normals;
+use shared::Shared;
 pub use simd::prefetch;
 
 /// How a kernel may spread its work. Results don't depend on it.

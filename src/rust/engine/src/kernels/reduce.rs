@@ -7,9 +7,9 @@
 
 use std::mem::MaybeUninit;
 
-use super::elementwise::{load, native, store, Class, Shared, BLOCK, PARALLEL, TASK};
+use super::elementwise::{load, native, store, Class, BLOCK, PARALLEL, TASK};
 use super::vecmath::{self, multiversion, Isa};
-use super::{Kernel, Par, Request};
+use super::{Kernel, Par, Request, Shared};
 use crate::error::{Error, Result};
 use crate::graph::{Op, Reduce};
 use crate::tensor::{DType, Line, View, ViewMut};

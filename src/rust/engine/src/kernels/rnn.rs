@@ -6,10 +6,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::epilogue::Steps;
-use super::gemm::{self, with_buffer, Dims, Packed, Shared, Strided};
+use super::gemm::{self, with_buffer, Dims, Packed, Strided};
 use super::real::{Exact, Fast, Math, Real};
 use super::vecmath::{multiversion, Isa};
-use super::{convert, Kernel, Par, Request};
+use super::{convert, Kernel, Par, Request, Shared};
 use crate::error::{Error, Result};
 use crate::graph::{Op, RnnActivation, RnnAttrs, RnnCell};
 use crate::tensor::{Line, View, ViewMut};

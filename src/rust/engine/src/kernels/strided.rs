@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::elementwise::{Shared, PARALLEL, TASK};
-use super::{Kernel, Par, Request};
+use super::elementwise::{PARALLEL, TASK};
+use super::{Kernel, Par, Request, Shared};
 use crate::error::{Error, Result};
 use crate::graph::Op;
 use crate::tensor::{numel, DType, Line, View, ViewMut};
@@ -285,7 +285,7 @@ impl Strided {
         let inner: usize = self.axes[split + 1..].iter().map(|a| a.0).product();
         let group = (TASK / inner).clamp(1, n);
         let pieces = n.div_ceil(group);
-        let src = Shared(src.cast_mut().cast());
+        let src = Shared(src.cast_mut());
         let task = |i: usize, rows: &mut [T]| {
             let (mut outer, from) = (i / pieces, i % pieces * group);
             let mut at = from as isize * stride;
@@ -296,7 +296,7 @@ impl Strided {
             let mut axes = vec![(rows.len() / inner, stride)];
             axes.extend_from_slice(&self.axes[split + 1..]);
             // SAFETY: as above, a part of it.
-            unsafe { walk(&axes, src.get().cast::<T>().cast_const().offset(at), rows) }
+            unsafe { walk(&axes, src.get().cast_const().offset(at), rows) }
         };
         dst.par_chunks_mut(n * inner)
             .enumerate()

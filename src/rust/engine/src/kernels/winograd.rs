@@ -11,10 +11,10 @@
 use std::sync::Arc;
 
 use super::epilogue::{first_scale, Epilogue, Steps};
-use super::gemm::{self, with_buffer, Dims, Packed, Shared, Strided};
+use super::gemm::{self, with_buffer, Dims, Packed, Strided};
 use super::simd::{Job, Num, Simd, MAX_LANES};
 use super::windows::Windows;
-use super::{Kernel, Operand, Par, Request};
+use super::{Kernel, Operand, Par, Request, Shared};
 use crate::error::{Error, Result};
 use crate::graph::{Const, ConvAttrs, Op};
 use crate::tensor::{DType, Line, View, ViewMut};

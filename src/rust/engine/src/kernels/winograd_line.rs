@@ -10,13 +10,13 @@
 use std::sync::Arc;
 
 use super::epilogue::{Epilogue, Steps};
-use super::gemm::{self, with_buffer, Dims, Packed, Rows, Shared};
+use super::gemm::{self, with_buffer, Dims, Packed, Rows};
 use super::simd::{prefetch, Job, Num, Simd, MAX_LANES};
 use super::windows::Windows;
 use super::winograd::{
     filter, finish, is_exact, sub, window, BLOCK_BYTES, CHANNELS, CHANNELS_TOGETHER, RESULTS, TILES,
 };
-use super::{Kernel, Par, Request};
+use super::{Kernel, Par, Request, Shared};
 use crate::error::{Error, Result};
 use crate::graph::{ConvAttrs, Op};
 use crate::tensor::{DType, Line, View, ViewMut, LINE as LINE_BYTES};
