@@ -250,6 +250,28 @@ engine_errors <- list(
       )
     )
   },
+  memory = function(data) {
+    list(
+      message = paste0(
+        if (nzchar(data$layer)) {
+          paste0("Layer `", data$layer, "`")
+        } else {
+          "The model"
+        },
+        " needs more memory than there is."
+      ),
+      bullets = c(
+        x = sentence(
+          paste(data$what, "takes", format_bytes(as.numeric(data$bytes)))
+        ),
+        if (nzchar(data$available)) {
+          free <- format_bytes(as.numeric(data$available))
+          c(x = paste0("There are ", free, " left."))
+        },
+        i = "Fewer rows at a time, or a smaller `batch_size`, take less."
+      )
+    )
+  },
   shape = function(data) {
     list(
       message = paste0("Layer `", data$layer, "` can't take its input."),
@@ -432,6 +454,17 @@ show_shape <- function(shape) {
     paste(ifelse(is.na(shape), "NA", format_count(shape)), collapse = ", "),
     ")"
   )
+}
+
+# A number of bytes as Keras shows it.
+format_bytes <- function(n) {
+  units <- c("B", "KB", "MB", "GB", "TB", "PB")
+  unit <- 1
+  while (n / 1024 >= 1 && unit < length(units)) {
+    n <- n / 1024
+    unit <- unit + 1
+  }
+  sprintf("%.2f %s", n, units[[unit]])
 }
 
 format_count <- function(n) {

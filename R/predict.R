@@ -32,7 +32,8 @@
 #' missing values), `keraspredict_error_bad_argument`,
 #' `keraspredict_error_unknown_argument`, `keraspredict_error_index` (an index
 #' outside of an embedding), `keraspredict_error_shape` (a layer can't take its
-#' input), `keraspredict_error_call` (the model calls a layer in a way that can't be
+#' input), `keraspredict_error_memory` (there is less memory than it takes),
+#' `keraspredict_error_call` (the model calls a layer in a way that can't be
 #' run) and `keraspredict_error_callback`.
 #' @export
 #' @examples

@@ -214,22 +214,15 @@ summary_cells <- function(rows, chain, show_trainable, expand_nested, level) {
 }
 
 format_number <- function(n) {
-  formatC(n, format = "d", big.mark = ",")
+  formatC(n, format = "f", digits = 0, big.mark = ",")
 }
 
 count_line <- function(what, n, bytes) {
-  units <- c("B", "KB", "MB", "GB", "TB", "PB")
-  unit <- 1
-  while (bytes / 1024 >= 1 && unit < length(units)) {
-    bytes <- bytes / 1024
-    unit <- unit + 1
-  }
   sprintf(
-    " %s params: %s (%.2f %s)",
+    " %s params: %s (%s)",
     what,
     format_number(n),
-    bytes,
-    units[[unit]]
+    format_bytes(bytes)
   )
 }
 

@@ -37,14 +37,22 @@ expect_close <- function(object, expected) {
 
 loaded <- function(name) load_model(fixture(name))
 
-# R in a process of its own, with this package's library: its output lines.
-run_r <- function(code, env = character(), stderr = FALSE) {
+# R in a process of its own, with this package's library: its output lines. `memory`
+# is what it may have, in kB.
+run_r <- function(code, env = character(), stderr = FALSE, memory = NULL) {
   script <- tempfile(fileext = ".R")
   on.exit(unlink(script))
   writeLines(c(sprintf(".libPaths(%s)", deparse1(.libPaths())), code), script)
+  rscript <- file.path(R.home("bin"), "Rscript")
+  args <- c("--vanilla", shQuote(script))
+  if (!is.null(memory)) {
+    line <- paste("ulimit -v", memory, "; exec", shQuote(rscript), args[[1]])
+    args <- c("-c", shQuote(paste(line, args[[2]])))
+    rscript <- "sh"
+  }
   suppressWarnings(system2(
-    file.path(R.home("bin"), "Rscript"),
-    c("--vanilla", shQuote(script)),
+    rscript,
+    args,
     stdout = TRUE,
     stderr = stderr,
     env = c("TESTTHAT=", env)

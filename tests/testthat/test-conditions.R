@@ -105,3 +105,45 @@ test_that("a package that is missing is named", {
     check_installed("nosuchpackage", "for sparse matrices")
   )
 })
+
+test_that("a model that asks for more memory than there is can't be run", {
+  x <- array(0, c(1, 4, 4, 3))
+  huge <- json_model("[null, 4, 4, 3]", c(UpSampling2D = '"size": [100000, 100000]'))
+  condition <- tryCatch(predict(huge, x), error = identity)
+  expect_s3_class(condition, "keraspredict_error_memory")
+  expect_identical(condition$layer, "layer_1")
+  expect_gt(as.numeric(condition$bytes), 1e12)
+  expect_match(conditionMessage(condition), "Layer `layer_1` needs more memory")
+  long <- json_model("[null, 4]", c(RepeatVector = '"n": 2147483647'))
+  expect_error(predict(long, matrix(0, 1e4, 4)), class = "keraspredict_error_memory")
+})
+
+test_that("the weights of a model from JSON are not made to count them", {
+  dense <- json_model("[null, 1000000]", c(Dense = '"units": 1000000'))
+  expect_identical(count_params(dense), 1e12 + 1e6)
+  expect_output(print(dense), "1,000,001,000,000 (3.64 TB)", fixed = TRUE)
+  x <- matrix(0, 1, 1e6)
+  expect_error(predict(dense, x), class = "keraspredict_error_no_weights")
+})
+
+test_that("the session lives on without the memory a model asks for", {
+  skip_on_cran()
+  skip_on_os(c("windows", "mac", "solaris"))
+  helper <- normalizePath(test_path("helper.R"))
+  code <- c(
+    "library(keraspredict)",
+    sprintf("source(%s)", deparse(helper)),
+    "make <- function(size, last = NULL) json_model('[null, 4, 4, 3]',",
+    "  c(UpSampling2D = sprintf('\"size\": [%s, %s]', size, size), last))",
+    "x <- array(1, c(1, 4, 4, 3))",
+    "kind <- function(m) tryCatch({ predict(m, x, verbose = 0); 'none' },",
+    "  error = function(e) cat(class(e)[[1]], e$layer, ''))",
+    "large <- make('5000', c(GlobalAveragePooling2D = ''))",
+    "invisible(kind(large)); invisible(kind(large))",
+    "invisible(kind(make('5000')))",
+    "cat(dim(predict(make('2'), x, verbose = 0)))"
+  )
+  out <- run_r(code, stderr = TRUE, memory = 3000000L)
+  told <- paste(rep("keraspredict_error_memory layer_1", 3), collapse = " ")
+  expect_identical(out, paste(told, "1 8 8 3"))
+})

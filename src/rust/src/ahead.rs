@@ -1,6 +1,7 @@
 //! One batch that is computed while R fetches the next.
 
 use std::os::raw::{c_int, c_void};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{sync_channel, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once};
@@ -13,7 +14,7 @@ use extendr_ffi::{
     Rboolean, SEXP, SEXPTYPE, TYPEOF,
 };
 use keraspredict_engine::tensor::{Fact, Tensor, ViewMut};
-use keraspredict_engine::{Error, Model, Result, RunOptions, Source};
+use keraspredict_engine::{memory, Error, Model, Result, RunOptions, Source};
 
 use crate::sink::Outputs;
 use crate::source::{Input, Inputs};
@@ -124,7 +125,9 @@ impl Task {
                 cancel: Some(&stop),
                 ..RunOptions::default()
             };
-            let result = model.predict(&inputs, &outputs, 0..rows, rows, &options);
+            let predict = || model.predict(&inputs, &outputs, 0..rows, rows, &options);
+            let result = catch_unwind(AssertUnwindSafe(predict));
+            let result = result.unwrap_or_else(|panic| Err(memory::caught(panic)));
             let _ = tell.send((result, outputs));
         };
         let thread = std::thread::Builder::new()
@@ -144,7 +147,7 @@ impl Task {
         match self.done.recv_timeout(time) {
             Ok((result, outputs)) => result.map(|()| Some(outputs)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(Error::internal("a thread panicked")),
+            Err(RecvTimeoutError::Disconnected) => Err(Error::internal("a thread has ended")),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use extendr_api::prelude::*;
-use keraspredict_engine::Error;
+use keraspredict_engine::{memory, Error};
 
 /// The class by which R tells an error from a result.
 const CLASS: &str = "keraspredict_failure";
@@ -13,26 +13,23 @@ const CLASS: &str = "keraspredict_failure";
 pub fn guard(body: impl FnOnce() -> keraspredict_engine::Result<Robj>) -> Robj {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => value,
-        Ok(Err(error)) => failure(error.kind(), &error.to_string(), &error.data()),
-        Err(panic) => {
-            let text = panic
-                .downcast_ref::<&str>()
-                .map(|s| s.to_string())
-                .or_else(|| panic.downcast_ref::<String>().cloned())
-                .unwrap_or_else(|| "panic".to_string());
-            let error = Error::internal(text);
-            failure(error.kind(), &error.to_string(), &[])
-        }
+        Ok(Err(error)) => failed(&error),
+        Err(panic) => failed(&memory::caught(panic)),
     }
 }
 
-fn failure(kind: &str, message: &str, data: &[(&'static str, String)]) -> Robj {
+fn failed(error: &Error) -> Robj {
+    let data = error.data();
     let names = data.iter().map(|(name, _)| *name);
     let values = data.iter().map(|(_, value)| r_text(value));
     let mut data = List::from_values(values);
     // A list has as many names as values, so this can't fail.
     let _ = data.set_names(names);
-    let mut list = list!(kind = kind, message = r_text(message), data = data);
+    let mut list = list!(
+        kind = error.kind(),
+        message = r_text(&error.to_string()),
+        data = data
+    );
     let _ = list.set_class([CLASS]);
     list.into()
 }

@@ -551,7 +551,13 @@ fn prepare(
         }
     }
     let compiled = model.compile_batch(inputs, 0..rows.min(batch), batch, options)?;
-    let arrays = results.iter().map(|f| allocate(f.dtype, &f.shape));
+    let arrays = results
+        .iter()
+        .zip(model.output_names())
+        .map(|(fact, name)| {
+            let array = allocate(fact.dtype, &fact.shape);
+            array.map_err(|e| e.in_layer(name))
+        });
     Ok((arrays.collect::<Result<_>>()?, compiled.output_nest.clone()))
 }
 

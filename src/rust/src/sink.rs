@@ -9,32 +9,41 @@ use extendr_ffi::{
     COMPLEX, INTEGER, LOGICAL, REAL, SET_STRING_ELT, SEXPTYPE,
 };
 use half::{bf16, f16};
-use keraspredict_engine::tensor::{DType, View};
-use keraspredict_engine::{Error, Result, Sink};
+use keraspredict_engine::tensor::{numel, show_shape, DType, View};
+use keraspredict_engine::{memory, Error, Result, Sink};
 
 use crate::layout::{scatter, Columns};
 
 /// Allocates the R array of an output: doubles, integers, logicals, complex
 /// numbers or strings, with its dims (none for a number).
+///
+/// # Errors
+/// If there is no memory for it, or it is longer than R's arrays can be.
 pub fn allocate(dtype: DType, shape: &[usize]) -> Result<Robj> {
-    let kind = match dtype {
-        DType::Bool => SEXPTYPE::LGLSXP,
-        DType::I8 | DType::I16 | DType::I32 | DType::U8 | DType::U16 => SEXPTYPE::INTSXP,
-        DType::Str => SEXPTYPE::STRSXP,
-        DType::C64 | DType::C128 => SEXPTYPE::CPLXSXP,
-        _ => SEXPTYPE::REALSXP,
+    let (kind, size) = match dtype {
+        DType::Bool => (SEXPTYPE::LGLSXP, 4),
+        DType::I8 | DType::I16 | DType::I32 | DType::U8 | DType::U16 => (SEXPTYPE::INTSXP, 4),
+        DType::Str => (SEXPTYPE::STRSXP, 8),
+        DType::C64 | DType::C128 => (SEXPTYPE::CPLXSXP, 16),
+        _ => (SEXPTYPE::REALSXP, 8),
     };
-    let n = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-    let too_long = || Error::internal("an output is longer than R's vectors can be");
-    let n = n
-        .and_then(|n| isize::try_from(n).ok())
-        .ok_or_else(too_long)?;
+    let n = numel(shape);
+    // R jumps past Rust where it has no memory.
+    memory::ask(n.saturating_mul(size), || {
+        let what = format!("an array of shape {}", show_shape(shape));
+        (String::new(), what)
+    })?;
     if shape.iter().any(|&d| i32::try_from(d).is_err()) {
-        return Err(too_long());
+        return Err(Error::BadGraph {
+            message: format!(
+                "an array of shape {} is longer than R's arrays can be",
+                show_shape(shape)
+            ),
+        });
     }
     // SAFETY: main thread; Robj protects the array, and the stack the dims.
     unsafe {
-        let array = Robj::from_sexp(Rf_allocVector(kind, n));
+        let array = Robj::from_sexp(Rf_allocVector(kind, n as isize));
         if !shape.is_empty() {
             let dim = Rf_protect(Rf_allocVector(SEXPTYPE::INTSXP, shape.len() as isize));
             for (i, &d) in shape.iter().enumerate() {

@@ -84,6 +84,15 @@ pub enum Error {
         expected: String,
         given: String,
     },
+    /// More memory than there is.
+    Memory {
+        layer: String,
+        /// What it is for, such as a tensor of some shape.
+        what: String,
+        bytes: usize,
+        /// What there is, where that is known.
+        available: Option<usize>,
+    },
     /// An index that a lookup layer has no row for, found while running.
     Index {
         layer: String,
@@ -110,6 +119,16 @@ impl Error {
         }
     }
 
+    /// The same, of a layer where it asks for memory for none.
+    pub fn in_layer(mut self, name: &str) -> Self {
+        if let Error::Memory { layer, .. } = &mut self {
+            if layer.is_empty() {
+                *layer = name.to_string();
+            }
+        }
+        self
+    }
+
     /// A short name for the kind of error; the R condition class is
     /// `keraspredict_error_<kind>`.
     pub fn kind(&self) -> &'static str {
@@ -131,6 +150,7 @@ impl Error {
             Error::Lowering { .. } => "shape",
             Error::Call { .. } => "call",
             Error::BadInput { .. } => "bad_input",
+            Error::Memory { .. } => "memory",
             Error::Index { .. } => "index",
             Error::OutOfVocabulary { .. } => "out_of_vocabulary",
             Error::Interrupted => "interrupted",
@@ -228,6 +248,20 @@ impl Error {
                 ("expected", expected.clone()),
                 ("given", given.clone()),
             ],
+            Error::Memory {
+                layer,
+                what,
+                bytes,
+                available,
+            } => vec![
+                ("layer", layer.clone()),
+                ("what", what.clone()),
+                ("bytes", bytes.to_string()),
+                (
+                    "available",
+                    available.map_or(String::new(), |n| n.to_string()),
+                ),
+            ],
             Error::Index { layer, index, size } => vec![
                 ("layer", layer.clone()),
                 ("index", index.to_string()),
@@ -321,6 +355,21 @@ impl fmt::Display for Error {
                 expected,
                 given,
             } => write!(f, "input '{input}' must be {expected}, not {given}"),
+            Error::Memory {
+                layer,
+                what,
+                bytes,
+                available,
+            } => {
+                if !layer.is_empty() {
+                    write!(f, "layer '{layer}': ")?;
+                }
+                write!(f, "{what} takes {bytes} bytes of memory")?;
+                match available {
+                    Some(n) => write!(f, ", and {n} are available"),
+                    None => Ok(()),
+                }
+            }
             Error::Index { layer, index, size } => write!(
                 f,
                 "layer '{layer}': index {index} is outside of 0 to {}",

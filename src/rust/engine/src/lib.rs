@@ -11,6 +11,7 @@ pub mod graph;
 pub mod host;
 pub mod keras;
 pub mod kernels;
+pub mod memory;
 pub mod model;
 pub mod nest;
 pub mod optimize;

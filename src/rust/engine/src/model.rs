@@ -136,7 +136,7 @@ impl Compiled {
         let lock = || self.states.lock().unwrap_or_else(|e| e.into_inner());
         let held = lock().pop();
         let mut state = held.unwrap_or_default();
-        state.fit(&self.plan);
+        state.fit(&self.plan)?;
         before(&mut state, &self.plan);
         let done = self.plan.run(&mut state, par);
         let result = done.map(|()| after(&state, &self.plan));
@@ -737,7 +737,7 @@ impl Model {
         let plan = &self.compile(&inputs, &RunOptions::default())?.plan;
         let present: Vec<usize> = (0..count).filter(|&i| inputs[i].is_some()).collect();
         let mut state = State::default();
-        state.fit(plan);
+        state.fit(plan)?;
         let mut least = vec![u64::MAX; plan.steps.len()];
         for run in 0..=repeats {
             // Buffers are used again, so the inputs have to be written each time.

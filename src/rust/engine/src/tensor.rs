@@ -8,6 +8,8 @@ use std::sync::Arc;
 use bytemuck::{Pod, Zeroable};
 use half::{bf16, f16};
 
+use crate::memory;
+
 /// Element types, those of Keras.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DType {
@@ -130,9 +132,9 @@ impl std::fmt::Display for DType {
 /// Sizes of the axes, outermost first.
 pub type Shape = Vec<usize>;
 
-/// Number of elements of a shape.
+/// Number of elements of a shape, or the largest there is where they are more.
 pub fn numel(shape: &[usize]) -> usize {
-    shape.iter().product()
+    shape.iter().fold(1, |n, &d| n.saturating_mul(d))
 }
 
 /// What is known of a value before anything runs: its dtype and shape.
@@ -159,7 +161,7 @@ impl Fact {
     }
 
     pub fn bytes(&self) -> usize {
-        self.numel() * self.dtype.size()
+        self.numel().saturating_mul(self.dtype.size())
     }
 
     pub fn rank(&self) -> usize {
@@ -197,7 +199,7 @@ pub fn lines(bytes: usize) -> usize {
 
 /// A zeroed buffer of at least `bytes` bytes.
 pub fn buffer(bytes: usize) -> Vec<Line> {
-    vec![Line::zeroed(); lines(bytes)]
+    memory::filled(Line::zeroed(), lines(bytes))
 }
 
 /// Rust types that are elements of tensors. `bool` tensors hold `u8` 0 or 1.
@@ -234,7 +236,7 @@ impl Tensor {
     /// Zeros, `false` or empty strings.
     pub fn zeros(fact: Fact) -> Self {
         let data = match fact.dtype {
-            DType::Str => Data::Str(vec![Arc::from(""); fact.numel()]),
+            DType::Str => Data::Str(memory::filled(Arc::from(""), fact.numel())),
             _ => Data::Num(Arc::new(buffer(fact.bytes()))),
         };
         Tensor { fact, data }

@@ -1,44 +1,18 @@
 //! Reading of real Keras files; `fixtures/format/make.py` makes them.
 
-use std::path::{Path, PathBuf};
+mod fixtures;
 
+use std::path::Path;
+
+use fixtures::{at, bytes, fixture, models, read, scratch, shard_list, tree, write_shards};
 use keraspredict_engine::format::{self, LegacyWeights, ModelFile, WeightTree, Weights};
 use keraspredict_engine::tensor::{DType, Tensor};
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/format")
-        .join(name)
-}
-
-fn bytes(name: &str) -> Vec<u8> {
-    std::fs::read(fixture(name)).expect(name)
-}
-
-fn read(name: &str) -> ModelFile {
-    format::read(&fixture(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
-}
-
-fn tree(weights: Option<Weights>) -> WeightTree {
-    match weights {
-        Some(Weights::Tree(t)) => t,
-        other => panic!("no tree: {other:?}"),
-    }
-}
 
 fn legacy(weights: Option<Weights>) -> LegacyWeights {
     match weights {
         Some(Weights::Legacy(l)) => l,
         other => panic!("no legacy weights: {other:?}"),
     }
-}
-
-fn at<'a>(tree: &'a WeightTree, path: &str) -> &'a WeightTree {
-    path.split('/').fold(tree, |t, part| {
-        t.children
-            .get(part)
-            .unwrap_or_else(|| panic!("no '{part}' among {:?}", t.children.keys()))
-    })
 }
 
 /// The fixtures' weights are 0, 1, 2, ...
@@ -255,19 +229,6 @@ fn same_file(a: &ModelFile, b: &ModelFile) -> bool {
         }
 }
 
-/// Models whose weights have every dtype, both layouts, and assets.
-fn models() -> Vec<ModelFile> {
-    let mut all: Vec<ModelFile> = ["small.keras", "small.h5", "small.json"].map(read).into();
-    let mut odd = read("small.json");
-    odd.weights = format::read_weights(&fixture("dtypes.weights.h5")).ok();
-    odd.assets
-        .insert("a/vocabulary.txt".to_string(), (*b"one\ntwo").into());
-    odd.assets.insert("empty".to_string(), (*b"").into());
-    odd.config["x"] = "Infinity \u{e9} \0".into();
-    all.push(odd);
-    all
-}
-
 #[test]
 fn the_native_container_keeps_everything() {
     for file in models() {
@@ -288,10 +249,6 @@ fn another_version_of_the_native_container_is_unknown() {
     bytes[4] = 2;
     let e = format::read_bytes(bytes, "model").map(|_| ());
     assert_eq!(e.expect_err("version").kind(), "unknown_format");
-}
-
-fn scratch(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("keraspredict-{}-{name}", std::process::id()))
 }
 
 #[test]
@@ -317,7 +274,7 @@ fn what_is_written_is_read_back() {
         "bfloat16.weights.h5",
     ] {
         let mut file = read("small.json");
-        let mut weights = tree(format::read_weights(&self::fixture(fixture)).ok());
+        let mut weights = tree(format::read_weights(&fixtures::fixture(fixture)).ok());
         drop_strings(&mut weights);
         file.weights = Some(Weights::Tree(weights.clone()));
         let path = scratch(fixture);
@@ -346,34 +303,6 @@ fn an_unwritable_place_is_an_error() {
     assert_eq!(e.expect_err("no weights").kind(), "not_a_model");
 }
 
-/// Writes the weights of the small model as three shards; gives the list's map.
-fn write_shards(folder: &Path) -> serde_json::Map<String, serde_json::Value> {
-    let whole = tree(format::read_weights(&fixture("small.weights.h5")).ok());
-    std::fs::create_dir_all(folder).expect("folder");
-    let mut map = serde_json::Map::new();
-    let mut file = read("small.json");
-    for (i, key) in ["dense", "batch_normalization", "sequential"]
-        .iter()
-        .enumerate()
-    {
-        let mut part = WeightTree::default();
-        let layers = part.children.entry("layers".to_string()).or_default();
-        layers.children.insert(
-            key.to_string(),
-            at(&whole, &format!("layers/{key}")).clone(),
-        );
-        file.weights = Some(Weights::Tree(part));
-        let name = format!("m_{i:05}.weights.h5");
-        format::write_weights(&file, &folder.join(&name)).expect("write");
-        map.insert(format!("/layers/{key}/vars"), name.into());
-    }
-    map
-}
-
-fn shard_list(map: &serde_json::Map<String, serde_json::Value>) -> String {
-    serde_json::json!({"metadata": {"total_size": 1}, "weight_map": map}).to_string()
-}
-
 #[test]
 fn shards_are_joined() {
     let folder = scratch("shards");
@@ -392,122 +321,4 @@ fn shards_are_joined() {
     assert_small_tree(&tree(joined.ok()));
     assert_eq!(outside.expect_err("outside").kind(), "damaged_file");
     assert_eq!(gone.expect_err("gone").kind(), "file_missing");
-}
-
-#[test]
-fn mutated_shards_never_panic() {
-    let folder = scratch("mutated");
-    let list = shard_list(&write_shards(&folder));
-    let list_path = folder.join("m.weights.json");
-    std::fs::write(&list_path, &list).expect("write");
-    let shard_path = folder.join("m_00001.weights.h5");
-    let shard = std::fs::read(&shard_path).expect("read");
-    let mut dice = Dice(2);
-    let mut read = 0;
-    for (path, whole) in [(&list_path, list.as_bytes()), (&shard_path, &shard[..])] {
-        for round in 0..300 {
-            let mut bytes = whole.to_vec();
-            mutate(&mut bytes, &mut dice);
-            std::fs::write(path, &bytes).expect("write");
-            let outcome = std::panic::catch_unwind(|| format::read_weights(&list_path).is_ok());
-            match outcome {
-                Ok(ok) => read += usize::from(ok),
-                Err(_) => panic!("{}, round {round}", path.display()),
-            }
-        }
-        std::fs::write(path, whole).expect("write");
-    }
-    let whole = format::read_weights(&list_path);
-    std::fs::remove_dir_all(&folder).expect("remove");
-    assert_small_tree(&tree(whole.ok()));
-    assert!((20..580).contains(&read), "{read} of 600 read");
-}
-
-/// Numbers that look random and are the same each time.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % sides.max(1) as u64) as usize
-    }
-}
-
-/// Changes some bytes, cuts the end off, or moves a piece.
-fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) {
-    const TELLING: [u8; 8] = [0, 1, 0x7f, 0x80, 0xff, b'"', b'9', b'-'];
-    match dice.roll(8) {
-        0 => bytes.truncate(dice.roll(bytes.len())),
-        1 => {
-            let (from, to) = (dice.roll(bytes.len()), dice.roll(bytes.len()));
-            let n = dice.roll(16).min(bytes.len() - from.max(to));
-            bytes.copy_within(from..from + n, to);
-        }
-        2 => {
-            let at = dice.roll(bytes.len());
-            let n = 8.min(bytes.len() - at);
-            bytes[at..at + n].fill(0xff);
-        }
-        _ => {
-            for _ in 0..=dice.roll(4) {
-                let at = dice.roll(bytes.len());
-                bytes[at] = match dice.roll(3) {
-                    0 => bytes[at] ^ (1 << dice.roll(8)),
-                    1 => TELLING[dice.roll(TELLING.len())],
-                    _ => dice.roll(256) as u8,
-                };
-            }
-        }
-    }
-}
-
-#[test]
-fn mutated_files_never_panic() {
-    let mut files: Vec<(String, Vec<u8>)> = [
-        "small.keras",
-        "deflated.keras",
-        "small.h5",
-        "small.weights.h5",
-        "dtypes.weights.h5",
-        "split_names.h5",
-        "small.json",
-    ]
-    .iter()
-    .map(|n| (n.to_string(), bytes(n)))
-    .collect();
-    for (i, file) in models().iter().enumerate() {
-        files.push((format!("native {i}"), format::native::write(file)));
-    }
-    let mut read = 0;
-    for (name, whole) in &files {
-        let mut dice = Dice(1);
-        for round in 0..400 {
-            let mut bytes = whole.clone();
-            mutate(&mut bytes, &mut dice);
-            // Most changes to a stored member only fail its checksum.
-            if round % 2 == 0 && name.starts_with("native") {
-                let header = bytes.len().min(2000);
-                let at = dice.roll(header);
-                if let Some(b) = bytes.get_mut(at) {
-                    *b ^= 1 << dice.roll(8);
-                }
-            }
-            let outcome = std::panic::catch_unwind(|| {
-                let weights = format::read_weights_bytes(bytes.clone(), name).is_ok();
-                let model = format::read_bytes(bytes, name).map(|mut file| {
-                    let modern = format::legacy::modernize(&mut file).is_ok();
-                    modern && !format::native::write(&file).is_empty()
-                });
-                weights || model.is_ok()
-            });
-            match outcome {
-                Ok(ok) => read += ok as usize,
-                Err(_) => panic!("{name}, round {round}"),
-            }
-        }
-    }
-    assert!(read > 100, "only {read} files were still readable");
 }

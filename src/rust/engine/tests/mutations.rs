@@ -4,36 +4,20 @@
 //! KERASPREDICT_MUTATIONS: how many models are changed. KERASPREDICT_SEED: other
 //! changes. GOLDEN_FILTER: only cases whose `group/name` contains it.
 
+mod dice;
 #[allow(dead_code)]
 #[path = "golden/pack.rs"]
 mod pack;
 
 use std::time::{Duration, Instant};
 
+use dice::{setting, Dice};
 use keraspredict_engine::format::{self, ModelFile, StoredWeight, WeightTree, Weights};
 use keraspredict_engine::optimize::Passes;
 use keraspredict_engine::tensor::{DType, Fact, Tensor};
-use keraspredict_engine::{Model, RunOptions};
+use keraspredict_engine::{memory, Model, RunOptions};
 use pack::{names, open, packs, predict, read_case, Arrays, Case};
 use serde_json::{json, Value as Json};
-
-/// Numbers that look random and are the same each time.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % sides.max(1) as u64) as usize
-    }
-}
-
-fn setting(name: &str, default: u64) -> u64 {
-    let given = std::env::var(name).ok();
-    given.map_or(default, |v| v.parse().expect("a whole number"))
-}
 
 // ---- configs -------------------------------------------------------------------------------
 
@@ -231,9 +215,13 @@ fn change_weights(weights: &mut Weights, dice: &mut Dice) {
 
 // ---- the test ------------------------------------------------------------------------------
 
+fn told(e: &keraspredict_engine::Error) -> String {
+    format!("{}: {e}", e.kind())
+}
+
 /// Loads and predicts; the kind of the error if there is one.
 fn outcome(file: ModelFile, case: &Case) -> Result<(), String> {
-    let model = Model::new(file).map_err(|e| format!("{}: {e}", e.kind()))?;
+    let model = Model::new(file).map_err(|e| told(&e))?;
     if model.inputs().len() != case.inputs.len() {
         return Err("bad_input: other inputs".to_string());
     }
@@ -245,11 +233,9 @@ fn outcome(file: ModelFile, case: &Case) -> Result<(), String> {
     }
     let (rows, options) = (case.rows(), RunOptions::default());
     let facts = model.result_facts(&Arrays(&case.inputs), rows, case.batch_size(), &options);
-    let facts = facts.map_err(|e| format!("{}: {e}", e.kind()))?;
-    // A config may ask for more than there is memory for.
-    if facts.iter().any(|f| f.bytes() > 1 << 30) {
-        return Err("too large".to_string());
-    }
+    let facts = facts.map_err(|e| told(&e))?;
+    let bytes = facts.iter().map(Fact::bytes).fold(0, usize::saturating_add);
+    memory::ask(bytes, Default::default).map_err(|e| e.to_string())?;
     predict(
         &model,
         case,
@@ -261,11 +247,10 @@ fn outcome(file: ModelFile, case: &Case) -> Result<(), String> {
 }
 
 #[test]
-#[ignore = "configs may ask for more memory than there is: run with a limit"]
 fn changed_models_never_panic() {
     const SLOW: Duration = Duration::from_secs(20);
     let filter = std::env::var("GOLDEN_FILTER").unwrap_or_default();
-    let rounds = setting("KERASPREDICT_MUTATIONS", 1500) as usize;
+    let rounds = setting("KERASPREDICT_MUTATIONS", 300) as usize;
     let mut dice = Dice(setting("KERASPREDICT_SEED", 1));
     let verbose = std::env::var_os("KERASPREDICT_VERBOSE").is_some();
     let mut cases = vec![];
@@ -280,6 +265,8 @@ fn changed_models_never_panic() {
                 .map(|c| (path.clone(), c)),
         );
     }
+    // Configs may ask for much, which takes long to compute.
+    memory::set_most(256 << 20);
     let (mut predicted, mut refused, mut wrong) = (0, 0, vec![]);
     let mut done = 0;
     while done < rounds {
@@ -304,13 +291,13 @@ fn changed_models_never_panic() {
             }
             let start = Instant::now();
             let result = std::panic::catch_unwind(|| outcome(file.clone(), &case));
+            let result = result.unwrap_or_else(|panic| Err(told(&memory::caught(panic))));
             match result {
-                Err(_) => wrong.push(format!("{} {seed}: panics: {}", case.id, file.config)),
-                Ok(Err(e)) if e.starts_with("internal") => {
+                Err(e) if e.starts_with("internal") => {
                     wrong.push(format!("{} {seed}: {e}: {}", case.id, file.config));
                 }
-                Ok(Ok(())) => predicted += 1,
-                Ok(Err(_)) => refused += 1,
+                Ok(()) => predicted += 1,
+                Err(_) => refused += 1,
             }
             if start.elapsed() > SLOW {
                 wrong.push(format!(

@@ -14,6 +14,7 @@ use super::{
     StoredWeight, WeightTree, Weights,
 };
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::tensor::{DType, Fact, Tensor};
 
 const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
@@ -302,6 +303,7 @@ impl<'a> Store<'a> {
             .filter(|&n| self.check(dataset.raw_byte_len()).ok() == Some(n))
             .ok_or_else(|| self.damaged(format!("weight '{path}' has an impossible shape")))?;
         self.spend(bytes as u64, dataset.chunks().is_some(), path)?;
+        memory::ask(bytes, || (String::new(), format!("weight '{path}'")))?;
         let mut tensor = Tensor::zeros(Fact::new(dtype, shape));
         if bytes > 0 {
             self.check(dataset.read_native_bytes_into(tensor.bytes_mut()))?;

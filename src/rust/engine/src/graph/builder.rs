@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::*;
 use crate::error::{Error, Result};
 use crate::host::Foreign;
-use crate::tensor::{numel, show_shape, DType, Fact, Shape, Tensor};
+use crate::memory;
+use crate::tensor::{numel, show_shape, DType, Elem, Fact, Shape, Tensor};
 
 /// A graph under construction. Every method that adds a primitive infers its
 /// output's fact and fails with [`Error::Lowering`], naming the current layer,
@@ -147,6 +148,45 @@ impl Builder {
 
     pub fn i32s(&mut self, shape: impl Into<Shape>, values: &[i32]) -> ValueId {
         self.constant(Tensor::from_slice(shape, values))
+    }
+
+    /// A literal tensor of what `at` gives for each position, in row-major order.
+    pub fn generated<T: Elem>(
+        &mut self,
+        shape: impl Into<Shape>,
+        at: impl FnMut(usize) -> T,
+    ) -> Result<ValueId> {
+        let mut tensor = self.blank(Fact::new(T::DTYPE, shape))?;
+        let all = tensor.as_mut::<T>().iter_mut().zip((0..).map(at));
+        all.for_each(|(to, value)| *to = value);
+        Ok(self.constant(tensor))
+    }
+
+    /// As [`Builder::generated`], of bools.
+    pub fn generated_bools(
+        &mut self,
+        shape: impl Into<Shape>,
+        mut at: impl FnMut(usize) -> bool,
+    ) -> Result<ValueId> {
+        let mut tensor = self.blank(Fact::new(DType::Bool, shape))?;
+        let all = tensor.bytes_mut().iter_mut().enumerate();
+        all.for_each(|(i, to)| *to = at(i) as u8);
+        Ok(self.constant(tensor))
+    }
+
+    /// Zeros to be written to.
+    ///
+    /// # Errors
+    /// [`Error::Memory`], naming the current layer, where they are too many.
+    pub fn blank(&self, fact: Fact) -> Result<Tensor> {
+        let shape = show_shape(&fact.shape);
+        self.ask(fact.bytes(), &format!("a tensor of shape {shape}"))?;
+        Ok(Tensor::zeros(fact))
+    }
+
+    /// Whether so much memory can be had for something of the current layer.
+    pub fn ask(&self, bytes: usize, what: &str) -> Result<()> {
+        memory::ask(bytes, || (self.path.to_string(), what.to_string()))
     }
 
     /// A tensor of one value.

@@ -4,7 +4,7 @@ use super::cfg::Cfg;
 use super::layer::Cx;
 use crate::error::Result;
 use crate::graph::{PadMode, Unary, ValueId};
-use crate::tensor::DType;
+use crate::tensor::{DType, Fact};
 
 /// How values between pixels are made.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -221,6 +221,9 @@ pub fn axis(
     if from == 0 {
         return Err(cx.error("can't resize an empty image"));
     }
+    // What is smaller than its source has more of it in each element.
+    let each = (2 * from.div_ceil(size.max(1)) + FEW) * size_of::<(usize, f32)>();
+    cx.ask(size.saturating_mul(each), "a table of weights")?;
     let taps = taps(from, size, how, antialias);
     if how == Interpolation::Nearest {
         return gather(cx, x, axis, &taps, 0);
@@ -262,13 +265,14 @@ fn by_gathers(cx: &mut Cx, x: ValueId, axis: usize, taps: &Taps, widest: usize) 
 
 fn by_matrix(cx: &mut Cx, x: ValueId, axis: usize, taps: &Taps, from: usize) -> Result<ValueId> {
     let to = taps.len();
-    let mut matrix = vec![0.0f32; from * to];
+    let mut matrix = cx.blank(Fact::f32([from, to]))?;
+    let values = matrix.as_mut::<f32>();
     for (column, taps) in taps.iter().enumerate() {
         for &(row, weight) in taps {
-            matrix[row * to + column] += weight;
+            values[row * to + column] += weight;
         }
     }
-    let matrix = cx.f32s([from, to], &matrix);
+    let matrix = cx.constant(matrix);
     let mut perm: Vec<usize> = (0..cx.rank(x)).collect();
     let last = perm.len() - 1;
     perm.swap(axis, last);

@@ -17,8 +17,7 @@ pub fn frames(cx: &mut Cx, x: ValueId, length: usize, stride: usize) -> Result<V
     }
     let count = (size + stride).saturating_sub(length) / stride;
     let at = |i: usize| (i / length * stride + i % length) as i32;
-    let places: Vec<i32> = (0..count * length).map(at).collect();
-    let places = cx.i32s([count, length], &places);
+    let places = cx.generated([count, length], at)?;
     let last = cx.rank(x) - 1;
     cx.gather(x, places, last, 0)
 }

@@ -1,6 +1,6 @@
 //! Plans: the order of kernels and the memory they share, made once per shape.
 
-mod memory;
+mod arena;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,10 +8,11 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::graph::{Const, Graph, Op, ValueId};
 use crate::kernels::{self, Kernel, Operand, PackCache, Request};
+use crate::memory;
 use crate::run::scan::ScanKernel;
-use crate::tensor::{lines, show_shape, DType, Fact};
+use crate::tensor::{lines, show_shape, DType, Fact, LINE};
 
-pub use memory::Region;
+pub use arena::Region;
 
 /// Where a value is while a plan runs.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -60,6 +61,26 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether there is memory for a run.
+    ///
+    /// # Errors
+    /// [`Error::Memory`], with the layer of the largest tensor.
+    pub fn ask_for_memory(&self) -> Result<()> {
+        let bytes = self.arena.saturating_mul(LINE);
+        let all = self
+            .steps
+            .iter()
+            .flat_map(|s| s.outs.iter().map(|o| (&s.path, &o.fact)));
+        memory::ask(bytes, || match all.max_by_key(|(_, fact)| fact.bytes()) {
+            Some((path, fact)) => {
+                let shape = show_shape(&fact.shape);
+                let what = format!("a batch whose largest tensor is of shape {shape}");
+                (path.to_string(), what)
+            }
+            None => (String::new(), "a batch".to_string()),
+        })
+    }
+
     /// Whether some step is a loop over time.
     pub fn is_recurrent(&self) -> bool {
         self.steps
@@ -194,7 +215,9 @@ impl<'a> Planner<'a> {
                         .collect();
                     let outs: Vec<Fact> =
                         node.output_ids().map(|v| graph.fact(v).clone()).collect();
-                    outs.iter().try_for_each(|f| check_size(f, &node.path))?;
+                    for out in &outs {
+                        memory::check(held(out), || (node.path.to_string(), tensor_of(out)))?;
+                    }
                     let kernel: Box<dyn Kernel> = match op {
                         Op::Scan(attrs) => Box::new(ScanKernel::new(attrs, packs)?),
                         _ => kernels::prepare(&Request {
@@ -292,7 +315,7 @@ impl<'a> Planner<'a> {
             .iter()
             .map(|b| (lines(b.bytes), b.first, b.last))
             .collect();
-        let (regions, arena) = memory::assign(&wanted);
+        let (regions, size) = arena::assign(&wanted);
         let slot = |v: ValueId| -> Result<Slot> {
             let fact = self.graph.fact(v).clone();
             let place = match self.home(v)? {
@@ -338,7 +361,7 @@ impl<'a> Planner<'a> {
                 .map(|&v| slot(v))
                 .collect::<Result<_>>()?,
             consts: self.consts,
-            arena,
+            arena: size,
             strings: self.strings,
             flops,
             on_caller,
@@ -346,24 +369,22 @@ impl<'a> Planner<'a> {
     }
 }
 
+/// Bytes that a tensor takes, in a buffer or as strings.
+fn held(fact: &Fact) -> usize {
+    match fact.dtype {
+        DType::Str => fact.numel().saturating_mul(size_of::<Arc<str>>()),
+        _ => fact.bytes(),
+    }
+}
+
+fn tensor_of(fact: &Fact) -> String {
+    format!("a tensor of shape {}", show_shape(&fact.shape))
+}
+
 /// The variant's name.
 fn op_name(op: &Op) -> String {
     let text = format!("{op:?}");
     text.split([' ', '(', '{']).next().unwrap_or("").to_string()
-}
-
-/// Sizes that no machine has memory for are told, not asked for.
-fn check_size(fact: &Fact, path: &str) -> Result<()> {
-    const MOST_BYTES: usize = 1 << 40;
-    let mut sizes = fact.shape.iter();
-    let bytes = sizes.try_fold(fact.dtype.size(), |n, &d| n.checked_mul(d));
-    match bytes {
-        Some(bytes) if bytes <= MOST_BYTES => Ok(()),
-        _ => Err(Error::Lowering {
-            layer: path.to_string(),
-            message: format!("a tensor of shape {} is too large", show_shape(&fact.shape)),
-        }),
-    }
 }
 
 /// Floating point operations of a node, roughly: enough to tell small from large.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::kernels::Par;
+use crate::memory;
 use crate::plan::{Place, Plan, Region, Slot, Step};
 use crate::tensor::{Line, View, ViewMut};
 use bytemuck::Zeroable;
@@ -21,9 +22,14 @@ pub struct State {
 
 impl State {
     /// A state for a plan; it may be used for other plans later.
-    pub fn fit(&mut self, plan: &Plan) {
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub fn fit(&mut self, plan: &Plan) -> Result<()> {
         if self.arena.len() < plan.arena {
-            self.arena.resize(plan.arena, Line::zeroed());
+            self.arena = vec![];
+            plan.ask_for_memory()?;
+            self.arena = memory::filled(Line::zeroed(), plan.arena);
         }
         let empty: Arc<str> = Arc::from("");
         self.strings
@@ -31,6 +37,7 @@ impl State {
         for (have, &want) in self.strings.iter_mut().zip(&plan.strings) {
             have.resize(want, empty.clone());
         }
+        Ok(())
     }
 
     /// An input, to be written before the run.

@@ -48,7 +48,7 @@ impl Kernel for ScanKernel {
     ) -> Result<()> {
         let lock = || self.states.lock().unwrap_or_else(|e| e.into_inner());
         let mut state = lock().pop().unwrap_or_default();
-        state.fit(&self.body);
+        state.fit(&self.body)?;
         for (out, init) in outs
             .iter_mut()
             .zip(&ins[self.sequences..])

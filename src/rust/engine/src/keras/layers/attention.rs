@@ -12,7 +12,7 @@ use crate::keras::promote::{result_type, Kind};
 use crate::keras::quant::{By, Quant};
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
 use crate::nest::Nest;
-use crate::tensor::{DType, Fact, Tensor};
+use crate::tensor::{DType, Fact};
 
 /// A projection of [`MultiHeadAttention`]: an EinsumDense whose equation fits
 /// inputs of any rank.
@@ -231,11 +231,11 @@ impl Layer for MultiHeadAttention {
         }
         let (t, s) = (cx.dim(query.value, 1)?, cx.dim(value.value, 1)?);
         if causal {
-            let m = band(cx, t, s, |i, j| i >= j);
+            let m = band(cx, t, s, |i, j| i >= j)?;
             mask = Some(both(cx, mask, m)?);
         }
         if let Some(w) = self.sliding_window {
-            let m = band(cx, t, s, |i, j| i.abs_diff(j) < w);
+            let m = band(cx, t, s, |i, j| i.abs_diff(j) < w)?;
             mask = Some(both(cx, mask, m)?);
         }
         if let Some(m) = attention_mask {
@@ -422,9 +422,13 @@ pub fn both(cx: &mut Cx, mask: Option<ValueId>, other: ValueId) -> Result<ValueI
 }
 
 /// A mask (1, t, s) of the positions where `keep(i, j)`.
-pub fn band(cx: &mut Cx, t: usize, s: usize, keep: impl Fn(usize, usize) -> bool) -> ValueId {
-    let values: Vec<bool> = (0..t * s).map(|p| keep(p / s, p % s)).collect();
-    cx.constant(Tensor::bools([1, t, s], &values))
+pub fn band(
+    cx: &mut Cx,
+    t: usize,
+    s: usize,
+    keep: impl Fn(usize, usize) -> bool,
+) -> Result<ValueId> {
+    cx.generated_bools([1, t, s], |p| keep(p / s, p % s))
 }
 
 /// Axes of size 1 where the mask of (batch, queries, keys) lacks the heads and
@@ -598,7 +602,7 @@ impl Layer for Attention {
         };
         if causal {
             let (t, s) = (cx.dim(scores, -2)?, cx.dim(scores, -1)?);
-            let lower = band(cx, t, s, |i, j| i >= j);
+            let lower = band(cx, t, s, |i, j| i >= j)?;
             mask = Some(both(cx, mask, lower)?);
         }
         if let Some(m) = mask {

@@ -5,7 +5,7 @@ use crate::graph::{Binary, ConvAttrs, PadMode, Reduce, Unary, ValueId};
 use crate::keras::layers::conv::same_pads;
 use crate::keras::spectrum::Stft;
 use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out};
-use crate::tensor::DType;
+use crate::tensor::{DType, Fact};
 
 /// Keras' `epsilon()`.
 const EPSILON: f64 = 1e-7;
@@ -210,20 +210,21 @@ fn mel(hertz: f32) -> f32 {
 
 impl MelSpectrogram {
     /// How much each of `bins` frequencies counts in each band: (bins, bands).
-    fn weights(&self, bins: usize) -> Vec<f32> {
+    fn weights(&self, cx: &mut Cx, bins: usize) -> Result<ValueId> {
         let frequencies = linspace(0.0, self.rate as f32 / 2.0, bins);
         let ends = (mel(self.low as f32), mel(self.high as f32));
         let edges = linspace(ends.0, ends.1, self.bands + 2);
-        let mut weights = vec![0.0; bins * self.bands];
+        let mut weights = cx.blank(Fact::f32([bins, self.bands]))?;
+        let values = weights.as_mut::<f32>();
         for (bin, &hertz) in frequencies.iter().enumerate().skip(1) {
             let at = mel(hertz);
             for band in 0..self.bands {
                 let (low, mid, high) = (edges[band], edges[band + 1], edges[band + 2]);
                 let (up, down) = ((at - low) / (mid - low), (high - at) / (high - mid));
-                weights[bin * self.bands + band] = up.min(down).max(0.0);
+                values[bin * self.bands + band] = up.min(down).max(0.0);
             }
         }
-        weights
+        Ok(cx.constant(weights))
     }
 
     /// In decibels.
@@ -269,8 +270,7 @@ impl Layer for MelSpectrogram {
             y = cx.binary_s(Binary::Pow, y, self.exponent)?;
         }
         let bins = cx.dim(y, -1)?;
-        let weights = self.weights(bins);
-        let weights = cx.f32s([bins, self.bands], &weights);
+        let weights = self.weights(cx, bins)?;
         let weights = cx.cast(weights, dtype)?;
         y = cx.dense(y, weights)?;
         if self.decibels {

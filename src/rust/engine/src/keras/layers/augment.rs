@@ -653,8 +653,7 @@ fn in_span(cx: &mut Cx, part: ValueId, axis: usize, size: usize) -> Result<Value
     let end = cx.add(start, length)?;
     let mut shape = vec![1; 4];
     shape[axis] = size;
-    let places: Vec<f32> = (0..size).map(|i| i as f32).collect();
-    let places = cx.f32s(shape, &places);
+    let places = cx.generated(shape, |i| i as f32)?;
     let after = cx.binary(Binary::Ge, places, start)?;
     let before = cx.binary(Binary::Lt, places, end)?;
     cx.and(after, before)
@@ -670,8 +669,7 @@ fn crop(cx: &mut Cx, x: ValueId, size: [usize; 2]) -> Result<ValueId> {
         for (axis, len) in [(1, height), (2, width)] {
             let u = between(cx, [0.0, (shape[axis] - len + 1) as f64], &[1])?;
             let start = cx.cast(u, DType::I32)?;
-            let places: Vec<i32> = (0..len as i32).collect();
-            let places = cx.i32s([len], &places);
+            let places = cx.generated([len], |i| i as i32)?;
             let places = cx.add(places, start)?;
             y = cx.gather(y, places, axis, 0)?;
         }

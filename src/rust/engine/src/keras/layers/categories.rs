@@ -58,8 +58,7 @@ fn integers(cx: &mut Cx, x: ValueId) -> Result<ValueId> {
 /// One entry per category along a new last axis.
 fn one_hot(cx: &mut Cx, x: ValueId, depth: usize, dtype: DType) -> Result<ValueId> {
     let x = cx.expand_dims(x, -1)?;
-    let all: Vec<i64> = (0..depth as i64).collect();
-    let all = cx.constant(Tensor::from_slice([depth], &all));
+    let all = cx.generated([depth], |i| i as i64)?;
     let hot = cx.binary(Binary::Eq, x, all)?;
     cx.cast(hot, dtype)
 }

@@ -129,8 +129,8 @@ impl Recur for Custom {
     fn output_shape(&self, cx: &Cx, me: &LayerNode, x: &[usize]) -> Result<Shape> {
         let states = self.state_shapes(cx, me, x)?;
         let shapes = std::iter::once(x.to_vec()).chain(states.flatten().into_iter().cloned());
-        let zeros = shapes.map(|s| Tensor::zeros(Fact::new(me.policy.compute, s)));
-        let zeros: Vec<Tensor> = zeros.collect();
+        let zeros = shapes.map(|s| cx.blank(Fact::new(me.policy.compute, s)));
+        let zeros: Vec<Tensor> = zeros.collect::<Result<_>>()?;
         let views: Vec<View> = zeros.iter().map(Tensor::view).collect();
         let what = self.one_step(cx, me, zeros.len() - 1);
         let made = what.call(&views, true)?;
@@ -234,8 +234,8 @@ pub fn custom_activation(cx: &mut Cx, key: &str, x: ValueId) -> Result<ValueId> 
 /// Writes a call of a function of the caller. What it gives is found out by
 /// calling it on zeros.
 fn foreign(cx: &mut Cx, what: Foreign, tensors: &[ValueId]) -> Result<Out> {
-    let zeros = tensors.iter().map(|&v| Tensor::zeros(cx.fact(v).clone()));
-    let zeros: Vec<Tensor> = zeros.collect();
+    let zeros = tensors.iter().map(|&v| cx.blank(cx.fact(v).clone()));
+    let zeros: Vec<Tensor> = zeros.collect::<Result<_>>()?;
     let views: Vec<View> = zeros.iter().map(Tensor::view).collect();
     let made = what.call(&views, true)?;
     let leaves = made.flatten();

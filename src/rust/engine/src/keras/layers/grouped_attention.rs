@@ -81,11 +81,11 @@ impl GroupedQueryAttention {
         }
         let (t, s) = (cx.dim(q.value, 1)?, cx.dim(v.value, 1)?);
         if flag(call, 9, "use_causal_mask") {
-            let m = band(cx, t, s, |i, j| i >= j);
+            let m = band(cx, t, s, |i, j| i >= j)?;
             mask = Some(both(cx, mask, m)?);
         }
         if let Some(w) = self.sliding_window {
-            let m = band(cx, t, s, |i, j| i.abs_diff(j) < w);
+            let m = band(cx, t, s, |i, j| i.abs_diff(j) < w)?;
             mask = Some(both(cx, mask, m)?);
         }
         if let Some(m) = tensor_arg(cx, call, 6, "attention_mask")? {

@@ -469,15 +469,13 @@ fn blend(
 ) -> Result<ValueId> {
     let dtype = cx.dtype(scale);
     let inverse = cx.unary(Unary::Reciprocal, scale)?;
-    let places: Vec<f32> = (0..to).map(|i| i as f32 + 0.5).collect();
-    let places = cx.f32s([1, to], &places);
+    let places = cx.generated([1, to], |i| i as f32 + 0.5)?;
     let places = cx.cast(places, dtype)?;
     let at = cx.mul(places, inverse)?;
     let shift = cx.mul(shift, inverse)?;
     let at = cx.sub(at, shift)?;
     let at = cx.add_s(at, -0.5)?;
-    let pixels: Vec<f32> = (0..from).map(|i| i as f32).collect();
-    let pixels = cx.f32s([from, 1], &pixels);
+    let pixels = cx.generated([from, 1], |i| i as f32)?;
     let pixels = cx.cast(pixels, dtype)?;
     let far = cx.sub(at, pixels)?;
     let mut far = cx.unary(Unary::Abs, far)?;
@@ -598,10 +596,9 @@ pub fn elastic_transform(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
         let moved = cx.mul_s(noise, alpha)?;
         let mut at = vec![];
         for (axis, count) in [(1, height), (2, width)] {
-            let places: Vec<f32> = (0..count).map(|i| i as f32).collect();
             let mut shape = [1; 4];
             shape[axis] = count;
-            let places = cx.f32s(shape, &places);
+            let places = cx.generated(shape, |i| i as f32)?;
             let places = cx.cast(places, dtype)?;
             at.push(cx.add(moved, places)?);
         }

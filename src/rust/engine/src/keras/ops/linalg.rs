@@ -6,7 +6,7 @@ use crate::keras::cfg::as_f64;
 use crate::keras::ops::args::*;
 use crate::keras::ops::numpy::shape::{diagonal_of, move_axes};
 use crate::keras::{Call, Cfg, Cx, Out};
-use crate::tensor::{DType, Fact, Tensor};
+use crate::tensor::{DType, Fact};
 
 /// The decomposition of a tensor's matrices; floats of 16 bits are computed in float32.
 fn decompose(cx: &mut Cx, kind: Linalg, xs: &[ValueId]) -> Result<Vec<ValueId>> {
@@ -55,8 +55,7 @@ pub fn cholesky(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
 fn identity(cx: &mut Cx, x: ValueId) -> Result<ValueId> {
     let fact = cx.fact(x).clone();
     let n = cx.dim(x, -1)?;
-    let one: Vec<bool> = (0..n * n).map(|i| i % (n + 1) == 0).collect();
-    let eye = cx.constant(Tensor::bools([n, n], &one));
+    let eye = cx.generated_bools([n, n], |i| i % (n + 1) == 0)?;
     let eye = cx.cast(eye, fact.dtype)?;
     cx.broadcast_to(eye, &fact.shape)
 }

@@ -120,16 +120,15 @@ pub fn sparse_categorical_crossentropy(cx: &mut Cx, cfg: &Cfg, call: &Call) -> R
 }
 
 /// 0, 1, ... along the last axis.
-fn counting(cx: &mut Cx, n: usize) -> ValueId {
-    let values: Vec<i32> = (0..n as i32).collect();
-    cx.i32s([n], &values)
+fn counting(cx: &mut Cx, n: usize) -> Result<ValueId> {
+    cx.generated([n], |i| i as i32)
 }
 
 /// Whether a step is within its sequence: (batch, steps).
 fn within(cx: &mut Cx, lengths: ValueId, steps: usize) -> Result<ValueId> {
     let lengths = cx.cast(lengths, DType::I32)?;
     let lengths = cx.expand_dims(lengths, -1)?;
-    let at = counting(cx, steps);
+    let at = counting(cx, steps)?;
     cx.binary(Binary::Lt, at, lengths)
 }
 
@@ -223,7 +222,7 @@ pub fn ctc_loss(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let end = cx.cast(target_length, DType::I32)?;
     let end = cx.mul_s(end, 2.0)?;
     let end = cx.expand_dims(end, -1)?;
-    let at = counting(cx, states);
+    let at = counting(cx, states)?;
     let behind = cx.sub(end, at)?;
     let not_past = cx.binary_s(Binary::Ge, behind, 0.0)?;
     let near = cx.binary_s(Binary::Le, behind, 1.0)?;

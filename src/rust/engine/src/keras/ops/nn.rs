@@ -328,8 +328,7 @@ pub fn dot_product_attention(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out>
     }
     if cfg.bool_or("is_causal", false)? {
         let (t, s) = (cx.dim(q, 1)?, cx.dim(k, 1)?);
-        let lower: Vec<bool> = (0..t * s).map(|p| p / s >= p % s).collect();
-        let lower = cx.constant(Tensor::bools([1, 1, t, s], &lower));
+        let lower = cx.generated_bools([1, 1, t, s], |p| p / s >= p % s)?;
         mask = Some(match mask {
             Some(m) => cx.and(m, lower)?,
             None => lower,

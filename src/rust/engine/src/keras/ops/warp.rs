@@ -58,10 +58,8 @@ impl Warp {
             let c = cx.slice_axis(t, 1, i, i + 1)?;
             k.push(cx.reshape(c, &[m, 1, 1])?);
         }
-        let columns: Vec<f32> = (0..w).map(|i| i as f32).collect();
-        let rows: Vec<f32> = (0..h).map(|i| i as f32).collect();
-        let columns = cx.f32s([1, 1, w], &columns);
-        let rows = cx.f32s([1, h, 1], &rows);
+        let columns = cx.generated([1, 1, w], |i| i as f32)?;
+        let rows = cx.generated([1, h, 1], |i| i as f32)?;
         let line = |cx: &mut Cx, a: ValueId, b: ValueId| -> Result<ValueId> {
             let a = cx.mul(a, columns)?;
             let b = cx.mul(b, rows)?;

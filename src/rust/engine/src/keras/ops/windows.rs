@@ -140,8 +140,7 @@ impl Patches {
                 let (place, k) = (p / self.size[i], p % self.size[i]);
                 (place * self.strides[i] + k * self.dilation[i]) as i32
             };
-            let rows: Vec<i32> = (0..places * self.size[i]).map(at).collect();
-            let rows = cx.i32s([places, self.size[i]], &rows);
+            let rows = cx.generated([places, self.size[i]], at)?;
             y = cx.gather(y, rows, axis, 0)?;
         }
         let places = (0..n).map(|i| 1 + 2 * i);

@@ -654,7 +654,7 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
                 .int(cx, "num_columns")?
                 .map_or(rows, |n| n.max(0) as usize);
             let dtype = a.dtype(cx, "dtype")?.unwrap_or(DType::F32);
-            let eye = by_place(cx, rows, columns, |i, j| i == j);
+            let eye = by_place(cx, rows, columns, |i, j| i == j)?;
             let eye = cx.cast(eye, dtype)?;
             let lead = a.ints(cx, "batch_shape")?.unwrap_or_default();
             let mut shape: Vec<usize> = lead.iter().map(|&n| n.max(0) as usize).collect();
@@ -1051,7 +1051,7 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
             );
             let n = cx.dim(x, -1)?;
             let square = cx.unary(Unary::Square, x)?;
-            let near = by_place(cx, n, n, |i, j| i.abs_diff(j) <= radius);
+            let near = by_place(cx, n, n, |i, j| i.abs_diff(j) <= radius)?;
             let dtype = cx.dtype(x);
             let near = cx.cast(near, dtype)?;
             let total = cx.matmul(square, near, false, false)?;
@@ -1102,7 +1102,7 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
                 }
             }
             let x = cx.expand_dims(x, -1)?;
-            let eye = by_place(cx, n, n, |i, j| i == j);
+            let eye = by_place(cx, n, n, |i, j| i == j)?;
             let dtype = cx.dtype(x);
             let zero = cx.scalar(dtype, 0.0);
             cx.select(eye, x, zero)?
@@ -1132,7 +1132,7 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
             let (m, n) = (cx.dim(x, -2)?, cx.dim(x, -1)?);
             let keep = by_place(cx, m, n, |i, j| {
                 i.saturating_sub(j) <= low && j.saturating_sub(i) <= high
-            });
+            })?;
             let dtype = cx.dtype(x);
             let zero = cx.scalar(dtype, 0.0);
             cx.select(keep, x, zero)?
@@ -1150,7 +1150,7 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
             pads[at] = (0, n - len);
             let d = cx.pad(d, &pads, crate::graph::PadMode::Constant, 0.0)?;
             let d = cx.expand_dims(d, -2)?;
-            let eye = by_place(cx, m, n, |i, j| i == j);
+            let eye = by_place(cx, m, n, |i, j| i == j)?;
             cx.select(eye, d, x)?
         }
         // Images
@@ -1401,11 +1401,8 @@ fn by_place(
     rows: usize,
     columns: usize,
     is: impl Fn(usize, usize) -> bool,
-) -> ValueId {
-    let cells: Vec<bool> = (0..rows * columns)
-        .map(|p| is(p / columns, p % columns))
-        .collect();
-    cx.constant(Tensor::bools([rows, columns], &cells))
+) -> Result<ValueId> {
+    cx.generated_bools([rows, columns], |p| is(p / columns, p % columns))
 }
 
 fn zero_where_zero(cx: &mut Cx, x: ValueId, y: ValueId) -> Result<ValueId> {
@@ -1444,10 +1441,7 @@ fn range(cx: &mut Cx, a: &Args) -> Result<ValueId> {
     if n.is_nan() || n >= 1e9 {
         return Err(cx.call_error("a range must have an end"));
     }
-    let values: Vec<f64> = (0..n.max(0.0) as usize)
-        .map(|i| start + delta * i as f64)
-        .collect();
-    let values = cx.constant(Tensor::from_slice([values.len()], &values));
+    let values = cx.generated([n.max(0.0) as usize], |i| start + delta * i as f64)?;
     cx.cast(values, dtype)
 }
 
@@ -1625,18 +1619,15 @@ fn resized_before_2(
                 (_, true) => ((i as f32 + 0.5) * scale).floor(),
                 _ => (i as f32 * scale).floor(),
             };
-            let near: Vec<i32> = (0..to).map(|i| near(i).clamp(0.0, top) as i32).collect();
-            let near = cx.i32s([to], &near);
+            let near = cx.generated([to], |i| near(i).clamp(0.0, top) as i32)?;
             y = cx.gather(y, near, axis, 0)?;
             continue;
         }
-        let low: Vec<i32> = (0..to).map(|i| place(i).floor().max(0.0) as i32).collect();
-        let high: Vec<i32> = (0..to).map(|i| place(i).ceil().min(top) as i32).collect();
-        let part: Vec<f32> = (0..to).map(|i| place(i) - place(i).floor()).collect();
+        let low = cx.generated([to], |i| place(i).floor().max(0.0) as i32)?;
+        let high = cx.generated([to], |i| place(i).ceil().min(top) as i32)?;
         let mut shape = vec![1; cx.rank(x)];
         shape[axis] = to;
-        let (low, high) = (cx.i32s([to], &low), cx.i32s([to], &high));
-        let part = cx.f32s(shape, &part);
+        let part = cx.generated(shape, |i| place(i) - place(i).floor())?;
         let (low, high) = (cx.gather(y, low, axis, 0)?, cx.gather(y, high, axis, 0)?);
         let step = cx.sub(high, low)?;
         let step = cx.mul(step, part)?;

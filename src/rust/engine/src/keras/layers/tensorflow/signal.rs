@@ -136,16 +136,13 @@ fn parts(cx: &mut Cx, x: ValueId) -> Result<Complex> {
 /// The discrete cosine transform of type 2, each coefficient scaled.
 fn cosines(cx: &mut Cx, x: ValueId, scale: impl Fn(usize) -> f64) -> Result<ValueId> {
     let n = cx.dim(x, -1)?;
-    let matrix: Vec<f32> = (0..n * n)
-        .map(|at| {
-            let (i, k) = (at / n, at % n);
-            // The turn is kept small, for an exact cosine.
-            let turn = (k * (2 * i + 1)) % (4 * n);
-            let angle = std::f64::consts::PI * turn as f64 / (2 * n) as f64;
-            (2.0 * angle.cos() * scale(k)) as f32
-        })
-        .collect();
-    let matrix = cx.f32s([n, n], &matrix);
+    let matrix = cx.generated([n, n], |at| {
+        let (i, k) = (at / n, at % n);
+        // The turn is kept small, for an exact cosine.
+        let turn = (k * (2 * i + 1)) % (4 * n);
+        let angle = std::f64::consts::PI * turn as f64 / (2 * n) as f64;
+        (2.0 * angle.cos() * scale(k)) as f32
+    })?;
     let dtype = cx.dtype(x);
     let matrix = cx.cast(matrix, dtype)?;
     cx.dense(x, matrix)

@@ -88,8 +88,7 @@ pub fn bincount(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
         .filter(|s| s.1.len() <= 1)
         .ok_or_else(|| cx.error("expected a vector or a matrix"))?;
     let rows = numel(lead);
-    let row: Vec<i32> = (0..rows as i32).flat_map(|i| vec![i; n]).collect();
-    let row = cx.i32s([rows * n], &row);
+    let row = cx.generated([rows * n], |i| (i / n) as i32)?;
     let x = flat(cx, x)?;
     let at = stack(cx, &[row, x], -1)?;
     let zeros = cx.full(Fact::new(DType::I32, [rows, length]), 0.0)?;

@@ -11,7 +11,7 @@ use crate::keras::ops::args::*;
 use crate::keras::ops::numpy::reduce::sum_dtype;
 use crate::keras::promote::{result_type, Kind};
 use crate::keras::{Arg, Call, Cfg, Cx, Out};
-use crate::tensor::{numel, DType, Fact, Tensor};
+use crate::tensor::{numel, DType, Fact};
 
 // Indexing -------------------------------------------------------------------
 
@@ -588,10 +588,9 @@ pub fn repeat(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
         return Err(cfg.bad("repeats", &format!("one number, or {n} of them")));
     }
     let times = |i: usize| repeats.get(i).or(repeats.first()).copied().unwrap_or(0);
-    let indices: Vec<i32> = (0..n)
-        .flat_map(|i| std::iter::repeat_n(i as i32, times(i)))
-        .collect();
-    let indices = cx.i32s([indices.len()], &indices);
+    let total = (0..n).fold(0usize, |sum, i| sum.saturating_add(times(i)));
+    let mut indices = (0..n).flat_map(|i| std::iter::repeat_n(i as i32, times(i)));
+    let indices = cx.generated([total], |_| indices.next().unwrap_or(0))?;
     Ok(cx.gather(x, indices, axis, 0)?.into())
 }
 
@@ -659,8 +658,7 @@ pub fn triangle(
     let k = cfg.int_or("k", 0)?;
     let (rows, columns) = (cx.dim(x, -2)?, cx.dim(x, -1)?);
     let at = |p: usize| keep((p / columns) as i64, (p % columns) as i64, k);
-    let mask: Vec<bool> = (0..rows * columns).map(at).collect();
-    let mask = cx.constant(Tensor::bools([rows, columns], &mask));
+    let mask = cx.generated_bools([rows, columns], at)?;
     let dtype = cx.dtype(x);
     let zero = cx.scalar(dtype, 0.0);
     Ok(cx.select(mask, x, zero)?.into())
@@ -729,10 +727,8 @@ fn with_diagonal(cx: &mut Cx, x: ValueId, k: i64) -> Result<ValueId> {
         true => (p / n) as i64 - (-k).max(0),
         false => 0,
     };
-    let mask: Vec<bool> = (0..n * n).map(on).collect();
-    let indices: Vec<i32> = (0..n * n).map(|p| at(p) as i32).collect();
-    let indices = cx.i32s([n, n], &indices);
-    let mask = cx.constant(Tensor::bools([n, n], &mask));
+    let indices = cx.generated([n, n], |p| at(p) as i32)?;
+    let mask = cx.generated_bools([n, n], on)?;
     let y = cx.gather(x, indices, 0, 0)?;
     let dtype = cx.dtype(x);
     let zero = cx.scalar(dtype, 0.0);
@@ -870,8 +866,7 @@ fn spaced(cx: &mut Cx, cfg: &Cfg, start: Operand, stop: Operand) -> Result<Value
     let at = cx.axis(axis, shape.len() + 1)?;
     let mut along = vec![1; shape.len() + 1];
     along[at] = num;
-    let counts: Vec<f64> = (0..num).map(|i| i as f64).collect();
-    let counts = cx.constant(Tensor::from_slice(along, &counts));
+    let counts = cx.generated(along, |i| i as f64)?;
     let counts = cx.cast(counts, dtype)?;
     let (start, stop) = (
         cx.expand_dims(start, at as isize)?,
@@ -929,8 +924,7 @@ impl Start {
     /// The indices of `len` elements from here on; clamped so that they are there.
     fn indices(&self, cx: &mut Cx, size: usize, len: usize, clamp: bool) -> Result<ValueId> {
         let last = size.saturating_sub(len);
-        let counts: Vec<i32> = (0..len as i32).collect();
-        let counts = cx.i32s([len], &counts);
+        let counts = cx.generated([len], |i| i as i32)?;
         let start = match *self {
             Start::Known(i) => cx.scalar(DType::I32, if clamp { i.min(last) } else { i } as f64),
             Start::Computed(v) if clamp => cx.clip(v, Some(0.0), Some(last as f64))?,
