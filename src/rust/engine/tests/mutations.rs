@@ -122,7 +122,8 @@ fn change_config(config: &mut Json, dice: &mut Dice) {
             value => *value = telling(dice),
         },
         4 => {
-            let depth = 1 + dice.roll(400);
+            // JSON that nests deeper than 128 is not read.
+            let depth = 1 + dice.roll(40);
             *here = nested(here.take(), depth);
         }
         _ => *here = telling(dice),
