@@ -11,6 +11,7 @@ use crate::format::StoredWeight;
 use crate::graph::{Binary, HashAttrs, Keys, Split, Table, TokenOutput, Tokenizer, ValueId};
 use crate::keras::cfg::{as_f64, as_int};
 use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Stored};
+use crate::memory;
 use crate::tensor::{DType, Tensor};
 
 /// The entries of a vocabulary.
@@ -61,8 +62,8 @@ impl Terms {
     /// `n` times the one term.
     fn repeated(&self, n: usize) -> Terms {
         match self {
-            Terms::Strings(v) => Terms::Strings(vec![v[0].clone(); n]),
-            Terms::Ints(v) => Terms::Ints(vec![v[0]; n]),
+            Terms::Strings(v) => Terms::Strings(memory::filled(v[0].clone(), n)),
+            Terms::Ints(v) => Terms::Ints(memory::filled(v[0], n)),
         }
     }
 }
@@ -277,10 +278,11 @@ impl Index {
         }
         let mut terms = special;
         if !found && terms.len() < start {
-            terms.push(match self.text {
-                true => Terms::Strings(vec!["".into(); start - terms.len()]),
-                false => Terms::Ints(vec![0; start - terms.len()]),
-            });
+            let blank = match self.text {
+                true => Terms::Strings(vec!["".into()]),
+                false => Terms::Ints(vec![0]),
+            };
+            terms.push(blank.repeated(start - terms.len()));
         }
         terms.push(tokens);
         if let Some(term) = &self.unknown_term {
@@ -308,7 +310,7 @@ impl Index {
         }
         let mean = idf.iter().sum::<f64>() / idf.len() as f64;
         let front = if found { 0 } else { self.token_start() };
-        let mut all = vec![mean; front];
+        let mut all = memory::filled(mean, front);
         all.extend(idf);
         if let (true, Some(max)) = (self.pad, self.max_tokens) {
             all.resize(max.max(all.len()), 0.0);
