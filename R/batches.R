@@ -17,13 +17,14 @@
 #'   reticulate: each element is `x`, or a tuple of `x`, `y` and weights, of
 #'   which `x` is taken.
 #'
+#' Numbers of files and queries are doubles, so that missing ones stay `NaN` through
+#' the model.
+#'
 #' `steps` ends after so many batches. A source that ends before is a warning,
 #' and one that gives nothing an error. An error in your function is that error.
 #'
 #' @details `csv_batches()` reads with the package data.table or readr where one
-#' of them is installed. All numbers of a file are doubles, so that missing
-#' values stay `NaN` through the model; columns of inputs that take text are
-#' text.
+#' of them is installed. Columns of inputs that take text are text.
 #'
 #' @param file The path of a file, also a compressed one, a URL or a connection.
 #'   A path is opened anew by each prediction; a connection is read from where
@@ -154,7 +155,7 @@ csv_source <- function(x, info, rows) {
         return(NULL)
       }
       frame <- parse_csv(lines, names, x$sep, x$na, text)[wanted]
-      frame <- csv_numbers(frame)
+      frame <- with_doubles(frame)
       if (is.null(x$transform)) frame else x$transform(frame)
     },
     "a file",
@@ -262,18 +263,6 @@ csv_text_columns <- function(info, names, wanted) {
   }
   inputs <- vapply(info$inputs, `[[`, "", "name")
   which(names %in% inputs[text])
-}
-
-# A column of numbers is one of doubles; a transform may want text.
-csv_numbers <- function(frame) {
-  frame[] <- lapply(frame, function(column) {
-    if (is.integer(column) || is.logical(column) && all(is.na(column))) {
-      as.double(column)
-    } else {
-      column
-    }
-  })
-  frame
 }
 
 # Lines as a data frame; `text` are the numbers of the columns of text.

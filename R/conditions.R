@@ -154,7 +154,9 @@ engine_errors <- list(
     list(
       message = sentence(paste0(
         show_file(data$path),
-        " is not a Keras model."
+        " is not ",
+        if (is.null(data$holds)) "a Keras model" else data$holds,
+        "."
       )),
       bullets = c(x = sentence(data$reason))
     )
@@ -226,7 +228,7 @@ engine_errors <- list(
         "`."
       ),
       bullets = c(
-        x = paste0("It must be ", data$expected, ", not ", data$given, ".")
+        x = sentence(paste0("It must be ", data$expected, ", not ", data$given))
       )
     )
   },
@@ -238,15 +240,25 @@ engine_errors <- list(
         "` don't fit its config."
       ),
       bullets = c(
-        x = paste0(
-          "`",
-          data$weight,
-          "` must be ",
-          data$expected,
-          ", not ",
-          data$given,
-          "."
-        )
+        x = if (data$expected == "in the file") {
+          paste0(
+            "`",
+            data$weight,
+            "` is not in the file",
+            if (data$given != "missing") paste0(", which has ", data$given),
+            "."
+          )
+        } else {
+          paste0(
+            "`",
+            data$weight,
+            "` must be ",
+            data$expected,
+            ", not ",
+            data$given,
+            "."
+          )
+        }
       )
     )
   },
@@ -279,6 +291,16 @@ engine_errors <- list(
         x = sentence(data$reason),
         i = "Does `x` have the shape that the model was made for?"
       )
+    )
+  },
+  values = function(data) {
+    list(
+      message = paste0(
+        "Layer `",
+        data$layer,
+        "` can't take the values it is given."
+      ),
+      bullets = c(x = sentence(data$reason))
     )
   },
   call = function(data) {
@@ -326,8 +348,9 @@ engine_errors <- list(
             names,
             "` (",
             lines(data$classes),
-            "): ",
-            lines(data$hints)
+            ") ",
+            lines(data$hints),
+            "."
           ),
           rep("x", length(names))
         ),
@@ -385,7 +408,12 @@ engine_errors <- list(
       ),
       bullets = c(
         x = paste0("The index is ", data$index, "."),
-        i = paste0("The layer has rows 0 to ", as.numeric(data$size) - 1, ".")
+        i = switch(
+          data$size,
+          "0" = "The layer has no rows.",
+          "1" = "The layer has row 0 alone.",
+          paste0("The layer has rows 0 to ", as.numeric(data$size) - 1, ".")
+        )
       )
     )
   }
@@ -484,6 +512,9 @@ describe <- function(x) {
   }
   if (is.object(x)) {
     return(paste0("an object of class <", class(x)[[1]], ">"))
+  }
+  if (is.call(x)) {
+    return("a call")
   }
   kind <- switch(
     typeof(x),
@@ -618,8 +649,53 @@ show_value <- function(x) {
   if (is.null(x)) {
     return("NULL")
   }
-  if (is.atomic(x) && length(x) == 1 && !is.object(x)) {
-    return(deparse(x))
+  if (!is.atomic(x) || is.object(x) || !is.null(dim(x))) {
+    return(describe(x))
   }
-  describe(x)
+  if (length(x) != 1) {
+    return(paste(describe(x), "of length", format_count(length(x))))
+  }
+  if (is.character(x) && isTRUE(nchar(x, "bytes") > 60)) {
+    x <- paste0(strtrim(x, 57), "...")
+  }
+  # A missing value of any type is NA.
+  sub("^NA_.*_$", "NA", deparse(x))
+}
+
+# The numbers that something may have, in words.
+whole_number_to <- function(n) {
+  if (n == 1) "1" else paste("a whole number from 1 to", n)
+}
+
+# Names that may have been meant, the closest first.
+similar_names <- function(name, names) {
+  away <- drop(utils::adist(name, names, ignore.case = TRUE))
+  near <- away <= max(1, 0.3 * nchar(name))
+  names[near][order(away[near])]
+}
+
+say_similar <- function(names) {
+  paste0(
+    if (length(names) == 1) "A similar one is " else "Similar ones are ",
+    enumerate(names),
+    "."
+  )
+}
+
+# That an object has no part of this name, with those that may have been meant,
+# or where they are told.
+abort_part <- function(what, name, parts, page) {
+  close <- similar_names(name, parts)
+  abort(
+    "unknown_part",
+    paste0(what, " has no part `", name, "`."),
+    c(
+      i = if (length(close)) {
+        say_similar(close)
+      } else {
+        paste0("It has ", enumerate(parts), ": see ?", page, ".")
+      }
+    ),
+    part = name
+  )
 }

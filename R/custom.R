@@ -107,7 +107,7 @@ check_custom_objects <- function(x, arg) {
         "`",
         arg,
         "` must be NULL or a named list, not ",
-        describe(x),
+        if (is.list(x)) "a list without names" else describe(x),
         "."
       ),
       arg = arg

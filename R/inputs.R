@@ -213,7 +213,10 @@ abort_count <- function(wanted, given, names) {
         if (wanted == 1) " is " else "s are ",
         enumerate(names),
         "."
-      )
+      ),
+      i = if (wanted == 1 && given > 1) {
+        "A list has an array for each input: the rows of an input are one array."
+      }
     ),
     arg = "x"
   )
@@ -370,7 +373,11 @@ is_number <- function(x) {
 abort_type <- function(x, spec, arg) {
   text <- spec$dtype == "string"
   wanted <- if (text) "a character array" else "a numeric array"
-  hint <- if (text && is.atomic(x)) {
+  hint <- if (inherits(x, "DBIConnection")) {
+    "Give a query's result, as DBI::dbSendQuery() makes it."
+  } else if (!text && is_file(x)) {
+    "Read the file in batches with csv_batches()."
+  } else if (text && is.atomic(x)) {
     "Make text of it with as.character()."
   } else if (is.character(x)) {
     "Make numbers of it: as.numeric() for numbers, factor() for categories."
@@ -385,6 +392,10 @@ abort_type <- function(x, spec, arg) {
     if (!is.null(hint)) c(i = hint),
     arg = arg
   )
+}
+
+is_file <- function(x) {
+  is.character(x) && length(x) == 1 && !is.na(x) && file.exists(x)
 }
 
 # Doubles keep their NaN unless the input holds integers.
@@ -414,7 +425,7 @@ abort_missing_values <- function(n, kind, spec, arg) {
         "."
       ),
       i = if (isTRUE(spec$float)) {
-        "Only doubles can be missing: they stay NaN through the model."
+        "Only doubles can be missing, and stay NaN through the model: see as.double()."
       }
     ),
     arg = arg,
@@ -456,10 +467,10 @@ conform <- function(x, spec, arg) {
   if (is.null(shape)) {
     shape <- length(x)
   }
-  conform_shape(shape, spec, arg, plain = is.null(dim(x)))
+  conform_shape(shape, spec, arg, shape_hint(shape, spec$shape, arg))
 }
 
-conform_shape <- function(shape, spec, arg, plain = FALSE) {
+conform_shape <- function(shape, spec, arg, hint = NULL) {
   wanted <- spec$shape
   rank <- length(wanted)
   given <- shape
@@ -481,21 +492,36 @@ conform_shape <- function(shape, spec, arg, plain = FALSE) {
         show_shape(given),
         "."
       ),
-      if (plain && rank > 1) {
-        c(
-          i = paste0(
-            "It is a vector of length ",
-            format_count(given),
-            ": give its rows and columns with matrix() or array()."
-          )
-        )
-      },
+      if (!is.null(hint)) c(i = hint),
       arg = arg,
       expected = wanted,
       given = given
     )
   }
   shape
+}
+
+# What may be meant by an array of a shape that doesn't fit.
+shape_hint <- function(given, wanted, arg) {
+  row <- wanted[-1L]
+  is_row <- function(shape) {
+    length(shape) == length(row) && all(is.na(row) | shape == row)
+  }
+  if (is_row(given) || is_row(c(given, 1L))) {
+    paste0(
+      "Is it one row? `array(",
+      gsub("`", "", arg),
+      ", c(",
+      paste(format_count(c(1, given)), collapse = ", "),
+      "))` makes it one."
+    )
+  } else if (length(given) == 1) {
+    paste0(
+      "It is a vector of length ",
+      format_count(given),
+      ": give its rows and columns with matrix() or array()."
+    )
+  }
 }
 
 # A data frame as the matrix of one input; its columns are read where they are.
@@ -541,7 +567,7 @@ is_text_column <- function(column) {
 }
 
 abort_columns <- function(x, bad, wanted, arg) {
-  kinds <- vapply(x[bad], function(column) class(column)[[1]], "")
+  kinds <- vapply(x[bad], describe_column, "")
   names <- names(x)[bad]
   abort(
     "bad_input",
@@ -551,9 +577,9 @@ abort_columns <- function(x, bad, wanted, arg) {
         paste0(
           "`",
           utils::head(names, 5),
-          "` is <",
+          "` is ",
           utils::head(kinds, 5),
-          ">."
+          "."
         ),
         rep("x", min(5, sum(bad)))
       ),
@@ -565,6 +591,13 @@ abort_columns <- function(x, bad, wanted, arg) {
     arg = arg,
     columns = names
   )
+}
+
+describe_column <- function(column) {
+  if (length(dim(column)) > 1) {
+    return("a matrix")
+  }
+  paste0("<", c(setdiff(class(column), "AsIs"), typeof(column))[[1]], ">")
 }
 
 # Row names that someone gave, not the automatic ones, which short data frames may

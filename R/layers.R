@@ -57,16 +57,16 @@ get_layer <- function(object, name = NULL, index = NULL) {
     names <- vapply(entries, `[[`, "", "name")
     at <- match(name, names)
     if (is.na(at)) {
-      close <- agrep(name, names, value = TRUE, max.distance = 0.2)
+      close <- similar_names(name, names)
       abort(
         "no_layer",
         paste0("The model has no layer `", name, "`."),
         c(
-          i = paste0(
-            if (length(close)) "Similar ones are " else "Its layers are ",
-            enumerate(if (length(close)) close else names),
-            "."
-          )
+          i = if (length(close)) {
+            say_similar(close)
+          } else {
+            paste0("Its layers are ", enumerate(names), ".")
+          }
         ),
         arg = "name",
         name = name
@@ -85,8 +85,8 @@ get_layer <- function(object, name = NULL, index = NULL) {
     abort(
       "no_layer",
       paste0(
-        "`index` must be a whole number from 1 to ",
-        length(layers),
+        "`index` must be ",
+        whole_number_to(length(layers)),
         ", not ",
         show_value(index),
         "."
@@ -173,8 +173,8 @@ layer_call <- function(self, i) {
     abort(
       "bad_argument",
       paste0(
-        "The index of a call of this layer must be a whole number from 1 to ",
-        length(calls),
+        "The index of a call of this layer must be ",
+        whole_number_to(length(calls)),
         ", not ",
         show_value(i),
         "."
@@ -232,12 +232,7 @@ layer_parts <- list(
 `$.keraspredict_layer` <- function(x, name) {
   part <- layer_parts[[name]]
   if (is.null(part)) {
-    abort(
-      "unknown_part",
-      paste0("A layer has no part `", name, "`."),
-      c(i = paste0("It has ", paste(names(layer_parts), collapse = ", "), ".")),
-      part = name
-    )
+    abort_part("A layer", name, names(layer_parts), "get_layer")
   }
   part(environment(x))
 }

@@ -170,19 +170,16 @@ NULL
 `$.keraspredict_model` <- function(x, name) {
   self <- environment(x)
   part <- model_parts[[name]]
-  if (is.null(part)) {
+  if (is.null(part) && name %in% training_parts) {
     abort(
       "unknown_part",
       paste0("A model has no part `", name, "`."),
-      c(
-        i = if (name %in% training_parts) {
-          "Models of this package predict; training them stays with Keras."
-        } else {
-          paste0("It has ", paste(names(model_parts), collapse = ", "), ".")
-        }
-      ),
+      c(i = "Models of this package predict; training them stays with Keras."),
       part = name
     )
+  }
+  if (is.null(part)) {
+    abort_part("A model", name, names(model_parts), "`model-parts`")
   }
   part(self, x)
 }

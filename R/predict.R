@@ -32,9 +32,10 @@
 #' missing values), `keraspredict_error_bad_argument`,
 #' `keraspredict_error_unknown_argument`, `keraspredict_error_index` (an index
 #' outside of an embedding), `keraspredict_error_shape` (a layer can't take its
-#' input), `keraspredict_error_memory` (there is less memory than it takes),
-#' `keraspredict_error_call` (the model calls a layer in a way that can't be
-#' run) and `keraspredict_error_callback`.
+#' input), `keraspredict_error_values` (a layer can't take the values of its input),
+#' `keraspredict_error_memory` (there is less memory than it takes),
+#' `keraspredict_error_call` (the model calls a layer in a way that can't be run) and
+#' `keraspredict_error_callback`.
 #' @export
 #' @examples
 #' model <- load_model(keraspredict_example("iris"))
@@ -320,9 +321,8 @@ warn_ran_out <- function(had, wanted) {
       x = paste0(
         "`steps` is ",
         format_count(wanted),
-        ", and there were ",
-        format_count(had),
-        " batches."
+        ", and there ",
+        if (had == 1) "was 1 batch." else paste("were", format_count(had), "batches.")
       ),
       i = "The predictions are those of the rows there were."
     )
@@ -335,9 +335,10 @@ warn_ran_out <- function(had, wanted) {
 #' callbacks.
 #' @export
 predict_on_batch <- function(object, x) {
-  if (!inherits(object, "keraspredict_model")) {
+  if (is_live_model(object)) {
     object <- load_model(object)
   }
+  check_model(object, "object")
   if (missing(x) || is.null(x)) {
     abort_no_x()
   }

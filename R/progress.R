@@ -59,8 +59,11 @@ in_rstudio <- function() {
 }
 
 # Whether what can be written over also takes colours: a terminal does, and
-# RStudio's console where it says so.
+# RStudio's console where it says so; nobody does who set NO_COLOR.
 has_colours <- function() {
+  if (nzchar(Sys.getenv("NO_COLOR"))) {
+    return(FALSE)
+  }
   !in_rstudio() || Sys.getenv("RSTUDIO_CONSOLE_COLOR") %in% c("8", "16", "256")
 }
 
@@ -262,11 +265,13 @@ progress_cells <- function(bar, others) {
 }
 
 progress_cell_text <- function(share, cells, colours) {
-  sign <- if (l10n_info()[["UTF-8"]]) "\u2501" else "="
-  if (!colours) {
-    return(strrep(sign, cells))
-  }
+  utf8 <- l10n_info()[["UTF-8"]]
+  sign <- if (utf8) "\u2501" else "="
   done <- as.integer(cells * share)
+  if (!colours) {
+    left <- if (utf8) "\u2500" else "."
+    return(paste0(strrep(sign, done), strrep(left, cells - done)))
+  }
   paste0(
     if (done > 0) paste0("\033[32m", strrep(sign, done), "\033[0m"),
     "\033[37m",

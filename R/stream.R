@@ -62,21 +62,20 @@ query_source <- function(result, info, rows) {
   new_source(
     function() {
       frame <- DBI::dbFetch(result, n = rows)
-      if (nrow(frame) > 0) without_empty_columns(frame)
+      if (nrow(frame) > 0) with_doubles(frame)
     },
     "a query"
   )
 }
 
-# A batch in which a column holds nothing at all doesn't show what the column is
-# of: it becomes NA of the doubles.
-without_empty_columns <- function(frame) {
+# Numbers of a data frame as doubles, where missing ones stay missing. What comes
+# in parts doesn't always show what a column is of: a part of it may be empty.
+with_doubles <- function(frame) {
   frame[] <- lapply(frame, function(column) {
-    if (is.atomic(column) && !is.double(column) && all(is.na(column))) {
-      rep(NA_real_, length(column))
-    } else {
-      column
-    }
+    double <- is.integer(column) && !is.factor(column) ||
+      inherits(column, "integer64") && anyNA(column) ||
+      is.logical(column) && all(is.na(column))
+    if (double) as.double(column) else column
   })
   frame
 }

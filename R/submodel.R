@@ -137,12 +137,7 @@ tensor_parts <- c("name", "shape", "dtype", "ndim")
     shape = self$shape,
     dtype = self$dtype,
     ndim = length(self$shape),
-    abort(
-      "unknown_part",
-      paste0("A tensor has no part `", name, "`."),
-      c(i = paste0("It has ", paste(tensor_parts, collapse = ", "), ".")),
-      part = name
-    )
+    abort_part("A tensor", name, tensor_parts, "keras_model")
   )
 }
 

@@ -5,8 +5,8 @@
 #'
 #' @param object,x A model: see [load_model()].
 #' @param line_length The width of the table.
-#' @param positions Where the columns end, as shares of the width. `NULL` is
-#'   Keras' own.
+#' @param positions Where the columns end, as shares of the width or in characters.
+#'   `NULL` is Keras' own.
 #' @param expand_nested Whether the layers of nested models are shown.
 #' @param show_trainable Whether there is a column that says which layers are
 #'   trainable; `NA` shows it where some weights aren't.
@@ -53,6 +53,9 @@ format.keraspredict_model <- function(
   layer_range = NULL,
   compact = TRUE
 ) {
+  check_flag(expand_nested, "expand_nested")
+  check_flag_or_na(show_trainable, "show_trainable")
+  check_flag(compact, "compact")
   self <- environment(x)
   content <- model_summary(self)
   rows <- select_rows(content$rows, layer_range)
@@ -69,9 +72,7 @@ format.keraspredict_model <- function(
     if (!chain) "Connected to"
   )
   align <- c("left", "left", "right", if (!chain) "left")
-  if (is.null(positions)) {
-    positions <- if (chain) c(0.45, 0.80, 1) else c(0.3, 0.56, 0.74, 1)
-  }
+  positions <- column_ends(positions, length(header), line_length)
   if (show_trainable) {
     header <- c(header, "Trainable")
     align <- c(align, "center")
@@ -107,6 +108,41 @@ format.keraspredict_model <- function(
     text <- c(text, "")
   }
   paste(text, collapse = "\n")
+}
+
+# Where the columns of the table end, as shares of the width.
+column_ends <- function(positions, columns, line_length) {
+  if (!(is_number(line_length) && length(line_length) == 1 && !is.na(line_length))) {
+    abort(
+      "bad_argument",
+      paste0(
+        "`line_length` must be a number of characters, not ",
+        show_value(line_length),
+        "."
+      ),
+      arg = "line_length"
+    )
+  }
+  if (is.null(positions)) {
+    return(if (columns == 3) c(0.45, 0.80, 1) else c(0.3, 0.56, 0.74, 1))
+  }
+  fits <- is.numeric(positions) &&
+    length(positions) == columns &&
+    !is.unsorted(positions, na.rm = FALSE, strictly = TRUE)
+  if (!isTRUE(fits)) {
+    abort(
+      "bad_argument",
+      paste0(
+        "`positions` must be NULL or ",
+        columns,
+        " increasing numbers, not ",
+        show_value(positions),
+        "."
+      ),
+      arg = "positions"
+    )
+  }
+  if (positions[[columns]] > 1) positions / line_length else positions
 }
 
 # Rows and counts, read from the engine once.

@@ -89,16 +89,8 @@ parts_cases <- local({
   }
 })
 
-# The message of a model of JSON: of its config, or of zeros of the shapes given.
-told <- function(shape, layer, dtype = "float32") {
-  cat(
-    message_of(json_model(shape, layer, dtype = dtype), shape, dtype),
-    "",
-    sep = "\n"
-  )
-}
-
-message_of <- function(model, shapes, dtype) {
+# The message of a model for zeros of the shapes given, also in training.
+message_of <- function(model, shapes, dtype, training = FALSE) {
   tryCatch(
     {
       x <- lapply(shapes, function(shape) {
@@ -106,7 +98,7 @@ message_of <- function(model, shapes, dtype) {
         dims <- as.integer(sub("null", "2", sizes))
         array(if (dtype == "string") "a" else 0, dims)
       })
-      predict(model, x)
+      if (training) model(x, training = TRUE) else predict(model, x)
       "no error"
     },
     keraspredict_error = conditionMessage
@@ -129,7 +121,8 @@ told_call <- function(
   config = "",
   x = "[null, 4]",
   y = "[null, 4]",
-  dtype = "float32"
+  dtype = "float32",
+  training = FALSE
 ) {
   shapes <- c(x = x, y = y)
   used <- vapply(c("$x", "$y"), grepl, NA, args, fixed = TRUE)
@@ -171,7 +164,12 @@ told_call <- function(
     "\n",
     sep = ""
   )
-  message <- message_of(load_model(charToRaw(json)), shapes[used], dtype)
+  message <- message_of(
+    load_model(charToRaw(json)),
+    shapes[used],
+    dtype,
+    as.logical(training)
+  )
   cat(paste0("  ", strsplit(message, "\n")[[1]]), "", sep = "\n")
 }
 

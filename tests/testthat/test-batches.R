@@ -57,9 +57,9 @@ test_that("all readers read the same", {
     if (parser != "readr") {
       frame$t <- gsub("\"\"", "\"", frame$t)
     }
-    expect_equal(csv_numbers(frame), expected, label = parser)
+    expect_equal(with_doubles(frame), expected, label = parser)
     one <- parse_csv("5", "n", ",", "NA", NULL, parser)
-    expect_identical(csv_numbers(one), data.frame(n = 5), label = parser)
+    expect_identical(with_doubles(one), data.frame(n = 5), label = parser)
     expect_error(
       parse_csv(c("1,2", "3"), c("a", "b"), ",", "NA", NULL, parser),
       class = "keraspredict_error_bad_input"
@@ -214,6 +214,12 @@ test_that("the rows of a query are fetched in batches", {
     "SELECT a, b, c, NULL AS d FROM flowers LIMIT 3"
   )
   expect_true(all(is.nan(predict(model, result))))
+  DBI::dbClearResult(result)
+
+  numbers <- "SELECT column1 FROM (VALUES (1), (NULL), (2))"
+  result <- DBI::dbSendQuery(db, numbers)
+  y <- predict(loaded("single"), result)
+  expect_identical(is.nan(y), matrix(c(FALSE, TRUE, FALSE)))
   DBI::dbClearResult(result)
 
   result <- DBI::dbSendQuery(db, "SELECT a, b, c, d FROM flowers WHERE a > 100")

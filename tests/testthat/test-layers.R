@@ -45,6 +45,9 @@ test_that("a layer has parts", {
   })
   expect_snapshot(error = TRUE, {
     layer$kernel
+    layer$wieghts
+    loaded("two")$layer
+    loaded("two")$something
     layer$get_output_at(2)
     get_weights(1)
     get_config(1)

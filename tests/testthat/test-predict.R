@@ -132,6 +132,7 @@ test_that("steps with batch_size takes that many rows", {
     cases()$mlp$y[1:6, ]
   )
   expect_snapshot(y <- predict(model, x, steps = 9, batch_size = 3))
+  expect_snapshot(y <- predict(model, x, steps = 9, batch_size = 30))
   expect_close(y, cases()$mlp$y)
   expect_warning(
     predict(model, x, steps = 5),
@@ -146,6 +147,9 @@ test_that("bad arguments are errors", {
     predict(model, x, batch_size = 0)
     predict(model, x, batch_size = NA)
     predict(model, x, batch_size = 1.5)
+    predict(model, x, batch_size = 1:2)
+    predict(model, x, batch_size = NA_real_)
+    predict(model, x, batch_size = strrep("many", 20))
     predict(model, x, batch_size = "32")
     predict(model, x, steps = -1)
     predict(model, x, verbose = 3)
@@ -178,6 +182,7 @@ test_that("predict_on_batch() and the model itself run one batch", {
     model(NULL)
     model(case$x, training = "yes")
     predict_on_batch(model)
+    predict_on_batch("model.keras", case$x)
   })
 })
 

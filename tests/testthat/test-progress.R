@@ -86,17 +86,22 @@ test_that("consoles without colours are drawn over without them", {
   skip_if_not(l10n_info()[["UTF-8"]])
   out <- draws(2, list(c(1, 0.5), c(2, 1)), colours = FALSE)
   bar <- strrep("\u2501", 20)
+  half <- paste0(strrep("\u2501", 10), strrep("\u2500", 10))
   expect_identical(
     strsplit(out, "\b*\r")[[1]],
     c(
       "",
-      paste0("1/2 ", bar, " 0s 500ms/step"),
+      paste0("1/2 ", half, " 0s 500ms/step"),
       paste0("2/2 ", bar, " 0s 500ms/step"),
       paste0("2/2 ", bar, " 1s 500ms/step")
     )
   )
   expect_identical(rstudio_says(character()), "TRUE FALSE 80")
   expect_identical(rstudio_says("RSTUDIO_CONSOLE_COLOR=256"), "TRUE TRUE 80")
+  expect_identical(
+    rstudio_says(c("RSTUDIO_CONSOLE_COLOR=256", "NO_COLOR=1")),
+    "TRUE FALSE 80"
+  )
 })
 
 test_that("a line that would break has a shorter bar", {
@@ -115,7 +120,7 @@ test_that("a line that would break has a shorter bar", {
   )
   lines <- trimws(strsplit(out, "\b*\r")[[1]][-1], "right")
   expect_lt(max(nchar(lines) - columns), 0)
-  expect_match(lines[[1]], "^   1/1000 \u2501{15} 16:39 1s/step$")
+  expect_match(lines[[1]], "^   1/1000 \u2500{15} 16:39 1s/step$")
   expect_identical(lines[[5]], "1000/1000 250s 249ms/step")
 })
 

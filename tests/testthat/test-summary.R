@@ -71,9 +71,22 @@ test_that("the columns and rows can be chosen", {
   })
   expect_snapshot(error = TRUE, {
     summary(loaded("mlp"), line_length = 8)
+    summary(loaded("mlp"), line_length = NA)
+    summary(loaded("mlp"), positions = c(0.5, 1))
+    summary(loaded("mlp"), positions = c(0.5, 0.4, 1))
+    summary(loaded("mlp"), expand_nested = NA)
+    summary(loaded("mlp"), show_trainable = "yes")
     summary(loaded("mlp"), layer_range = "dense")
     summary(loaded("mlp"), layer_range = c("no", "none"))
   })
+})
+
+test_that("columns may end at a number of characters", {
+  model <- loaded("mlp")
+  expect_identical(
+    format(model, line_length = 60, positions = c(30, 42, 60)),
+    format(model, line_length = 60, positions = c(0.5, 0.7, 1))
+  )
 })
 
 test_that("outside of UTF-8 the table is plain", {

@@ -76,6 +76,8 @@ pub enum Error {
     BadGraph { message: String },
     /// Shapes or dtypes that a layer can't take, found while lowering.
     Lowering { layer: String, message: String },
+    /// Values that a layer can't take, found while running.
+    Values { layer: String, message: String },
     /// Arguments of a layer's or operation's call that can't be used.
     Call { layer: String, message: String },
     /// Model inputs of the wrong number, shape or dtype.
@@ -148,6 +150,7 @@ impl Error {
             Error::CustomOutput { .. } => "custom_output",
             Error::BadGraph { .. } => "bad_graph",
             Error::Lowering { .. } => "shape",
+            Error::Values { .. } => "values",
             Error::Call { .. } => "call",
             Error::BadInput { .. } => "bad_input",
             Error::Memory { .. } => "memory",
@@ -156,6 +159,14 @@ impl Error {
             Error::Interrupted => "interrupted",
             Error::Internal { .. } => "internal",
         }
+    }
+
+    /// Whether it may come of the sizes that a model is lowered for.
+    pub fn is_of_sizes(&self) -> bool {
+        matches!(
+            self,
+            Error::Lowering { .. } | Error::Call { .. } | Error::Internal { .. }
+        )
     }
 
     /// The error's fields as name and text, for the condition object.
@@ -236,7 +247,9 @@ impl Error {
                 ("expected", expected.clone()),
                 ("given", given.clone()),
             ],
-            Error::Lowering { layer, message } | Error::Call { layer, message } => {
+            Error::Lowering { layer, message }
+            | Error::Values { layer, message }
+            | Error::Call { layer, message } => {
                 vec![("layer", layer.clone()), ("reason", message.clone())]
             }
             Error::BadInput {
@@ -347,7 +360,9 @@ impl fmt::Display for Error {
                 "layer '{layer}' ({class}): its function must give {expected}, not {given}"
             ),
             Error::BadGraph { message } => write!(f, "{message}"),
-            Error::Lowering { layer, message } | Error::Call { layer, message } => {
+            Error::Lowering { layer, message }
+            | Error::Values { layer, message }
+            | Error::Call { layer, message } => {
                 write!(f, "layer '{layer}': {message}")
             }
             Error::BadInput {

@@ -183,7 +183,7 @@ impl Model {
     pub fn check(&self) -> Result<()> {
         let fixed = self.has_fixed_sizes();
         match self.output_shapes() {
-            Err(e) if !matches!(e, Error::Lowering { .. } | Error::Call { .. }) => Err(e),
+            Err(e) if !e.is_of_sizes() => Err(e),
             Err(e) if fixed && !self.takes_some_batch() => Err(e),
             _ => Ok(()),
         }

@@ -184,6 +184,19 @@ pub fn show_shape(shape: &[usize]) -> String {
     }
 }
 
+/// Choices in words: `a, b or c`.
+pub fn either(choices: &[&str]) -> String {
+    match choices {
+        [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => choices.concat(),
+    }
+}
+
+/// A number of things in words: `1 axis`, `2 axes`.
+pub fn counted(n: usize, one: &str, more: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { more })
+}
+
 /// The unit of buffers: one cache line, so that every tensor is aligned for SIMD.
 #[derive(Copy, Clone, Pod, Zeroable)]
 #[repr(C, align(64))]

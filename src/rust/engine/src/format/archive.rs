@@ -96,6 +96,7 @@ fn zip_error(e: ZipError, what: &str, label: &str) -> Error {
             label,
             format!("{what} is compressed with the unknown method {n}"),
         ),
+        ZipError::InvalidArchive(_) => damaged(label, format!("{what} has no valid directory")),
         e => damaged(label, format!("{what} can't be read ({e})")),
     }
 }

@@ -383,7 +383,10 @@ fn no_npz(present: bool, label: &str) -> Result<()> {
 /// The architecture as text, which may be a JSON string of JSON.
 fn read_text(bytes: &[u8], label: &str) -> Result<ModelFile> {
     let mut config = json::parse(bytes).map_err(|e| match e.is_eof() {
-        true => damaged(label, format!("its JSON ends too early: {e}")),
+        true => damaged(
+            label,
+            format!("its JSON ends too early, in line {}", e.line()),
+        ),
         false => not_a_model(label, format!("it is no JSON: {e}")),
     })?;
     if let Json::String(inner) = &config {

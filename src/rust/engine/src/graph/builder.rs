@@ -1,6 +1,7 @@
 //! Writes primitives into a graph, checking shapes and dtypes as it goes.
 
 use std::collections::hash_map::DefaultHasher;
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -59,11 +60,6 @@ fn named(primitive: &impl std::fmt::Debug) -> String {
         .to_string()
 }
 
-/// Whether the elements of two tensors can be multiplied and added up.
-fn can_multiply(a: &Fact, b: &Fact) -> bool {
-    a.dtype == b.dtype && !matches!(a.dtype, DType::Str | DType::Bool)
-}
-
 impl Builder {
     pub fn path(&self) -> &Arc<str> {
         &self.path
@@ -80,6 +76,20 @@ impl Builder {
             layer: self.path.to_string(),
             message: message.into(),
         }
+    }
+
+    /// An [`Error::Call`] at the current layer: what the model asks for can't be run,
+    /// whatever the shape of its input.
+    pub fn call_error(&self, message: impl Into<String>) -> Error {
+        Error::Call {
+            layer: self.path.to_string(),
+            message: message.into(),
+        }
+    }
+
+    /// An [`Error::Internal`] at the current layer: no lowering asks for this.
+    pub fn defect(&self, message: impl fmt::Display) -> Error {
+        Error::internal(format!("layer '{}': {message}", self.path))
     }
 
     pub fn fact(&self, x: ValueId) -> &Fact {
@@ -203,7 +213,7 @@ impl Builder {
             Unary::IsNan | Unary::IsInf | Unary::IsFinite => fact.dtype = DType::Bool,
             Unary::Not => {
                 if fact.dtype.is_float() || fact.dtype == DType::Str {
-                    return Err(self.error(format!(
+                    return Err(self.call_error(format!(
                         "can't compute the logical not of {} tensors",
                         fact.dtype
                     )));
@@ -219,8 +229,8 @@ impl Builder {
             }
             _ => {
                 if !fact.dtype.is_float() {
-                    return Err(self.error(format!(
-                        "can't compute {} of {} tensors",
+                    return Err(self.call_error(format!(
+                        "can't compute `{}` of {} tensors",
                         named(&op),
                         fact.dtype
                     )));
@@ -244,7 +254,7 @@ impl Builder {
         };
         match step.dtype(|_| Some(dtype)) {
             Some(_) => Ok(()),
-            None => Err(self.error(format!("can't compute {op} of {dtype} tensors"))),
+            None => Err(self.call_error(format!("can't compute `{op}` of {dtype} tensors"))),
         }
     }
 
@@ -252,8 +262,8 @@ impl Builder {
     pub fn binary(&mut self, op: Binary, x: ValueId, y: ValueId) -> Result<ValueId> {
         let (dx, dy) = (self.dtype(x), self.dtype(y));
         if dx != dy {
-            return Err(self.error(format!(
-                "can't compute {} of {dx} and {dy} tensors",
+            return Err(self.call_error(format!(
+                "can't compute `{}` of {dx} and {dy} tensors",
                 named(&op)
             )));
         }
@@ -286,12 +296,17 @@ impl Builder {
     pub fn select(&mut self, condition: ValueId, x: ValueId, y: ValueId) -> Result<ValueId> {
         let (dc, dx, dy) = (self.dtype(condition), self.dtype(x), self.dtype(y));
         if dc != DType::Bool || dx != dy {
-            return Err(self.error(format!("select by {dc} of {dx} and {dy} tensors")));
+            return Err(self.defect(format!("select by {dc} of {dx} and {dy} tensors")));
         }
-        let shape = broadcast_shapes(&self.shape(x), &self.shape(y))
-            .and_then(|s| broadcast_shapes(&s, &self.shape(condition)));
+        let (xs, ys, cs) = (self.shape(x), self.shape(y), self.shape(condition));
+        let shape = broadcast_shapes(&xs, &ys).and_then(|s| broadcast_shapes(&s, &cs));
         let Some(shape) = shape else {
-            return Err(self.error("shapes of a select can't be broadcast together"));
+            return Err(self.error(format!(
+                "shapes {}, {} and {} can't be broadcast together",
+                show_shape(&cs),
+                show_shape(&xs),
+                show_shape(&ys)
+            )));
         };
         let rank = shape.len();
         let ins = vec![
@@ -466,7 +481,7 @@ impl Builder {
 
     pub fn concat(&mut self, xs: &[ValueId], axis: isize) -> Result<ValueId> {
         let Some(&first) = xs.first() else {
-            return Err(self.error("nothing to concatenate"));
+            return Err(self.defect("nothing to concatenate"));
         };
         let mut fact = self.fact(first).clone();
         let axis = self.axis(axis, fact.rank())?;
@@ -492,7 +507,7 @@ impl Builder {
     pub fn slice(&mut self, x: ValueId, dims: &[SliceDim]) -> Result<ValueId> {
         let fact = self.fact(x);
         if dims.len() != fact.rank() {
-            return Err(self.error("a slice needs one entry per axis"));
+            return Err(self.defect("a slice needs one entry per axis"));
         }
         for (d, &size) in dims.iter().zip(&fact.shape) {
             let last = d.start as isize + d.step * d.len.saturating_sub(1) as isize;
@@ -559,7 +574,7 @@ impl Builder {
     ) -> Result<ValueId> {
         let fact = self.fact(x).clone();
         if pads.len() != fact.rank() {
-            return Err(self.error("padding needs one pair per axis"));
+            return Err(self.defect("padding needs one pair per axis"));
         }
         if pads.iter().all(|&p| p == (0, 0)) {
             return Ok(x);
@@ -605,14 +620,16 @@ impl Builder {
     ) -> Result<ValueId> {
         let (t, i) = (self.fact(table).clone(), self.fact(indices).clone());
         if !matches!(i.dtype, DType::I32 | DType::I64) {
-            return Err(self.error(format!("indices must be integers, not {}", i.dtype)));
+            return Err(self.call_error(format!("indices must be integers, not {}", i.dtype)));
         }
         if axis >= t.rank()
             || batch > axis
             || batch > i.rank()
             || t.shape[..batch] != i.shape[..batch]
         {
-            return Err(self.error(format!("can't gather along axis {axis} of {t} by {i}")));
+            return Err(self.error(format!(
+                "can't take entries along axis {axis} of {t} at {i}"
+            )));
         }
         let mut shape = t.shape[..axis].to_vec();
         shape.extend(&i.shape[batch..]);
@@ -629,7 +646,7 @@ impl Builder {
         let (f, i) = (self.fact(x).clone(), self.fact(indices).clone());
         let axis = self.axis(axis, f.rank())?;
         if i.rank() != f.rank() || (0..f.rank()).any(|k| k != axis && f.shape[k] != i.shape[k]) {
-            return Err(self.error(format!("can't take along axis {axis} of {f} by {i}")));
+            return Err(self.error(format!("can't take values along axis {axis} of {f} at {i}")));
         }
         Ok(self.push(
             Op::TakeAlong { axis },
@@ -687,7 +704,7 @@ impl Builder {
         };
         if fact.dtype != wanted {
             let given = fact.dtype;
-            return Err(self.error(format!("expected a {wanted} tensor, not {given}")));
+            return Err(self.call_error(format!("expected a {wanted} tensor, not {given}")));
         }
         let fact = Fact::new(DType::I64, fact.shape.clone());
         Ok(self.push(Op::Lookup(table.clone()), vec![x], fact))
@@ -698,7 +715,7 @@ impl Builder {
         let fact = self.fact(x);
         if fact.dtype.is_float() || attrs.bins == 0 {
             let given = fact.dtype;
-            return Err(self.error(format!("can't hash {given} to {} bins", attrs.bins)));
+            return Err(self.call_error(format!("can't hash {given} to {} bins", attrs.bins)));
         }
         let fact = Fact::new(DType::I64, fact.shape.clone());
         Ok(self.push(Op::Hash(attrs), vec![x], fact))
@@ -708,7 +725,7 @@ impl Builder {
     pub fn hash_cross(&mut self, xs: &[ValueId], bins: u64) -> Result<ValueId> {
         let shape = match xs {
             [first, ..] if bins > 0 => self.shape(*first),
-            _ => return Err(self.error("nothing to cross")),
+            _ => return Err(self.call_error("nothing to cross")),
         };
         for &x in xs {
             let fact = self.fact(x);
@@ -732,7 +749,7 @@ impl Builder {
         let (TokenOutput::Values(size) | TokenOutput::Counts(size)) = output;
         match fact.shape.last_mut() {
             Some(last) if fact.dtype == DType::Str => *last = size,
-            _ => return Err(self.error(format!("can't take the tokens of {fact}"))),
+            _ => return Err(self.call_error(format!("can't take the tokens of {fact}"))),
         }
         fact.dtype = DType::I64;
         let op = Op::Tokenize(tokenizer.clone(), output);
@@ -743,6 +760,9 @@ impl Builder {
     /// with the sizes of the dtypes. Parts of complex numbers have it to themselves.
     pub fn bitcast(&mut self, x: ValueId, dtype: DType) -> Result<ValueId> {
         let mut fact = self.fact(x).clone();
+        if fact.dtype == DType::Str || dtype == DType::Str {
+            return Err(self.call_error(format!("can't view {} tensors as {dtype}", fact.dtype)));
+        }
         let (from, to) = (fact.dtype.size(), dtype.size());
         if fact.dtype.part() == Some(dtype) {
             fact.shape.push(2);
@@ -754,9 +774,6 @@ impl Builder {
                 _ => return Err(self.error(format!("can't view {fact} as {dtype}"))),
             }
         }
-        if fact.dtype == DType::Str || dtype == DType::Str {
-            return Err(self.error(format!("can't view {fact} as {dtype}")));
-        }
         fact.dtype = dtype;
         Ok(self.push(Op::Bitcast(dtype), vec![x], fact))
     }
@@ -767,7 +784,7 @@ impl Builder {
         let bad = |s: &Self| {
             let facts: Vec<String> = facts.iter().map(Fact::to_string).collect();
             s.error(format!(
-                "can't compute {} of {}",
+                "can't compute `{}` of {}",
                 named(&kind),
                 facts.join(" and ")
             ))
@@ -824,8 +841,10 @@ impl Builder {
         attrs: FftAttrs,
     ) -> Result<(ValueId, ValueId)> {
         let mut fact = self.fact(real).clone();
+        if !matches!(fact.dtype, DType::F32 | DType::F64) {
+            return Err(self.call_error(format!("can't transform {} tensors", fact.dtype)));
+        }
         let fits = imaginary.is_none_or(|i| *self.fact(i) == fact)
-            && matches!(fact.dtype, DType::F32 | DType::F64)
             && fact.shape.last().is_some_and(|&n| n > 0 && attrs.keep <= n);
         if !fits {
             return Err(self.error(format!("can't transform {fact}")));
@@ -865,7 +884,7 @@ impl Builder {
         if !matches!(fact.dtype, DType::F32 | DType::F64)
             || *self.fact(seed) != Fact::new(DType::I64, [2])
         {
-            return Err(self.error(format!("can't draw random numbers of {fact}")));
+            return Err(self.defect(format!("can't draw random numbers of {fact}")));
         }
         Ok(self.push(Op::Random { kind, stream }, vec![seed], fact))
     }
@@ -884,13 +903,13 @@ impl Builder {
         axes.sort_unstable();
         axes.dedup();
         if axes.last().is_some_and(|&a| a >= fact.rank()) {
-            return Err(self.error(format!("can't reduce axes {axes:?} of {fact}")));
+            return Err(self.defect(format!("can't reduce axes {axes:?} of {fact}")));
         }
         let dtype = match kind {
             Reduce::ArgMax | Reduce::ArgMin => DType::I32,
             Reduce::Any | Reduce::All => {
                 if fact.dtype != DType::Bool {
-                    return Err(self.error("any and all need bool"));
+                    return Err(self.defect("any and all need bool"));
                 }
                 DType::Bool
             }
@@ -903,8 +922,8 @@ impl Builder {
             })
             .collect();
         if fact.dtype == DType::Str || (kind == Reduce::LogSumExp && !dtype.is_float()) {
-            return Err(self.error(format!(
-                "can't compute {} of {} tensors",
+            return Err(self.call_error(format!(
+                "can't compute `{}` of {} tensors",
                 named(&kind),
                 fact.dtype
             )));
@@ -938,7 +957,7 @@ impl Builder {
         let fact = self.fact(x).clone();
         let axis = self.axis(axis, fact.rank())?;
         if fact.dtype == DType::Str {
-            return Err(self.error("can't add up or multiply strings"));
+            return Err(self.call_error("can't add up or multiply strings"));
         }
         Ok(self.push(
             Op::Cumulate {
@@ -955,7 +974,9 @@ impl Builder {
     pub fn softmax(&mut self, x: ValueId, axis: isize, log: bool) -> Result<ValueId> {
         let fact = self.fact(x).clone();
         if !fact.dtype.is_float() {
-            return Err(self.error(format!("can't compute softmax of {} tensors", fact.dtype)));
+            return Err(
+                self.call_error(format!("can't compute `softmax` of {} tensors", fact.dtype))
+            );
         }
         let axis = self.axis(axis, fact.rank())?;
         let last = fact.rank() - 1;
@@ -1001,11 +1022,27 @@ impl Builder {
 
     // Products ---------------------------------------------------------------
 
+    fn no_product(&self, a: &Fact, b: &Fact) -> Error {
+        let (a, b) = (a.dtype, b.dtype);
+        self.call_error(format!("can't multiply {a} by {b} tensors"))
+    }
+
+    /// Whether the elements of two tensors can be multiplied and added up.
+    fn check_product(&self, a: &Fact, b: &Fact) -> Result<()> {
+        match a.dtype == b.dtype && !matches!(a.dtype, DType::Str | DType::Bool) {
+            true => Ok(()),
+            false => Err(self.no_product(a, b)),
+        }
+    }
+
     /// Matrix product over the last two axes, leading axes broadcast.
     pub fn matmul(&mut self, a: ValueId, b: ValueId, ta: bool, tb: bool) -> Result<ValueId> {
         let (fa, fb) = (self.fact(a).clone(), self.fact(b).clone());
         let bad = |s: &Self| Err(s.error(format!("can't multiply {fa} by {fb}")));
-        if fa.rank() < 2 || fb.rank() < 2 || fa.dtype != fb.dtype || fa.dtype == DType::Str {
+        if fa.dtype != fb.dtype || fa.dtype == DType::Str {
+            return Err(self.no_product(&fa, &fb));
+        }
+        if fa.rank() < 2 || fb.rank() < 2 {
             return bad(self);
         }
         let (la, lb) = (fa.rank() - 2, fb.rank() - 2);
@@ -1077,10 +1114,10 @@ impl Builder {
         let n = attrs.strides.len();
         let fits = fx.rank() == n + 2
             && fk.rank() == n + 2
-            && can_multiply(&fx, &fk)
             && attrs.groups > 0
             && fx.shape[n + 1] == fk.shape[n] * attrs.groups
             && fk.shape[n + 1].is_multiple_of(attrs.groups);
+        self.check_product(&fx, &fk)?;
         if !fits {
             return Err(self.error(format!(
                 "can't convolve {fx} with a kernel of {fk} in {} groups",
@@ -1113,7 +1150,7 @@ impl Builder {
             );
             shape.push(size.ok_or_else(|| {
                 self.error(format!(
-                    "a window of {} does not fit into {}",
+                    "a window of {} doesn't fit into {}",
                     show_shape(&fk.shape[..a.strides.len()]),
                     show_shape(&fx.shape)
                 ))
@@ -1132,11 +1169,8 @@ impl Builder {
     ) -> Result<ValueId> {
         let (fx, fk) = (self.fact(x).clone(), self.fact(kernel).clone());
         let n = attrs.strides.len();
-        if fx.rank() != n + 2
-            || fk.rank() != n + 2
-            || !can_multiply(&fx, &fk)
-            || fx.shape[n + 1] != fk.shape[n]
-        {
+        self.check_product(&fx, &fk)?;
+        if fx.rank() != n + 2 || fk.rank() != n + 2 || fx.shape[n + 1] != fk.shape[n] {
             return Err(self.error(format!(
                 "can't convolve {fx} depthwise with a kernel of {fk}"
             )));
@@ -1165,11 +1199,8 @@ impl Builder {
     ) -> Result<ValueId> {
         let (fx, fk) = (self.fact(x).clone(), self.fact(kernel).clone());
         let n = attrs.strides.len();
-        if fx.rank() != n + 2
-            || fk.rank() != n + 2
-            || !can_multiply(&fx, &fk)
-            || fx.shape[n + 1] != fk.shape[n + 1]
-        {
+        self.check_product(&fx, &fk)?;
+        if fx.rank() != n + 2 || fk.rank() != n + 2 || fx.shape[n + 1] != fk.shape[n + 1] {
             return Err(self.error(format!(
                 "can't convolve {fx} transposed with a kernel of {fk}"
             )));
@@ -1193,10 +1224,10 @@ impl Builder {
         let fx = self.fact(x).clone();
         let n = attrs.size.len();
         if fx.rank() != n + 2 {
-            return Err(self.error(format!("can't pool {n} spatial axes of {fx}")));
+            return Err(self.defect(format!("can't pool {n} spatial axes of {fx}")));
         }
         if matches!(fx.dtype, DType::Str | DType::Bool) {
-            return Err(self.error(format!("can't pool {} tensors", fx.dtype)));
+            return Err(self.call_error(format!("can't pool {} tensors", fx.dtype)));
         }
         let mut shape = vec![fx.shape[0]];
         for i in 0..n {
@@ -1209,7 +1240,7 @@ impl Builder {
             );
             shape.push(size.ok_or_else(|| {
                 self.error(format!(
-                    "a pool of {} does not fit into {}",
+                    "a pool of {} doesn't fit into {}",
                     show_shape(&attrs.size),
                     show_shape(&fx.shape)
                 ))
@@ -1255,7 +1286,7 @@ impl Builder {
             || attrs.masked != mask.is_some()
             || attrs.recurrent_bias != recurrent_bias.is_some()
         {
-            return Err(self.error(format!(
+            return Err(self.defect(format!(
                 "can't run {:?} over {fx} with a recurrent kernel of {fr}",
                 attrs.cell
             )));
@@ -1287,11 +1318,11 @@ impl Builder {
     ) -> Result<(ValueId, ValueId)> {
         let (x_fact, n) = (self.fact(x).clone(), self.fact(lengths).clone());
         let [batch, steps, classes] = x_fact.shape[..] else {
-            return Err(self.error(format!("a beam search over {x_fact}")));
+            return Err(self.error(format!("can't decode {x_fact}")));
         };
         let float = matches!(x_fact.dtype, DType::F32 | DType::F64);
         if !float || classes == 0 || n != Fact::new(DType::I32, [batch]) || paths > width {
-            return Err(self.error(format!("a beam search over {x_fact} of {n} steps")));
+            return Err(self.error(format!("can't decode {x_fact} with lengths of {n}")));
         }
         let outs = vec![
             Fact::new(DType::I32, [paths, batch, steps]),
@@ -1318,7 +1349,7 @@ impl Builder {
             let f = self.fact(v).clone();
             if i < sequences.len() {
                 if f.shape.first() != Some(&attrs.length) {
-                    return Err(self.error(format!("a loop of {} steps over {f}", attrs.length)));
+                    return Err(self.defect(format!("a loop of {} steps over {f}", attrs.length)));
                 }
                 want.push(Fact::new(f.dtype, &f.shape[1..]));
             } else {
@@ -1327,14 +1358,14 @@ impl Builder {
         }
         let have: Vec<&Fact> = body.inputs.iter().map(|&v| body.fact(v)).collect();
         if have.len() != want.len() || have.iter().zip(&want).any(|(h, w)| *h != w) {
-            return Err(self.error("the inputs of a loop don't fit its body"));
+            return Err(self.defect("the inputs of a loop don't fit its body"));
         }
         let mut outs = Vec::new();
         for (i, &v) in body.outputs.iter().enumerate() {
             let mut f = body.fact(v).clone();
             if i < carries.len() {
                 if f != *self.fact(carries[i]) {
-                    return Err(self.error(format!(
+                    return Err(self.defect(format!(
                         "a loop carries {} but gives {f}",
                         self.fact(carries[i])
                     )));

@@ -11,7 +11,7 @@ impl Builder {
         let parsed = parse(equation, self.rank(a), self.rank(b));
         let Some((la, lb, lo)) = parsed else {
             return Err(self.error(format!(
-                "equation '{equation}' does not fit operands of rank {} and {}",
+                "equation '{equation}' doesn't fit operands of rank {} and {}",
                 self.rank(a),
                 self.rank(b)
             )));
@@ -48,7 +48,7 @@ impl Builder {
                 (Some(x), Some(y)) if x == y || y == 1 => Ok(x),
                 (Some(1), Some(y)) => Ok(y),
                 (Some(x), Some(y)) => Err(s.error(format!(
-                    "equation '{equation}': sizes {x} and {y} of one axis differ"
+                    "equation '{equation}' doesn't fit sizes {x} and {y} of one axis"
                 ))),
                 (x, y) => Ok(x.or(y).unwrap_or(1)),
             }
@@ -88,7 +88,7 @@ impl Builder {
             .collect();
         match perm {
             Some(p) if p.len() == have.len() => self.transpose(out, &p),
-            _ => Err(self.error(format!("equation '{equation}' can't be computed"))),
+            _ => Err(self.call_error(format!("equation '{equation}' can't be computed"))),
         }
     }
 
@@ -119,9 +119,9 @@ impl Builder {
         while let Some((i, j)) = repeated(&labels) {
             let n = self.fact(x).shape[i];
             if self.fact(x).shape[j] != n {
-                return Err(
-                    self.error(format!("equation '{equation}': a diagonal of unequal axes"))
-                );
+                return Err(self.error(format!(
+                    "equation '{equation}' takes a diagonal of unequal axes"
+                )));
             }
             // Both axes to the end, flattened, every (n + 1)-th element.
             let rank = labels.len();

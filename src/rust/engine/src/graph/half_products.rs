@@ -102,7 +102,7 @@ impl Builder {
             let y = self.slice_axis(b, 1, i, i + 1)?;
             sum = Some(self.add_term(sum, x, y, round)?);
         }
-        sum.ok_or_else(|| self.error("a product of no terms"))
+        sum.ok_or_else(|| self.defect("a product of no terms"))
     }
 
     fn add_term(
@@ -230,7 +230,7 @@ impl Builder {
             let k = self.index_axis(kernel, 0, i)?;
             sum = Some(self.add_term(sum, x, k, Round::Sum)?);
         }
-        let y = sum.ok_or_else(|| self.error("a kernel of no size"))?;
+        let y = sum.ok_or_else(|| self.defect("a kernel of no size"))?;
         self.reshape(y, output).map(Some)
     }
 
@@ -321,7 +321,7 @@ impl Builder {
                 None => x,
             });
         }
-        let sum = sum.ok_or_else(|| self.error("a window of no size"))?;
+        let sum = sum.ok_or_else(|| self.defect("a window of no size"))?;
         // Pixels of the input under each window.
         let under = |axis: usize, place: usize| -> usize {
             let start = place * attrs.strides[axis];

@@ -159,7 +159,7 @@ impl Activation {
                 layers: vec![Unsupported {
                     name: cfg.layer.clone(),
                     class: cfg.class.clone(),
-                    hint: format!("has an activation of your own, {name}"),
+                    hint: format!("has an activation of your own, `{name}`"),
                     key: Some(name.to_string()),
                 }],
             }),

@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::error::{Error, Result};
 use crate::host::Functions;
+use crate::tensor::either;
 
 /// Keys that matter in training only, or are read for every layer by the model.
 const PASSED_OVER: &[&str] = &[
@@ -201,7 +202,7 @@ impl<'a> Cfg<'a> {
             .iter()
             .find(|c| **c == v)
             .copied()
-            .ok_or_else(|| self.bad(key, &format!("one of {}", choices.join(", "))))
+            .ok_or_else(|| self.bad(key, &either(choices)))
     }
 
     /// A list of whole numbers >= 0, or one number `n` times over.

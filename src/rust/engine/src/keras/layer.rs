@@ -568,14 +568,6 @@ impl Cx {
         }
     }
 
-    /// An [`Error::Call`] at the current layer.
-    pub fn call_error(&self, message: impl Into<String>) -> Error {
-        Error::Call {
-            layer: self.path().to_string(),
-            message: message.into(),
-        }
-    }
-
     /// The same with what is known of the tokens of stages.
     pub fn with_staged(mut self, staged: Staged) -> Cx {
         self.staged = staged;
@@ -590,7 +582,7 @@ impl Cx {
     pub fn padded_tokens(&mut self, x: ValueId, tokenizer: &Arc<Tokenizer>) -> Result<ValueId> {
         let Fact { dtype, shape } = self.fact(x).clone();
         if dtype != DType::Str {
-            return Err(self.error(format!("expected strings, not a {dtype} tensor")));
+            return Err(self.call_error(format!("expected strings, not a {dtype} tensor")));
         }
         let reading = Reading::Tokens(tokenizer.clone());
         let fact = self.read(x, reading, |n| {
@@ -605,7 +597,7 @@ impl Cx {
     /// Where it is not known yet: `waiting` then tells what it takes.
     pub fn open_size(&mut self, count: ValueId) -> Result<usize> {
         if self.body {
-            return Err(self.error("a size that depends on the data can't be in a loop"));
+            return Err(self.call_error("a size that depends on the data can't be in a loop"));
         }
         let count = self.cast(count, DType::I64)?;
         let count = self.reshape(count, &[])?;
@@ -732,21 +724,21 @@ impl Cx {
                 let value = self.complex(re.value, im.value)?;
                 Ok(T { value, ..*re })
             }
-            None => Err(self.error("other parts than expected")),
+            None => Err(self.defect("other parts than expected")),
         })
     }
 
     /// An error if any of the tensors is complex.
     pub fn check_real(&self, tensors: impl IntoIterator<Item = T>) -> Result<()> {
         match tensors.into_iter().any(|t| self.is_complex(t.value)) {
-            true => Err(self.error("complex numbers are not supported here")),
+            true => Err(self.call_error("complex numbers are not supported here")),
             false => Ok(()),
         }
     }
 
     fn hidden_input(&mut self, hidden: Hidden, fact: Fact) -> Result<ValueId> {
         if self.body {
-            return Err(self.error(
+            return Err(self.call_error(
                 "a layer with random numbers, states or tokens without number can't be in a loop",
             ));
         }
@@ -917,7 +909,7 @@ impl Cx {
         }
         let out = match if complex { def.complex } else { def.lower } {
             Some(lower) => lower(self, &cfg, call),
-            None => Err(self.error(format!("{} {}", def.class, def.note))),
+            None => Err(self.call_error(format!("{} {}", def.class, def.note))),
         };
         self.set_path(outer);
         let out = out?;
@@ -930,7 +922,7 @@ impl Cx {
         let out = self.call(node, &Call::on(x))?;
         out.single()
             .copied()
-            .ok_or_else(|| self.error(format!("'{}' must give one tensor", node.name)))
+            .ok_or_else(|| self.call_error(format!("`{}` must give one tensor", node.name)))
     }
 
     /// The call's only tensor (the first argument).
@@ -939,11 +931,11 @@ impl Cx {
             Some(Arg::Tensor(t)) => Ok(*t),
             Some(Arg::List(items)) if items.len() == 1 => match items[0] {
                 Arg::Tensor(t) => Ok(t),
-                _ => Err(self.error("expected one tensor")),
+                _ => Err(self.call_error("expected one tensor")),
             },
             _ => {
                 let n = call.args.first().map_or(0, |a| a.tensors().len());
-                Err(self.error(format!("expected one tensor, not {n}")))
+                Err(self.call_error(format!("expected one tensor, not {n}")))
             }
         }
     }

@@ -33,7 +33,7 @@ struct Missing;
 
 impl Layer for Missing {
     fn call(&self, cx: &mut Cx, _: &LayerNode, _: &Call) -> Result<Out> {
-        Err(cx.error("this layer is not supported"))
+        Err(cx.defect("this layer is not supported"))
     }
 }
 

@@ -100,7 +100,7 @@ impl Graph {
     /// Replays the calls on flattened inputs (`None` for one left out).
     pub fn run(&self, cx: &mut Cx, inputs: &[Option<T>]) -> Result<Out> {
         if inputs.len() != self.inputs.len() {
-            return Err(cx.error(format!(
+            return Err(cx.call_error(format!(
                 "expected {} inputs, not {}",
                 self.inputs.len(),
                 inputs.len()
@@ -111,7 +111,7 @@ impl Graph {
             slots[slot] = Some(match input {
                 Some(t) => Nest::Leaf(accept(cx, spec, *t)?),
                 None if spec.optional => Nest::Null,
-                None => return Err(cx.error(format!("input '{}' is missing", spec.name))),
+                None => return Err(cx.call_error(format!("input `{}` is missing", spec.name))),
             });
         }
         for step in &self.steps {
@@ -407,7 +407,7 @@ impl ModelLayer {
                 .iter()
                 .map(|spec| match items.iter().find(|(k, _)| *k == spec.name) {
                     Some((_, a)) => Ok(optional_tensors(a).first().copied().flatten()),
-                    None => Err(cx.error(format!("input '{}' is missing", spec.name))),
+                    None => Err(cx.call_error(format!("input `{}` is missing", spec.name))),
                 })
                 .collect();
         }

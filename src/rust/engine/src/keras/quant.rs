@@ -412,7 +412,7 @@ pub fn exact(
 /// half first. Signed for int8, from 0 on for uint8.
 pub fn unpack_int4(cx: &mut Cx, packed: ValueId, axis: usize, len: usize) -> Result<ValueId> {
     if !cx.dtype(packed).is_int() {
-        return Err(cx.error("packed weights must be whole numbers"));
+        return Err(cx.call_error("packed weights must be whole numbers"));
     }
     let mut shape = cx.shape(packed);
     let signed = cx.dtype(packed) == DType::I8;
@@ -430,7 +430,7 @@ pub fn unpack_int4(cx: &mut Cx, packed: ValueId, axis: usize, len: usize) -> Res
     shape[axis] *= 2;
     let both = cx.reshape(both, &shape)?;
     if len > shape[axis] {
-        return Err(cx.error(format!(
+        return Err(cx.defect(format!(
             "{} packed numbers where {len} are needed",
             shape[axis]
         )));

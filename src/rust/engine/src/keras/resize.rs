@@ -260,7 +260,7 @@ fn by_gathers(cx: &mut Cx, x: ValueId, axis: usize, taps: &Taps, widest: usize) 
             Some(sum) => cx.add(sum, part)?,
         });
     }
-    sum.ok_or_else(|| cx.error("nothing to interpolate"))
+    sum.ok_or_else(|| cx.defect("nothing to interpolate"))
 }
 
 fn by_matrix(cx: &mut Cx, x: ValueId, axis: usize, taps: &Taps, from: usize) -> Result<ValueId> {

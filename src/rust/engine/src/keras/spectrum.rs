@@ -13,7 +13,7 @@ pub type Complex = (ValueId, ValueId);
 pub fn frames(cx: &mut Cx, x: ValueId, length: usize, stride: usize) -> Result<ValueId> {
     let size = cx.dim(x, -1)?;
     if length == 0 || stride == 0 {
-        return Err(cx.error("sequences must have a length and a stride"));
+        return Err(cx.call_error("sequences must have a length and a stride"));
     }
     let count = (size + stride).saturating_sub(length) / stride;
     let at = |i: usize| (i / length * stride + i % length) as i32;
@@ -49,7 +49,7 @@ pub fn rfft(cx: &mut Cx, x: ValueId, length: usize) -> Result<Complex> {
 /// Real sequences of a length from their coefficients up to the middle.
 pub fn irfft(cx: &mut Cx, (re, im): Complex, length: usize) -> Result<ValueId> {
     if length == 0 {
-        return Err(cx.error("can't transform sequences of length 0"));
+        return Err(cx.call_error("can't transform sequences of length 0"));
     }
     let mirrored = |cx: &mut Cx, x: ValueId, conjugate: bool| -> Result<ValueId> {
         let x = fitted(cx, x, length / 2 + 1)?;
@@ -124,7 +124,7 @@ impl Window {
             Window::Values(values) => values.clone(),
         };
         if inner.len() != length {
-            return Err(cx.error(format!(
+            return Err(cx.call_error(format!(
                 "the window must have {length} values, not {}",
                 inner.len()
             )));
@@ -241,7 +241,7 @@ impl Stft {
 pub fn overlapped(cx: &mut Cx, x: ValueId, stride: usize) -> Result<ValueId> {
     let shape = cx.shape(x);
     if shape.len() < 2 || stride == 0 {
-        return Err(cx.error("expected sequences, and a stride"));
+        return Err(cx.error("expected a tensor of rank 2 at least"));
     }
     let (lead, last) = shape.split_at(shape.len() - 2);
     let (count, length) = (last[0], last[1]);

@@ -242,7 +242,7 @@ fn needed(
         let entry = entries.iter().find(|e| e.name == h.layer);
         if entry.is_none_or(Entry::is_input) {
             return Err(not_connected(format!(
-                "the outputs need input '{}', which is not among the inputs",
+                "the outputs need input `{}`, which is not among the inputs",
                 h.layer
             )));
         }

@@ -243,10 +243,10 @@ impl Plain for Beam {
             }
             let leaves = search.sorted();
             if leaves.len() < self.paths {
-                return Err(Error::Lowering {
+                return Err(Error::Values {
                     layer: self.path.clone(),
                     message: format!(
-                        "there are {} label sequences where {} are asked for",
+                        "there are fewer label sequences, {}, than the {} asked for",
                         leaves.len(),
                         self.paths
                     ),

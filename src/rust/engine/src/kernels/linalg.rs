@@ -554,7 +554,7 @@ pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
 
 impl Decomposition {
     fn fails(&self, message: &str) -> Error {
-        Error::Lowering {
+        Error::Values {
             layer: self.path.clone(),
             message: message.to_string(),
         }

@@ -12,7 +12,7 @@ use crate::keras::promote::{result_type, Kind};
 use crate::keras::quant::{By, Quant};
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
 use crate::nest::Nest;
-use crate::tensor::{DType, Fact};
+use crate::tensor::{counted, DType, Fact};
 
 /// A projection of [`MultiHeadAttention`]: an EinsumDense whose equation fits
 /// inputs of any rank.
@@ -193,7 +193,7 @@ impl Layer for MultiHeadAttention {
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         let tensor = |cx: &Cx, position, name: &str| tensor_arg(cx, call, position, name);
         let required = |cx: &Cx, t: Option<T>, name: &str| {
-            t.ok_or_else(|| cx.call_error(format!("argument '{name}' is missing")))
+            t.ok_or_else(|| cx.call_error(format!("argument `{name}` is missing")))
         };
         let query = tensor(cx, 0, "query")?;
         let query = required(cx, query, "query")?;
@@ -326,7 +326,7 @@ impl MultiHeadAttention {
     fn check_heads(&self, cx: &Cx, projected: &[(ValueId, usize)]) -> Result<()> {
         for &(x, size) in projected {
             if (cx.dim(x, -2)?, cx.dim(x, -1)?) != (self.num_heads, size) {
-                return Err(cx.error(format!(
+                return Err(cx.defect(format!(
                     "expected projections to {} heads of {size}, not {:?}",
                     self.num_heads,
                     cx.shape(x)
@@ -405,7 +405,7 @@ pub fn tensor_arg(cx: &Cx, call: &Call, position: usize, name: &str) -> Result<O
     match call.arg(position, name) {
         Some(Arg::Tensor(t)) => Ok(Some(*t)),
         None => Ok(None),
-        Some(_) => Err(cx.call_error(format!("'{name}' must be a tensor"))),
+        Some(_) => Err(cx.call_error(format!("`{name}` must be a tensor"))),
     }
 }
 
@@ -584,9 +584,9 @@ impl Layer for Attention {
             }
         }
         if !(2..=3).contains(&inputs.len()) {
-            return Err(cx.error(format!(
-                "expected a list of query, value and maybe key, not {} tensors",
-                inputs.len()
+            let given = counted(inputs.len(), "tensor", "tensors");
+            return Err(cx.call_error(format!(
+                "expected a list of query, value and maybe key, not {given}"
             )));
         }
         let (q, v) = (inputs[0].value, inputs[1].value);

@@ -52,7 +52,7 @@ pub fn stft_spectrogram(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
     let frame = cfg.usize_or("frame_length", 256)?;
     let step = cfg.opt_usize("frame_step")?.unwrap_or(frame / 2);
     if frame == 0 || step == 0 {
-        return Err(cfg.bad("frame_length", "a whole number > 0, as frame_step"));
+        return Err(cfg.bad("frame_length", "a whole number > 0, like frame_step"));
     }
     let fft = cfg.opt_usize("fft_length")?.filter(|&n| n > 0);
     let fft = fft.unwrap_or(frame.next_power_of_two());
@@ -130,7 +130,7 @@ impl Layer for StftSpectrogram {
         let x = cx.one(call)?.value;
         cx.check_rank(x, 3)?;
         if !matches!(cx.dtype(x), DType::F16 | DType::F32 | DType::F64) {
-            return Err(cx.error(format!(
+            return Err(cx.call_error(format!(
                 "expected a float16, float32 or float64 tensor, not {}",
                 cx.dtype(x)
             )));

@@ -294,7 +294,7 @@ impl Training {
     pub fn images(&self, cx: &mut Cx, class: &str, x: ValueId) -> Result<ValueId> {
         let dtype = cx.dtype(x);
         if !dtype.is_float() {
-            return Err(cx.error(format!("{class} can't train on {dtype} images")));
+            return Err(cx.call_error(format!("{class} can't train on {dtype} images")));
         }
         let shape = cx.shape(x);
         let n = shape[0];

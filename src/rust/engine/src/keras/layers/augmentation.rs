@@ -110,7 +110,7 @@ impl Layer for Pipeline {
 
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         let Some(mut data) = call.args.first().cloned() else {
-            return Err(cx.error("expected images"));
+            return Err(cx.call_error("expected images"));
         };
         for key in &self.keys {
             let mut step = Call {

@@ -7,7 +7,7 @@ use crate::graph::{Binary, HashAttrs, Reduce, ValueId};
 use crate::keras::cfg::{as_f64, as_int};
 use crate::keras::ops::bucket;
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out};
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{either, DType, Tensor};
 
 /// How categories are shown.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Mode {
         };
         mode.filter(|m| modes.contains(m)).ok_or_else(|| {
             let names: Vec<&str> = modes.iter().map(|m| m.name()).collect();
-            cfg.bad("output_mode", &format!("one of {}", names.join(", ")))
+            cfg.bad("output_mode", &either(&names))
         })
     }
 
@@ -50,7 +50,7 @@ impl Mode {
 /// Whole numbers as int64.
 fn integers(cx: &mut Cx, x: ValueId) -> Result<ValueId> {
     match cx.dtype(x) {
-        DType::Str => Err(cx.error("expected numbers, not strings")),
+        DType::Str => Err(cx.call_error("expected numbers, not strings")),
         _ => cx.cast(x, DType::I64),
     }
 }
@@ -261,7 +261,7 @@ impl Hashing {
                     Tensor::from_strings([0; 0], vec![s.as_str().into()])
                 }
                 (MaskValue::Number(v), d) if d != DType::Str => Tensor::scalar(d, *v),
-                _ => return Err(cx.error(format!("`mask_value` does not fit {dtype} input"))),
+                _ => return Err(cx.call_error(format!("`mask_value` doesn't fit {dtype} input"))),
             };
             let mask = cx.constant(mask);
             masked = Some(cx.binary(Binary::Eq, x, mask)?);

@@ -60,7 +60,7 @@ impl Window {
                 "valid" => Padding::Valid,
                 "same" => Padding::Same,
                 "causal" if rank == 1 => Padding::Causal,
-                _ => return Err(cfg.bad("padding", "valid, same, or causal in one dimension")),
+                _ => return Err(cfg.bad("padding", "valid or same, or causal in one dimension")),
             },
             channels_first: cfg.channels_first()?,
             use_bias: cfg.bool_or("use_bias", true)?,
@@ -339,7 +339,7 @@ impl ConvTranspose {
 
     fn unfit(&self, cx: &Cx, size: usize, out: usize) -> Error {
         cx.error(format!(
-            "an output of size {out} does not fit an input of size {size}"
+            "an output of size {out} doesn't fit an input of size {size}"
         ))
     }
 }

@@ -76,7 +76,7 @@ impl Layer for EinsumDense {
         let equation = &self.equation;
         let Some((kernel, output)) = equation.shapes(&cx.shape(x), &self.output) else {
             return Err(cx.error(format!(
-                "equation '{}' does not fit an input of shape {}",
+                "equation '{}' doesn't fit an input of shape {}",
                 equation.text,
                 show_shape(&cx.shape(x))
             )));

@@ -11,7 +11,7 @@ use crate::host::{self, Foreign, Given};
 use crate::keras::layers::rnn::Recur;
 use crate::keras::{Arg, Built, Call, Cx, Layer, LayerNode, Out, T};
 use crate::nest::Nest;
-use crate::tensor::{Fact, Shape, Tensor, View};
+use crate::tensor::{counted, Fact, Shape, Tensor, View};
 
 /// A layer of a class that the engine does not know.
 pub struct Custom {
@@ -160,8 +160,8 @@ impl Recur for Custom {
     ) -> Result<(ValueId, Vec<ValueId>)> {
         let what = self.one_step(cx, me, states.len());
         let wrong = what.failed(format!(
-            "it must give a list of the output and the {} new state(s), of the shapes of the old",
-            states.len()
+            "it must give a list of the output and {}, of the shapes of the old",
+            counted(states.len(), "new state", "new states")
         ));
         let made = foreign(cx, what, &[&[z], states].concat())?;
         let made: Vec<ValueId> = made.flatten().into_iter().map(|t| t.value).collect();
@@ -227,7 +227,7 @@ pub fn custom_activation(cx: &mut Cx, key: &str, x: ValueId) -> Result<ValueId> 
     let out = foreign(cx, what, &[x])?;
     match out.single() {
         Some(y) => Ok(y.value),
-        None => Err(cx.error("an activation must give one tensor")),
+        None => Err(cx.call_error("an activation must give one array")),
     }
 }
 

@@ -23,7 +23,7 @@ impl Embedding {
         if matches!(mode, Some(Q::Float8 | Q::Gptq { .. } | Q::Awq)) {
             return Err(cfg.bad(
                 "dtype",
-                "a policy that is not quantized, or to int8 or int4",
+                "a policy without quantization, or with int8 or int4",
             ));
         }
         Ok(Embedding {

@@ -104,7 +104,7 @@ impl GroupedQueryAttention {
     /// Each head of (batch, s, groups, size) as often as query heads share it.
     fn spread(&self, cx: &mut Cx, x: ValueId) -> Result<ValueId> {
         let [b, s, g, d] = cx.shape(x)[..] else {
-            return Err(cx.error("expected projections of rank 4"));
+            return Err(cx.defect("expected projections of rank 4"));
         };
         let x = cx.reshape(x, &[b, s, g, 1, d])?;
         let x = cx.broadcast_to(x, &[b, s, g, self.heads / self.groups, d])?;
@@ -120,7 +120,7 @@ impl GroupedQueryAttention {
     ) -> Result<ValueId> {
         let y = project(cx, node, x, 1, &[heads, self.head_dim])?;
         if cx.rank(y) != 4 || (cx.dim(y, -2)?, cx.dim(y, -1)?) != (heads, self.head_dim) {
-            return Err(cx.error(format!(
+            return Err(cx.defect(format!(
                 "expected a projection to {heads} heads of {}, not {:?}",
                 self.head_dim,
                 cx.shape(y)
@@ -136,7 +136,7 @@ impl Layer for GroupedQueryAttention {
     }
 
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
-        let missing = |cx: &Cx, name: &str| cx.call_error(format!("argument '{name}' is missing"));
+        let missing = |cx: &Cx, name: &str| cx.call_error(format!("argument `{name}` is missing"));
         let query = tensor_arg(cx, call, 0, "query")?.ok_or_else(|| missing(cx, "query"))?;
         let value = tensor_arg(cx, call, 1, "value")?.ok_or_else(|| missing(cx, "value"))?;
         let given_key = tensor_arg(cx, call, 2, "key")?;

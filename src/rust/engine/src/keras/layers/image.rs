@@ -45,6 +45,14 @@ fn build(cfg: &Cfg, transform: impl Transform + 'static) -> Result<Built> {
     }))
 }
 
+/// The error for a tensor that is neither an image nor a batch of images.
+pub fn no_image(cx: &Cx, x: ValueId) -> Error {
+    let rank = cx.rank(x);
+    cx.error(format!(
+        "expected an image or a batch of images, not a tensor of rank {rank}"
+    ))
+}
+
 /// Applies `f` to images (n, height, width, channels) made of the given ones,
 /// which may be one image, and may have their channels first.
 pub fn batched(
@@ -55,9 +63,7 @@ pub fn batched(
 ) -> Result<ValueId> {
     let rank = cx.rank(x);
     if !matches!(rank, 3 | 4) {
-        return Err(cx.error(format!(
-            "expected an image or a batch of images, not a tensor of rank {rank}"
-        )));
+        return Err(no_image(cx, x));
     }
     let mut y = match rank {
         3 => cx.expand_dims(x, 0)?,
@@ -80,7 +86,7 @@ pub fn batched(
 pub fn data(cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Arg> {
     match call.args.first() {
         Some(data) => data.map(&mut |t| Ok(cx.cast(t.value, me.policy.compute)?.into())),
-        None => Err(cx.error("expected images")),
+        None => Err(cx.call_error("expected images")),
     }
 }
 
@@ -107,7 +113,7 @@ impl<F: Transform> Layer for ImageLayer<F> {
         let parts = match data(cx, me, call)? {
             Arg::Dict(parts) => parts,
             Arg::Tensor(t) => return Ok(self.part(cx, "images", t)?.into()),
-            _ => return Err(cx.error("expected images, or a dict of them")),
+            _ => return Err(cx.call_error("expected images, or a dict of them")),
         };
         let mut made = vec![];
         for (key, part) in parts {
@@ -116,7 +122,7 @@ impl<F: Transform> Layer for ImageLayer<F> {
                     boxes.map(&mut |t| Ok(self.transform.boxes(cx, t.value)?.into()))?
                 }
                 (key, Arg::Tensor(t)) => Arg::Tensor(self.part(cx, key, *t)?),
-                _ => return Err(cx.call_error(format!("'{key}' must be a tensor"))),
+                _ => return Err(cx.call_error(format!("`{key}` must be a tensor"))),
             };
             made.push((key, nest(&part)));
         }
@@ -165,7 +171,7 @@ impl Transform for Resizing {
 
 /// Keras can't save a model in which bounding boxes are resized or cropped.
 fn no_boxes(cx: &Cx) -> Error {
-    cx.error("bounding boxes can't be resized or cropped")
+    cx.call_error("bounding boxes can't be resized or cropped")
 }
 
 /// The middle of images; of smaller ones, the largest part of that ratio, resized.
@@ -260,7 +266,7 @@ pub fn auto_contrast(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
 impl Transform for AutoContrast {
     fn images(&self, cx: &mut Cx, given: ValueId) -> Result<ValueId> {
         if !cx.dtype(given).is_float() {
-            return Err(cx.error("the contrast of integers can't be stretched"));
+            return Err(cx.call_error("the contrast of integers can't be stretched"));
         }
         let x = change_range(cx, given, self.range, BYTE)?;
         let low = cx.reduce(Reduce::Min, x, &[1, 2], true)?;

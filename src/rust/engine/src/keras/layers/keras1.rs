@@ -97,7 +97,7 @@ fn shared(cx: &Cx, x: ValueId, axes: &[i64]) -> Result<Vec<usize>> {
         let at = usize::try_from(axis - 1).ok();
         match at.and_then(|i| shape.get_mut(i)) {
             Some(d) => *d = 1,
-            None => return Err(cx.error(format!("there is no axis {axis} to share"))),
+            None => return Err(cx.call_error(format!("there is no axis {axis} to share"))),
         }
     }
     Ok(shape)
@@ -184,13 +184,13 @@ impl Layer for Cosine {
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let xs = cx.many(call)?;
         let [x, y] = xs[..] else {
-            return Err(cx.error(format!("expected two tensors, not {}", xs.len())));
+            return Err(cx.call_error(format!("expected two tensors, not {}", xs.len())));
         };
         let (x, y) = (x.value, y.value);
         let a = cx.axis(self.axes[0], cx.rank(x))?;
         let b = cx.axis(self.axes[1], cx.rank(y))?;
         if a == 0 || b == 0 || cx.rank(x) > 3 || cx.rank(y) > 3 {
-            return Err(cx.error("can't sum over the batch, or over more than two axes"));
+            return Err(cx.call_error("can't sum over the batch, or over more than two axes"));
         }
         // Keras sums each tensor with itself over both axes' places.
         let (own, others) = (batch_dot(cx, x, x, a, b)?, batch_dot(cx, y, y, a, b)?);

@@ -67,7 +67,9 @@ impl LocallyConnected {
                 (true, _) => n.div_ceil(s),
                 (false, Some(room)) => room / s + 1,
                 (false, None) => {
-                    return Err(cx.error(format!("a window of {k} doesn't fit an axis of {n}")))
+                    return Err(cx.error(format!(
+                        "a window of {k} doesn't fit into an axis of size {n}"
+                    )))
                 }
             });
         }

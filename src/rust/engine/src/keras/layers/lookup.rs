@@ -333,7 +333,7 @@ impl Index {
     fn depth(&self, cx: &Cx, known: &Known) -> Result<usize> {
         match (self.pad, self.max_tokens) {
             (true, Some(max)) => Ok(max),
-            (true, None) => Err(cx.error("`pad_to_max_tokens` needs `max_tokens`")),
+            (true, None) => Err(cx.call_error("`pad_to_max_tokens` needs `max_tokens`")),
             (false, _) => Ok(known.size),
         }
     }
@@ -363,7 +363,7 @@ impl Index {
         let x = cx.cast(x, DType::I64)?;
         let last = known.terms.len() as f64 - 1.0;
         if self.unknown_term.is_none() {
-            return Err(cx.error("`oov_token` must be set for an inverse lookup"));
+            return Err(cx.call_error("`oov_token` must be set for an inverse lookup"));
         }
         // Keras has no entries for the unknown indices; the mask is entry 0.
         let least = self.token_start() as f64;
@@ -459,7 +459,7 @@ impl Layer for Lookup {
         let x = cx.one(call)?.value;
         if self.index.invert {
             if cx.dtype(x) == DType::Str {
-                return Err(cx.error("expected indices, not strings"));
+                return Err(cx.call_error("expected indices, not strings"));
             }
             return Ok(self.index.inverse(cx, x)?.into());
         }
@@ -597,7 +597,7 @@ impl Layer for TextVectorization {
             .into());
         }
         if self.index.mode == Mode::OneHot || rank > 2 {
-            return Err(cx.error("its result is ragged, which is not supported"));
+            return Err(cx.call_error("its result is ragged, which is not supported"));
         }
         let depth = self.index.depth(cx, known)?;
         let counts = cx.tokenize(x, &tokenizer, TokenOutput::Counts(depth))?;

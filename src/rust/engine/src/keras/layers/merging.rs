@@ -125,7 +125,7 @@ pub fn custom_scale(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
 impl Layer for Residual {
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let [x, y] = inputs(cx, call)?[..] else {
-            return Err(cx.error("expected two tensors"));
+            return Err(cx.call_error("expected two tensors"));
         };
         let y = cx.mul_s(y.value, self.scale)?;
         Ok(cx.add(x.value, y)?.into())
@@ -136,7 +136,7 @@ impl Layer for Merge {
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let given = inputs(cx, call)?;
         if self.how == How::Subtract && given.len() != 2 {
-            return Err(cx.error(format!("expected two tensors, not {}", given.len())));
+            return Err(cx.call_error(format!("expected two tensors, not {}", given.len())));
         }
         let mut xs = same_rank(cx, &given)?;
         if self.old_masks {
@@ -216,7 +216,7 @@ fn product(cx: &mut Cx, xs: &[T]) -> Result<ValueId> {
             Some(out) => cx.binary(op, out, value)?,
         });
     }
-    let out = out.ok_or_else(|| cx.error("nothing to multiply"))?;
+    let out = out.ok_or_else(|| cx.defect("nothing to multiply"))?;
     match any_mask(cx, xs)? {
         None => Ok(out),
         Some(mask) => {
@@ -353,7 +353,7 @@ impl Layer for Dot {
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let xs = inputs(cx, call)?;
         let [x, y] = xs[..] else {
-            return Err(cx.error(format!("expected two tensors, not {}", xs.len())));
+            return Err(cx.call_error(format!("expected two tensors, not {}", xs.len())));
         };
         let (mut x, mut y) = (x.value, y.value);
         let dtype = cx.dtype(x);
@@ -364,7 +364,7 @@ impl Layer for Dot {
         let a = cx.axis(self.axes[0], cx.rank(x))?;
         let b = cx.axis(self.axes[1], cx.rank(y))?;
         if a == 0 || b == 0 {
-            return Err(cx.error("can't sum along the batch"));
+            return Err(cx.call_error("can't sum along the batch"));
         }
         if self.normalize {
             x = to_unit_norm(cx, x, &[a], 1e-7)?;

@@ -297,7 +297,7 @@ pub static LAYERS: &[LayerDef] = &[
 pub use attention::{dot_product_attention, MASKS_STAY};
 pub use conv::{same_pads, ConvTranspose, Window, BIAS_ON_CHANNELS};
 pub use custom::{custom, custom_activation};
-pub use image::batched;
+pub use image::{batched, no_image};
 pub use pooling::{AdaptivePooling, Pooling};
 pub use reshaping::{to_channels_first, to_channels_last};
 pub(crate) use tensorflow::runs as runs_function;

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::graph::{Reduce, Unary, ValueId};
 use crate::keras::cfg::as_f64;
 use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, T};
-use crate::tensor::{numel, DType};
+use crate::tensor::{numel, show_shape, DType};
 
 /// What statistics are computed in: float32 at least.
 fn wide(dtype: DType) -> DType {
@@ -236,8 +236,9 @@ fn masked_moments(
     let (shape, dtype) = (cx.shape(x), cx.dtype(x));
     if cx.rank(mask) + 1 != shape.len() {
         return Err(cx.error(format!(
-            "a mask of shape {:?} must have one axis less than an input of shape {shape:?}",
-            cx.shape(mask)
+            "a mask of shape {} must have one axis less than an input of shape {}",
+            show_shape(&cx.shape(mask)),
+            show_shape(&shape)
         )));
     }
     let mask = cx.cast(mask, DType::Bool)?;

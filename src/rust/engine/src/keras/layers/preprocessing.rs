@@ -88,7 +88,7 @@ impl Normalization {
                 // The layer may have seen other data than the model takes.
                 let mean = cx.raw_weight(me, "mean")?;
                 if cx.shape(mean) != sizes {
-                    return Err(cx.error("the mean does not fit the input"));
+                    return Err(cx.error("the mean doesn't fit the input"));
                 }
                 let mean = cx.weight(me, "mean", &sizes)?;
                 (mean, cx.weight(me, "variance", &sizes)?)
@@ -117,7 +117,7 @@ impl Layer for Normalization {
             }
         };
         if cx.shape(value) != shape {
-            return Err(cx.error("the mean does not fit the input"));
+            return Err(cx.error("the mean doesn't fit the input"));
         }
         Ok(T { value, ..x }.into())
     }

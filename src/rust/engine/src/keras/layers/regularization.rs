@@ -59,7 +59,7 @@ impl NoiseShape {
                 .map(|i| if i == 0 { shape[i] } else { 1 })
                 .collect()),
             NoiseShape::Given(sizes) if sizes.len() != shape.len() => Err(cx.error(format!(
-                "a noise_shape of {} sizes does not fit a tensor of rank {}",
+                "a noise_shape of {} sizes doesn't fit a tensor of rank {}",
                 sizes.len(),
                 shape.len()
             ))),
@@ -105,7 +105,7 @@ pub fn drop_out(cx: &mut Cx, x: ValueId, rate: f64, noise_shape: &[usize]) -> Re
         return cx.full(fact, 0.0);
     }
     if !dtype.is_float() {
-        return Err(cx.error(format!("can't drop entries of {dtype} tensors")));
+        return Err(cx.call_error(format!("can't drop entries of {dtype} tensors")));
     }
     let keep = kept(cx, rate, noise_shape, dtype)?;
     let scaled = cx.mul_s(x, 1.0 / (1.0 - rate))?;
@@ -119,7 +119,7 @@ pub fn drop_out(cx: &mut Cx, x: ValueId, rate: f64, noise_shape: &[usize]) -> Re
 fn normal(cx: &mut Cx, x: ValueId, mean: f64, stddev: f64) -> Result<ValueId> {
     let fact = cx.fact(x).clone();
     if !fact.dtype.is_float() {
-        return Err(cx.error(format!("can't add noise to {} tensors", fact.dtype)));
+        return Err(cx.call_error(format!("can't add noise to {} tensors", fact.dtype)));
     }
     let z = cx.random(RandomKind::Normal, &fact.shape, fact.dtype)?;
     let z = cx.mul_s(z, stddev)?;
@@ -130,7 +130,7 @@ fn alpha_dropout(cx: &mut Cx, x: ValueId, rate: f64, shape: &[usize]) -> Result<
     const SATURATED: f64 = -1.673_263_242_354_377_2 * 1.050_700_987_355_480_5;
     let dtype = cx.dtype(x);
     if rate >= 1.0 || !dtype.is_float() {
-        return Err(cx.error(format!(
+        return Err(cx.call_error(format!(
             "can't drop entries of {dtype} tensors at rate {rate}"
         )));
     }
@@ -157,7 +157,7 @@ impl Noise {
             }
             Noise::Factor { rate } if *rate <= 0.0 => Ok(x),
             Noise::Factor { rate } if *rate >= 1.0 => {
-                Err(cx.error("Gaussian dropout at rate 1 has no finite deviation"))
+                Err(cx.call_error("Gaussian dropout at rate 1 has no finite deviation"))
             }
             Noise::Factor { rate } => {
                 let factor = normal(cx, x, 1.0, (rate / (1.0 - rate)).sqrt())?;
@@ -253,8 +253,10 @@ impl Layer for Identity {
 
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         match call.args.first() {
-            Some(arg) => arg.as_out().ok_or_else(|| cx.error("expected tensors")),
-            None => Err(cx.error("expected a tensor")),
+            Some(arg) => arg
+                .as_out()
+                .ok_or_else(|| cx.call_error("expected tensors")),
+            None => Err(cx.call_error("expected a tensor")),
         }
     }
 }

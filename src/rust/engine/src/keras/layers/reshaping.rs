@@ -7,7 +7,7 @@ use crate::graph::{PadMode, Unary, ValueId};
 use crate::keras::cfg::as_int;
 use crate::keras::resize::{self, Interpolation};
 use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, OfComplex, Out};
-use crate::tensor::{numel, show_shape, DType};
+use crate::tensor::{counted, numel, show_shape, DType};
 
 /// Channels of `(n, channels, spatial...)` to the end.
 pub fn to_channels_last(cx: &mut Cx, x: ValueId) -> Result<ValueId> {
@@ -181,9 +181,10 @@ fn pairs(cfg: &Cfg, key: &str, n: usize, default: usize) -> Result<Vec<(usize, u
         Json::Array(axes) => axes.iter().map(pair).collect(),
         one => pair(one).map(|p| vec![p; n]),
     };
-    found
-        .filter(|f| f.len() == n)
-        .ok_or_else(|| cfg.bad(key, &format!("pairs of whole numbers >= 0 for {n} axes")))
+    found.filter(|f| f.len() == n).ok_or_else(|| {
+        let axes = counted(n, "axis", "axes");
+        cfg.bad(key, &format!("pairs of whole numbers >= 0 for {axes}"))
+    })
 }
 
 struct Cropping {

@@ -11,7 +11,7 @@ use crate::keras::layers::{rnn, MASKS_STAY};
 use crate::keras::promote::{result_type, Kind};
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
 use crate::nest::Nest;
-use crate::tensor::{numel, DType};
+use crate::tensor::{numel, show_shape, DType};
 
 /// How the two directions become one output.
 #[derive(Copy, Clone, PartialEq)]
@@ -81,7 +81,7 @@ pub fn bidirectional(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
 }
 
 fn bad_merge(cfg: &Cfg) -> crate::error::Error {
-    cfg.bad("merge_mode", "one of concat, sum, mul, ave, or null")
+    cfg.bad("merge_mode", "concat, sum, mul, ave or null")
 }
 
 /// The layer in the other direction.
@@ -330,7 +330,9 @@ impl Layer for TimeDistributed {
             let have = cx.shape(m);
             if have.len() < 2 || have[..2] != shape[..2] {
                 return Err(cx.error(format!(
-                    "a mask of shape {have:?} does not fit an input of shape {shape:?}"
+                    "a mask of shape {} doesn't fit an input of shape {}",
+                    show_shape(&have),
+                    show_shape(&shape)
                 )));
             }
         }
@@ -401,5 +403,5 @@ fn step(cx: &mut Cx, layer: &Arc<LayerNode>, x: ValueId, mask: Option<ValueId>) 
     let out = cx.call_directly(layer, &call)?;
     out.single()
         .map(|t| t.value)
-        .ok_or_else(|| cx.error("the wrapped layer must give one tensor"))
+        .ok_or_else(|| cx.call_error("the wrapped layer must give one tensor"))
 }

@@ -159,7 +159,7 @@ impl Operand {
 pub fn argument(cx: &Cx, call: &Call, position: usize, name: &str) -> Result<Arg> {
     call.arg(position, name)
         .cloned()
-        .ok_or_else(|| cx.call_error(format!("argument '{name}' is missing")))
+        .ok_or_else(|| cx.call_error(format!("argument `{name}` is missing")))
 }
 
 /// The argument as an operand: Python's ints and floats are weak.
@@ -198,7 +198,7 @@ pub fn opt_tensor(
 pub fn tensors(cx: &mut Cx, call: &Call, position: usize, name: &str) -> Result<Vec<ValueId>> {
     match argument(cx, call, position, name)? {
         Arg::List(items) if !items.is_empty() => items.iter().map(|a| convert(cx, a)).collect(),
-        _ => Err(cx.call_error(format!("argument '{name}' must be a list of tensors"))),
+        _ => Err(cx.call_error(format!("argument `{name}` must be a list of tensors"))),
     }
 }
 

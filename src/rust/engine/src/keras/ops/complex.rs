@@ -109,7 +109,7 @@ pub fn view_as_real(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
 /// An operation that only moves, adds or drops elements.
 pub fn by_parts(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let lower = super::find(&cfg.class).and_then(|def| def.lower);
-    let lower = lower.ok_or_else(|| cx.error("is not an operation"))?;
+    let lower = lower.ok_or_else(|| cx.defect("is not an operation"))?;
     cx.by_parts(call, |cx, call| lower(cx, cfg, call))
 }
 

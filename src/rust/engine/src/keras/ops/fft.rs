@@ -12,11 +12,11 @@ use crate::tensor::DType;
 fn pair(cx: &mut Cx, call: &Call) -> Result<Complex> {
     let parts = tensors(cx, call, 0, "x")?;
     let [re, im] = parts[..] else {
-        return Err(cx.error("expected the real and the imaginary part"));
+        return Err(cx.call_error("expected the real and the imaginary part"));
     };
     match cx.fact(re) == cx.fact(im) {
         true => Ok((re, im)),
-        false => Err(cx.error("the real and the imaginary part must be alike")),
+        false => Err(cx.error("the real and the imaginary part must be of one shape and dtype")),
     }
 }
 
@@ -75,10 +75,7 @@ fn signal(cx: &mut Cx, call: &Call) -> Result<ValueId> {
     let x = tensor(cx, call, 0, "x")?;
     match cx.dtype(x) {
         DType::F32 | DType::F64 if cx.rank(x) > 0 => Ok(x),
-        _ => {
-            let given = cx.fact(x).to_string();
-            Err(cx.error(format!("can't transform a tensor of {given}")))
-        }
+        dtype => Err(cx.call_error(format!("can't transform {dtype} tensors"))),
     }
 }
 

@@ -79,7 +79,7 @@ pub fn to_grey(cx: &mut Cx, x: ValueId) -> Result<ValueId> {
 fn floats(cx: &Cx, x: ValueId) -> Result<()> {
     match cx.dtype(x).is_float() {
         true => Ok(()),
-        false => Err(cx.error(format!("expected float images, not {}", cx.dtype(x)))),
+        false => Err(cx.call_error(format!("expected float images, not {}", cx.dtype(x)))),
     }
 }
 
@@ -174,9 +174,9 @@ fn around(cx: &Cx, cfg: &Cfg, keys: [&str; 3], from: usize, sign: i64) -> Result
     };
     match sides {
         Some((b, a)) if b >= 0 && a >= 0 => Ok((b, a)),
-        Some(_) => Err(cx.call_error(format!("'{before}' and '{after}' must not be negative"))),
+        Some(_) => Err(cx.call_error(format!("`{before}` and `{after}` must not be negative"))),
         None => Err(cx.call_error(format!(
-            "exactly two of '{before}', '{after}' and '{target}' are needed"
+            "exactly two of `{before}`, `{after}` and `{target}` are needed"
         ))),
     }
 }
@@ -504,7 +504,7 @@ pub fn scale_and_translate(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let size = convert(cx, &size)?;
     let size = match cx.graph.constant(size) {
         Some(c) if c.tensor.shape() == [cx.rank(x)] => c.tensor.to_f64(),
-        _ => return Err(cx.call_error("'output_shape' must be a list of sizes")),
+        _ => return Err(cx.call_error("`output_shape` must be a list of sizes")),
     };
     let mut by = [
         tensor(cx, call, 2, "scale")?,
@@ -557,7 +557,7 @@ pub fn scale_and_translate(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
 /// what TensorFlow draws for the seed, for as many images as come together.
 pub fn elastic_transform(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let Some(seed) = cfg.opt_int("seed")? else {
-        return Err(cfg.bad("seed", "a number: without one the result is random"));
+        return Err(cfg.bad("seed", "a number (without one the result is random)"));
     };
     let (alpha, sigma) = (cfg.f64_or("alpha", 20.0)?, cfg.f64_or("sigma", 5.0)?);
     let modes = &["constant", "nearest", "wrap", "reflect"];
@@ -574,7 +574,7 @@ pub fn elastic_transform(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
         floats(cx, x)?;
         let shape = cx.shape(x);
         let [n, height, width, channels] = shape[..] else {
-            return Err(cx.error("expected images"));
+            return Err(cx.call_error("expected images"));
         };
         let dtype = cx.dtype(x);
         let drawn = seeded_normals(

@@ -6,7 +6,7 @@ use crate::keras::cfg::as_f64;
 use crate::keras::ops::args::*;
 use crate::keras::ops::numpy::shape::{diagonal_of, move_axes};
 use crate::keras::{Call, Cfg, Cx, Out};
-use crate::tensor::{DType, Fact};
+use crate::tensor::{show_shape, DType, Fact};
 
 /// The decomposition of a tensor's matrices; floats of 16 bits are computed in float32.
 fn decompose(cx: &mut Cx, kind: Linalg, xs: &[ValueId]) -> Result<Vec<ValueId>> {
@@ -112,7 +112,11 @@ fn solved(cx: &mut Cx, call: &Call, kind: Linalg) -> Result<Out> {
     let ((lead_a, tail_a), (lead_b, tail_b)) =
         (sa.split_at(sa.len() - 2), sb.split_at(sb.len() - 2));
     let Some(lead) = broadcast_shapes(lead_a, lead_b) else {
-        return Err(cx.error("the batches of the matrices don't fit together"));
+        return Err(cx.error(format!(
+            "batches of matrices of shapes {} and {} don't fit together",
+            show_shape(&sa),
+            show_shape(&sb)
+        )));
     };
     let a = cx.broadcast_to(a, &[&lead, tail_a].concat())?;
     let b = cx.broadcast_to(b, &[&lead, tail_b].concat())?;

@@ -78,7 +78,7 @@ fn over_entries(
     let mut outs = cx.scan(attrs, &sequences, &[], &[])?.into_iter();
     out.map(&mut |_| match outs.next() {
         Some(v) => Ok(T::from(v)),
-        None => Err(cx.error("a loop gives too little")),
+        None => Err(cx.defect("a loop gives too little")),
     })
 }
 

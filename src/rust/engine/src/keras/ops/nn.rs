@@ -285,7 +285,7 @@ pub fn batch_norm(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let (mean, variance) = (weight(cx, 1, "mean")?, weight(cx, 2, "variance")?);
     let (offset, scale) = (weight(cx, 3, "offset")?, weight(cx, 4, "scale")?);
     let (Some(mean), Some(variance)) = (mean, variance) else {
-        return Err(cx.call_error("arguments 'mean' and 'variance' are needed"));
+        return Err(cx.call_error("arguments `mean` and `variance` are needed"));
     };
     let inv = cx.add_s(variance, cfg.f64_or("epsilon", 1e-3)?)?;
     let mut inv = cx.unary(Unary::Rsqrt, inv)?;
@@ -337,8 +337,8 @@ pub fn dot_product_attention(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out>
     let scale = match call.arg(5, "scale") {
         Some(crate::keras::Arg::Lit(v)) => v
             .as_f64()
-            .ok_or_else(|| cx.call_error("'scale' must be a number"))?,
-        Some(_) => return Err(cx.call_error("'scale' must be a number")),
+            .ok_or_else(|| cx.call_error("`scale` must be a number"))?,
+        Some(_) => return Err(cx.call_error("`scale` must be a number")),
         None => 1.0 / (cx.dim(k, -1)? as f64).sqrt(),
     };
     Ok(attention(cx, q, k, v, bias, mask, scale)?.into())

@@ -5,7 +5,7 @@ use crate::graph::{Binary, Reduce, ValueId};
 use crate::keras::ops::args::*;
 use crate::keras::ops::numpy::sets::Kinds;
 use crate::keras::{Call, Cfg, Cx, Out};
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{counted, DType, Tensor};
 
 /// What an empty segment gives: the value that changes nothing.
 fn neutral(kind: Reduce, dtype: DType) -> f64 {
@@ -39,7 +39,11 @@ pub fn reduced(cx: &mut Cx, cfg: &Cfg, call: &Call, kind: Reduce) -> Result<Out>
     };
     let shape = cx.shape(x);
     if shape.is_empty() || shape[0] != cx.dim(ids, 0)? {
-        return Err(cx.error("a segment is needed for each row"));
+        return Err(cx.error(format!(
+            "expected a segment for each of {}, not {}",
+            counted(shape.first().copied().unwrap_or(0), "row", "rows"),
+            cx.dim(ids, 0)?
+        )));
     }
     let ids = cx.cast(ids, DType::I32)?;
     let numbers: Vec<i32> = (0..count as i32).collect();

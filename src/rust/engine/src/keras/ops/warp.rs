@@ -6,7 +6,7 @@ use crate::graph::{Binary, Unary, ValueId};
 use crate::keras::layers::batched;
 use crate::keras::ops::args::*;
 use crate::keras::{Call, Cfg, Cx, Out};
-use crate::tensor::{numel, DType, Tensor};
+use crate::tensor::{numel, show_shape, DType, Tensor};
 
 /// What is beyond the edges.
 #[derive(Copy, Clone, Debug, PartialEq)]
@@ -50,7 +50,10 @@ impl Warp {
         let m = cx.dim(transforms, 0)?;
         cx.check_rank(transforms, 2)?;
         if cx.dim(transforms, 1)? != 8 || (m != 1 && m != shape[0]) || h * w == 0 {
-            return Err(cx.error("8 numbers are needed for each image, or once for all"));
+            return Err(cx.error(format!(
+                "8 numbers are needed for each image, or once for all, not {}",
+                show_shape(&cx.shape(transforms))
+            )));
         }
         let t = cx.cast(transforms, DType::F32)?;
         let mut k = vec![];
@@ -155,7 +158,7 @@ impl Warp {
                 Some(inside) => cx.and(inside, both)?,
             });
         }
-        let inside = inside.ok_or_else(|| cx.error("no place to read"))?;
+        let inside = inside.ok_or_else(|| cx.defect("no place to read"))?;
         let inside = cx.expand_dims(inside, 3)?;
         let dtype = cx.dtype(x);
         let fill = cx.scalar(dtype, value);
@@ -257,7 +260,7 @@ fn points(cx: &mut Cx, call: &Call, at: usize, name: &str) -> Result<[[ValueId; 
     }
     if cx.rank(p) != 3 || cx.shape(p)[1..] != [4, 2] {
         return Err(cx.error(format!(
-            "'{name}' must be four points for each image, not {}",
+            "`{name}` must be four points for each image, not {}",
             cx.fact(p)
         )));
     }
@@ -388,7 +391,11 @@ pub fn map_coordinates(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let fill = cfg.f64_or("fill_value", 0.0)?;
     let (shape, own, dtype) = (cx.shape(x), cx.dtype(x), cx.dtype(at));
     if cx.rank(at) < 2 || cx.dim(at, 0)? != shape.len() || shape.contains(&0) {
-        return Err(cx.error("the coordinates must have one row for each axis"));
+        return Err(cx.error(format!(
+            "the coordinates must have a row for each axis of {}, not be of shape {}",
+            show_shape(&shape),
+            show_shape(&cx.shape(at))
+        )));
     }
     let coordinates = (0..shape.len()).map(|i| cx.index_axis(at, 0, i));
     let coordinates = coordinates.collect::<Result<Vec<_>>>()?;
@@ -475,6 +482,6 @@ impl Sampler<'_> {
                 Some(sum) => cx.add(sum, part)?,
             });
         }
-        sum.ok_or_else(|| cx.error("nothing to read"))
+        sum.ok_or_else(|| cx.defect("nothing to read"))
     }
 }

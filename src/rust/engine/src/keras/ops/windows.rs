@@ -7,6 +7,7 @@ use crate::keras::layers::{to_channels_first, to_channels_last};
 use crate::keras::layers::{AdaptivePooling, ConvTranspose, Pooling, Window};
 use crate::keras::ops::args::*;
 use crate::keras::{Call, Cfg, Cx, Out};
+use crate::tensor::{counted, show_shape};
 
 /// The number of spatial axes of a tensor with batch and channels.
 fn spatial(cx: &Cx, x: ValueId) -> Result<usize> {
@@ -68,7 +69,9 @@ pub fn conv(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let (channels, wanted) = (cx.dim(x, -1)?, cx.dim(args[1], -2)?);
     if wanted == 0 || !channels.is_multiple_of(wanted) {
         return Err(cx.error(format!(
-            "a kernel for {wanted} channels does not fit {channels}"
+            "a kernel for {} doesn't fit an input of {}",
+            counted(wanted, "channel", "channels"),
+            counted(channels, "channel", "channels")
         )));
     }
     let attrs = window.attrs(cx, x, channels / wanted);
@@ -96,7 +99,7 @@ pub fn separable_conv(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let shape = cx.shape(args[2]);
     let rank = shape.len();
     if rank != cx.rank(x) || shape[..rank - 2].iter().any(|&s| s != 1) {
-        return Err(cx.error("the pointwise kernel must span one position"));
+        return Err(cx.call_error("the pointwise kernel must span one position"));
     }
     let kernel = cx.reshape(args[2], &shape[rank - 2..])?;
     let y = cx.dense(y, kernel)?;
@@ -133,7 +136,9 @@ impl Patches {
             let length = cx.dim(y, axis as isize)?;
             let span = (self.size[i].max(1) - 1) * self.dilation[i] + 1;
             if span > length {
-                return Err(cx.error(format!("a patch of {span} does not fit into {length}")));
+                return Err(cx.error(format!(
+                    "a patch of {span} doesn't fit into an axis of size {length}"
+                )));
             }
             let places = (length - span) / self.strides[i] + 1;
             let at = |p: usize| {
@@ -218,7 +223,10 @@ pub fn fold(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     };
     let (rows, columns) = (places(0), places(1));
     if !shape[1].is_multiple_of(taps) || rows * columns != shape[2] {
-        return Err(cx.error(format!("the columns don't fit images of {output:?}")));
+        return Err(cx.error(format!(
+            "the columns don't fit images of {}",
+            show_shape(&output)
+        )));
     }
     let (n, channels) = (shape[0], shape[1] / taps);
     let x = cx.reshape(x, &[n, channels, taps, rows, columns])?;
@@ -233,7 +241,7 @@ pub fn fold(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
         });
     }
     let Some(sum) = sum else {
-        return Err(cx.error("there are no patches"));
+        return Err(cx.defect("there are no patches"));
     };
     let y = cx.slice_axis(sum, 2, s.padding[0], s.padding[0] + output[0])?;
     Ok(cx

@@ -98,10 +98,9 @@ impl Strings {
 
     /// Strings as numbers.
     fn parse(&self, x: &Tensor, to: DType) -> Result<Tensor> {
-        let bad = |s: &str| Error::BadInput {
-            input: self.path.clone(),
-            expected: format!("the text of a number ({to})"),
-            given: format!("\"{s}\""),
+        let bad = |s: &str| Error::Values {
+            layer: self.path.clone(),
+            message: format!("can't read a number ({to}) from \"{s}\""),
         };
         let float = |s: &Arc<str>| s.trim().parse::<f64>().map_err(|_| bad(s));
         // Not by way of f64, which has 53 bits.

@@ -6,7 +6,7 @@ use crate::keras::activations::Activation;
 use crate::keras::layers::regularization::drop_out;
 use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Var};
 use crate::nest::Nest;
-use crate::tensor::{Fact, Shape};
+use crate::tensor::{counted, Fact, Shape};
 
 use super::{states_of, Recur};
 
@@ -371,7 +371,11 @@ pub fn one_step(cell: &dyn Recur, cx: &mut Cx, me: &LayerNode, call: &Call) -> R
     let states = given.map_or(vec![], states_of);
     if states.len() != nest.flatten().len() {
         let n = nest.flatten().len();
-        return Err(cx.error(format!("expected {n} states, not {}", states.len())));
+        return Err(cx.call_error(format!(
+            "expected {}, not {}",
+            counted(n, "state", "states"),
+            states.len()
+        )));
     }
     let drops = cell.drops(cx, me, &shape)?;
     let z = cell.prepare(cx, me, x, &drops)?;

@@ -145,7 +145,10 @@ impl Recur for ConvLstmCell {
         for (axis, &size) in x[1..x.len() - 1].iter().enumerate() {
             let windows = self.window.windows(axis, size);
             shape.push(windows.ok_or_else(|| {
-                cx.error(format!("a window does not fit into an axis of size {size}"))
+                let window = self.window.kernel[axis];
+                cx.error(format!(
+                    "a window of {window} doesn't fit into an axis of size {size}"
+                ))
             })?);
         }
         shape.push(self.filters);
@@ -251,7 +254,7 @@ fn unfold(cx: &mut Cx, x: ValueId, lead: [usize; 2]) -> Result<ValueId> {
 
 impl Layer for ConvLstmCell {
     fn call(&self, cx: &mut Cx, _: &LayerNode, _: &Call) -> Result<Out> {
-        Err(cx.error("a convolutional cell can't be called by itself"))
+        Err(cx.call_error("a convolutional cell can't be called by itself"))
     }
 
     fn as_any(&self) -> Option<&dyn std::any::Any> {

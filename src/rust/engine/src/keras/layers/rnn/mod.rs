@@ -11,7 +11,7 @@ use crate::graph::{RnnActivation, RnnAttrs, RnnCell, ScanAttrs, ValueId};
 use crate::keras::layers::custom::Custom;
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
 use crate::nest::Nest;
-use crate::tensor::{DType, Fact, Shape};
+use crate::tensor::{counted, show_shape, DType, Fact, Shape};
 
 use cell::Cell;
 pub use cell::{gru_cell, lstm_cell, simple_cell};
@@ -81,7 +81,7 @@ fn cell_of(node: &LayerNode) -> Option<&dyn Recur> {
 }
 
 fn as_cell<'a>(cx: &Cx, node: &'a LayerNode) -> Result<&'a dyn Recur> {
-    cell_of(node).ok_or_else(|| cx.error(format!("'{}' is no recurrent cell", node.name)))
+    cell_of(node).ok_or_else(|| cx.call_error(format!("`{}` is no recurrent cell", node.name)))
 }
 
 /// All tensors of an argument with states, in the order they were given.
@@ -340,17 +340,17 @@ impl Recurrent {
                     let s = cell.enter(cx, s)?;
                     if cx.shape(s) != *want {
                         return Err(cx.error(format!(
-                            "expected an initial state of shape {want:?}, not {:?}",
-                            cx.shape(s)
+                            "expected an initial state of shape {}, not {}",
+                            show_shape(want),
+                            show_shape(&cx.shape(s))
                         )));
                     }
                     out.push(s);
                 }
             }
             Some(given) => {
-                let count = shapes.len();
-                let text = format!("expected {count} initial states, not {}", given.len());
-                return Err(cx.error(text));
+                let wanted = counted(shapes.len(), "initial state", "initial states");
+                return Err(cx.call_error(format!("expected {wanted}, not {}", given.len())));
             }
             None if self.stateful => {
                 for (at, shape) in shapes.iter().enumerate() {
@@ -486,6 +486,9 @@ fn step_mask(cx: &mut Cx, mask: ValueId, output: &[usize]) -> Result<ValueId> {
         [_, _, 1] => cx.squeeze(mask, -1),
         [_, _] => Ok(mask),
         [_, _, n] if output.len() == 2 && output[1] == n => Ok(mask),
-        ref shape => Err(cx.error(format!("a mask of shape {shape:?} is not one of steps"))),
+        ref shape => Err(cx.error(format!(
+            "a mask of shape {} is not one of steps",
+            show_shape(shape)
+        ))),
     }
 }

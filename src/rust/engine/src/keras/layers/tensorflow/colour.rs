@@ -20,7 +20,7 @@ pub const NAMES: [&str; 7] = [
 pub fn lower(cx: &mut Cx, function: &str, a: &Args) -> Result<ValueId> {
     let x = a.first(cx)?;
     if !cx.dtype(x).is_float() {
-        return Err(cx.error("images must be of floats"));
+        return Err(cx.call_error(format!("expected float images, not {}", cx.dtype(x))));
     }
     match function {
         "adjust_saturation" | "adjust_hue" => {

@@ -16,13 +16,14 @@ use crate::format::legacy::{translate, FunctionCall};
 use crate::graph::{Binary, Cumulate, Reduce, Unary, ValueId};
 use crate::keras::cfg::as_int;
 use crate::keras::layer::Call;
+use crate::keras::layers::no_image;
 use crate::keras::model::history;
 use crate::keras::ops::{self, numpy::shape::diagonal_of};
 use crate::keras::resize::{Fit, Interpolation, Resize};
 use crate::keras::{Arg, Built, Cfg, Cx, Layer, LayerNode, Nested, OfComplex, Out, T};
 use crate::nest::Nest;
 use crate::optimize::known;
-use crate::tensor::{numel, DType, Fact, Tensor};
+use crate::tensor::{counted, numel, DType, Fact, Tensor};
 
 struct Function {
     symbol: String,
@@ -199,7 +200,7 @@ impl Args {
     fn tensor(&self, cx: &mut Cx, key: &str) -> Result<ValueId> {
         match self.get(key) {
             Some(arg) => ops::convert(cx, &arg.clone()),
-            None => Err(cx.call_error(format!("argument '{key}' is missing"))),
+            None => Err(cx.call_error(format!("argument `{key}` is missing"))),
         }
     }
 
@@ -218,7 +219,7 @@ impl Args {
             None => Ok(None),
             Some(arg) => match literal(arg) {
                 Some(v) => Ok(Some(v)),
-                None => Err(cx.call_error(format!("'{key}' must be known before the run"))),
+                None => Err(cx.call_error(format!("`{key}` must be known before the run"))),
             },
         }
     }
@@ -229,7 +230,7 @@ impl Args {
         };
         match ints(&value) {
             Some(v) => Ok(Some(v)),
-            None => Err(cx.call_error(format!("'{key}' must be whole numbers"))),
+            None => Err(cx.call_error(format!("`{key}` must be whole numbers"))),
         }
     }
 
@@ -242,7 +243,7 @@ impl Args {
             None => Ok(default),
             Some(v) => v
                 .as_f64()
-                .ok_or_else(|| cx.call_error(format!("'{key}' must be a number"))),
+                .ok_or_else(|| cx.call_error(format!("`{key}` must be a number"))),
         }
     }
 
@@ -261,7 +262,7 @@ impl Args {
         match (self.get(key), self.text(key).and_then(DType::parse)) {
             (None, _) => Ok(None),
             (_, Some(d)) => Ok(Some(d)),
-            _ => Err(cx.call_error(format!("'{key}' must be a dtype"))),
+            _ => Err(cx.call_error(format!("`{key}` must be a dtype"))),
         }
     }
 
@@ -279,7 +280,7 @@ impl Args {
         let (begin, end, strides) = (count("begin")?, count("end")?, count("strides")?);
         match begin == end && (strides.is_none() || strides == begin) {
             true => Ok(()),
-            false => Err(cx.call_error("'begin', 'end' and 'strides' must be of one length")),
+            false => Err(cx.call_error("`begin`, `end` and `strides` must be of one length")),
         }
     }
 
@@ -598,7 +599,7 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
         let x = a.first(cx)?;
         let mut perm: Vec<usize> = (0..cx.rank(x)).collect();
         let Some(at) = perm.len().checked_sub(3) else {
-            return Err(cx.error("images must have 3 or 4 axes"));
+            return Err(no_image(cx, x));
         };
         perm.swap(at, at + 1);
         return Ok(Some(cx.transpose(x, &perm)?.into()));
@@ -677,7 +678,7 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
                 Some(n) => n.max(0),
                 None => match known(&cx.graph, lengths)? {
                     Some(t) => t.to_f64().into_iter().fold(0.0, f64::max) as i64,
-                    None => return Err(cx.call_error("'maxlen' must be known before the run")),
+                    None => return Err(cx.call_error("`maxlen` must be known before the run")),
                 },
             };
             let places: Vec<i64> = (0..n).collect();
@@ -730,7 +731,7 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
             let axis = a.int(cx, "axis")?.unwrap_or(0) as isize;
             let axis = cx.axis(axis, cx.rank(x))?;
             let Some(mask) = mask else {
-                return Err(cx.call_error("'mask' must be known before the run"));
+                return Err(cx.call_error("`mask` must be known before the run"));
             };
             let kept: Vec<i32> = (0..)
                 .zip(mask)
@@ -738,7 +739,7 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
                 .map(|(i, _)| i)
                 .collect();
             if mask.iter().any(|m| !m.is_boolean()) || mask.len() != cx.dim(x, axis as isize)? {
-                return Err(cx.call_error("'mask' must have a value for each entry of one axis"));
+                return Err(cx.call_error("`mask` must have a value for each entry of one axis"));
             }
             let kept = cx.i32s([kept.len()], &kept);
             cx.gather(x, kept, axis, 0)?
@@ -759,7 +760,7 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
                 axis(cx, ["batch_axis", "batch_dim"])?,
             );
             if (rows, time) != (0, 1) {
-                return Err(cx.error("sequences must be along axis 1"));
+                return Err(cx.call_error("sequences must be along axis 1"));
             }
             let n = cx.dim(x, 1)? as i64;
             let places: Vec<i64> = (0..n).collect();
@@ -809,7 +810,11 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
         "sort" | "argsort" => {
             let x = a.first(cx)?;
             let axis = a.int(cx, "axis")?.unwrap_or(-1) as isize;
-            let descending = a.text("direction") == Some("DESCENDING");
+            let descending = match a.text("direction").unwrap_or("ASCENDING") {
+                "ASCENDING" => false,
+                "DESCENDING" => true,
+                other => return Err(cx.call_error(format!("can't sort in direction '{other}'"))),
+            };
             let rank = cx.rank(x);
             let at = cx.axis(axis, rank)?;
             let mut perm: Vec<usize> = (0..rank).collect();
@@ -1093,7 +1098,7 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
         "diag" => {
             let x = a.first(cx)?;
             if a.int(cx, "k")?.unwrap_or(0) != 0 {
-                return Err(cx.call_error("'k' must be 0"));
+                return Err(cx.call_error("`k` must be 0"));
             }
             let n = cx.dim(x, -1)?;
             for key in ["num_rows", "num_cols"] {
@@ -1140,7 +1145,7 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
         "set_diag" => {
             let (x, d) = (a.first(cx)?, a.tensor(cx, "diagonal")?);
             if a.int(cx, "k")?.unwrap_or(0) != 0 {
-                return Err(cx.call_error("'k' must be 0"));
+                return Err(cx.call_error("`k` must be 0"));
             }
             let (m, n) = (cx.dim(x, -2)?, cx.dim(x, -1)?);
             let len = m.min(n);
@@ -1166,21 +1171,21 @@ fn image(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
     let x = a.first(cx)?;
     let rank = cx.rank(x);
     if !matches!(rank, 3 | 4) {
-        return Err(cx.error("images must have 3 or 4 axes"));
+        return Err(no_image(cx, x));
     }
     let at = rank - 3;
     let (height, width) = (cx.shape(x)[at], cx.shape(x)[at + 1]);
     let size = |cx: &Cx, key: &str| -> Result<usize> {
         match a.int(cx, key)? {
             Some(n) if n >= 0 => Ok(n as usize),
-            _ => Err(cx.call_error(format!("'{key}' must be a whole number"))),
+            _ => Err(cx.call_error(format!("`{key}` must be a whole number"))),
         }
     };
     let out: ValueId = match function {
         "resize" | "resize_images" | "resize_images_v2" => {
             let size = match a.ints(cx, "size")?.as_deref() {
                 Some(&[h, w]) if h > 0 && w > 0 => [h as usize, w as usize],
-                _ => return Err(cx.call_error("'size' must be height and width")),
+                _ => return Err(cx.call_error("`size` must be height and width")),
             };
             let method = match a.json(cx, "method")? {
                 None => "bilinear".to_string(),
@@ -1221,7 +1226,7 @@ fn image(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
         "resize_bilinear" | "resize_nearest_neighbor" => {
             let size = match a.ints(cx, "size")?.as_deref() {
                 Some(&[h, w]) if h > 0 && w > 0 => [h as usize, w as usize],
-                _ => return Err(cx.call_error("'size' must be height and width")),
+                _ => return Err(cx.call_error("`size` must be height and width")),
             };
             let method = if function == "resize_bilinear" {
                 "bilinear"
@@ -1338,7 +1343,7 @@ fn image(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
         }
         "convert_image_dtype" if cx.dtype(x).is_float() => match a.dtype(cx, "dtype")? {
             Some(d) if d.is_float() => cx.cast(x, d)?,
-            _ => return Err(cx.error("images of floats can be turned to floats only")),
+            _ => return Err(cx.call_error("images of floats can be turned to floats only")),
         },
         _ => return Ok(None),
     };
@@ -1467,8 +1472,10 @@ fn gather_nd(cx: &mut Cx, a: &Args) -> Result<ValueId> {
     let k = places.last().copied().unwrap_or(0);
     let Some(inner) = shape.get(batch..batch + k) else {
         return Err(cx.error(format!(
-            "{k} indices are too many for {}, of which {batch} axes are the batch's",
-            cx.fact(x)
+            "{} too many for {} with {} of the batch",
+            counted(k, "index is", "indices are"),
+            cx.fact(x),
+            counted(batch, "axis", "axes")
         )));
     };
     let mut steps = vec![1i64; k];
@@ -1579,7 +1586,9 @@ fn padded(cx: &mut Cx, x: ValueId, at: usize, parts: [(usize, usize); 2]) -> Res
         pads[at + i] = (
             start,
             after.ok_or_else(|| {
-                cx.error(format!("{n} pixels from {start} on don't fit into {to}"))
+                cx.error(format!(
+                    "{n} pixels from {start} on don't fit into {to} pixels"
+                ))
             })?,
         );
     }

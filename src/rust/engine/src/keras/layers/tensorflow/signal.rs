@@ -25,7 +25,7 @@ pub fn lower(cx: &mut Cx, function: &str, a: &Args) -> Result<Out> {
     let count = |cx: &Cx, key: &str| -> Result<usize> {
         match a.int(cx, key)? {
             Some(n) if n > 0 => Ok(n as usize),
-            _ => Err(cx.call_error(format!("'{key}' must be a whole number > 0"))),
+            _ => Err(cx.call_error(format!("`{key}` must be a whole number > 0"))),
         }
     };
     let out = match function {
@@ -40,7 +40,7 @@ pub fn lower(cx: &mut Cx, function: &str, a: &Args) -> Result<Out> {
                 return Ok(frames.into());
             }
             if a.get("window_fn").is_some() {
-                return Err(cx.call_error("'window_fn' must be that of Hann"));
+                return Err(cx.call_error("`window_fn` must be that of a Hann window"));
             }
             let size = match a.get("fft_length") {
                 Some(_) => count(cx, "fft_length")?,
@@ -84,7 +84,7 @@ pub fn lower(cx: &mut Cx, function: &str, a: &Args) -> Result<Out> {
             let n = cx.dim(x, -1)?;
             let plain = a.int(cx, "type")?.unwrap_or(2) == 2 && a.get("n").is_none();
             if !plain {
-                return Err(cx.call_error("'type' must be 2, of all values"));
+                return Err(cx.call_error("`type` must be 2, and `n` not be given"));
             }
             let ortho = a.text("norm") == Some("ortho");
             cosines(cx, x, |k| match (ortho, k) {
@@ -112,7 +112,7 @@ fn length(cx: &Cx, a: &Args) -> Result<Option<usize>> {
     };
     match literal(given).and_then(|v| ints(&v)).as_deref() {
         Some(&[n]) if n > 0 => Ok(Some(n as usize)),
-        _ => Err(cx.call_error("'fft_length' must be a whole number > 0")),
+        _ => Err(cx.call_error("`fft_length` must be a whole number > 0")),
     }
 }
 
@@ -127,7 +127,7 @@ fn parts(cx: &mut Cx, x: ValueId) -> Result<Complex> {
         return Ok(parts);
     }
     if cx.dtype(x) != DType::F64 && cx.dtype(x) != DType::F32 {
-        return Err(cx.error("can't transform such numbers"));
+        return Err(cx.call_error(format!("can't transform {} tensors", cx.dtype(x))));
     }
     let zero = cx.unary(Unary::Neg, x)?;
     Ok((x, cx.add(x, zero)?))

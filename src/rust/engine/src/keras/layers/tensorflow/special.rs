@@ -100,7 +100,7 @@ pub fn lower(cx: &mut Cx, function: &str, a: &Args) -> Result<Option<Out>> {
             let x = a.first(cx)?;
             match a.dtype(cx, "type")? {
                 Some(d) if d.size() == cx.dtype(x).size() => cx.bitcast(x, d)?,
-                _ => return Err(cx.error("can't read values as a dtype of another size")),
+                _ => return Err(cx.call_error("can't read values as a dtype of another size")),
             }
         }
         "bincount" => bincount(cx, a)?,
@@ -199,7 +199,7 @@ fn bessel(cx: &mut Cx, function: &str, a: &Args) -> Result<ValueId> {
 fn bincount(cx: &mut Cx, a: &Args) -> Result<ValueId> {
     let bins = match (a.int(cx, "minlength")?, a.int(cx, "maxlength")?) {
         (Some(low), Some(high)) if low == high && low >= 0 => low,
-        _ => return Err(cx.call_error("'minlength' and 'maxlength' must be given, and equal")),
+        _ => return Err(cx.call_error("`minlength` and `maxlength` must be given, and equal")),
     };
     let x = a.first(cx)?;
     let along_last = a.int(cx, "axis")? == Some(-1);
@@ -338,7 +338,7 @@ fn of_probabilities(cx: &mut Cx, function: &str, labels: ValueId, a: &Args) -> R
     let sparse = function.starts_with("sparse");
     let last = cx.axis(axis, cx.rank(p))? + 1 == cx.rank(p);
     if sparse && (!last || a.get("ignore_class").is_some()) {
-        return Err(cx.error("classes must be along the last axis, and all of them count"));
+        return Err(cx.call_error("classes must be along the last axis, and all of them count"));
     }
     let log = match from_logits {
         true => cx.softmax(p, axis, true)?,

@@ -5,7 +5,7 @@ use crate::graph::{Binary, Unary, ValueId};
 use crate::keras::ops::args::*;
 use crate::keras::promote::{numpy_result_type, result_type, Kind};
 use crate::keras::{Call, Cfg, Cx, Out};
-use crate::tensor::{DType, Fact, Tensor};
+use crate::tensor::{counted, DType, Fact, Tensor};
 
 /// A function of a float; other dtypes become float32.
 pub fn float_unary(cx: &mut Cx, call: &Call, op: Unary) -> Result<Out> {
@@ -95,7 +95,7 @@ pub fn bitwise(cx: &mut Cx, call: &Call, op: Binary) -> Result<Out> {
         _ => strong_pair(cx, call, ["x", "y"], &[])?,
     };
     if !cx.dtype(a).is_int() {
-        return Err(cx.error(format!("expected integers, not {}", cx.dtype(a))));
+        return Err(cx.call_error(format!("expected integers, not {}", cx.dtype(a))));
     }
     Ok(cx.binary(op, a, b)?.into())
 }
@@ -306,8 +306,8 @@ pub fn select(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
     let mut choices = tensors(cx, call, 1, "choicelist")?;
     if conditions.len() != choices.len() {
         return Err(cx.call_error(format!(
-            "{} conditions need as many choices, not {}",
-            conditions.len(),
+            "expected a choice for each of {}, not {}",
+            counted(conditions.len(), "condition", "conditions"),
             choices.len()
         )));
     }
@@ -545,7 +545,7 @@ pub fn digitize(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
 /// How many of the sorted bounds each element is not below (int32).
 pub fn bucket(cx: &mut Cx, x: ValueId, bounds: ValueId) -> Result<ValueId> {
     if cx.dtype(x) == DType::Str {
-        return Err(cx.error("expected numbers, not strings"));
+        return Err(cx.call_error("expected numbers, not strings"));
     }
     let bounds = cx.cast(bounds, DType::F32)?;
     let compute = match cx.dtype(x) {
@@ -610,7 +610,7 @@ fn integer_pair(cx: &mut Cx, call: &Call) -> Result<(ValueId, ValueId)> {
     let (a, b) = strong_pair(cx, call, ["x1", "x2"], &[])?;
     match cx.dtype(a) {
         d if d.is_int() => Ok((a, b)),
-        d => Err(cx.error(format!("expected integers, not {d}"))),
+        d => Err(cx.call_error(format!("expected integers, not {d}"))),
     }
 }
 

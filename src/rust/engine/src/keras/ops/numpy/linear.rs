@@ -6,7 +6,7 @@ use crate::keras::ops::args::*;
 use crate::keras::ops::numpy::shape::move_axes;
 use crate::keras::promote::{result_type, Kind};
 use crate::keras::{Call, Cfg, Cx, Out};
-use crate::tensor::DType;
+use crate::tensor::{show_shape, DType};
 
 /// Two operands in floats, and the dtype that the product goes back to.
 fn operands(cx: &mut Cx, call: &Call) -> Result<(ValueId, ValueId, DType)> {
@@ -121,7 +121,9 @@ fn contract(
     let fits = of_a.len() == of_b.len() && of_a.iter().zip(of_b).all(|(&i, &j)| sa[i] == sb[j]);
     if !fits {
         return Err(cx.error(format!(
-            "axes {of_a:?} of {sa:?} don't fit axes {of_b:?} of {sb:?}"
+            "axes {of_a:?} of {} don't fit axes {of_b:?} of {}",
+            show_shape(&sa),
+            show_shape(&sb)
         )));
     }
     let free = |shape: &[usize], used: &[usize]| -> Vec<usize> {
@@ -184,7 +186,7 @@ pub fn cross(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
             let v = stack(cx, &[x, y, z], -1)?;
             Ok(move_axes(cx, v, &[-1], &[axis_c])?.into())
         }
-        _ => Err(cx.error("vectors of 2 or 3 elements are needed")),
+        _ => Err(cx.defect("vectors of 2 or 3 elements are needed")),
     }
 }
 

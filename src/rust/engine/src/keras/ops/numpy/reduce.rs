@@ -6,7 +6,7 @@ use crate::keras::ops::args::*;
 use crate::keras::ops::numpy::elementwise::without_nan;
 use crate::keras::promote::{result_type, Kind};
 use crate::keras::{Arg, Call, Cfg, Cx, Out};
-use crate::tensor::DType;
+use crate::tensor::{show_shape, DType};
 
 /// The tensor, the axes of the config, and whether they stay.
 struct Reduction {
@@ -307,7 +307,11 @@ pub fn average(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let mut w = cx.cast(w, dtype)?;
     if cx.rank(w) != cx.rank(x) {
         let (1, [axis]) = (cx.rank(w), r.axes.as_slice()) else {
-            return Err(cx.error("weights must be of the rank of x, or along one axis"));
+            return Err(cx.error(format!(
+                "weights must be of the rank of {}, or along one axis, not of shape {}",
+                show_shape(&cx.shape(x)),
+                show_shape(&cx.shape(w))
+            )));
         };
         let mut shape = vec![1; cx.rank(x)];
         shape[*axis] = cx.dim(w, 0)?;
@@ -425,7 +429,7 @@ fn at_ranks(cx: &mut Cx, cfg: &Cfg, call: &Call, method: &str, scale: f64) -> Re
 /// The argument `q` over `scale`, and whether it is a single number.
 fn ranks(cx: &mut Cx, call: &Call, scale: f64) -> Result<(Vec<f64>, bool)> {
     let q = argument(cx, call, 1, "q")?;
-    let (q, scalar) = numbers(&q).ok_or_else(|| cx.call_error("'q' must be numbers"))?;
+    let (q, scalar) = numbers(&q).ok_or_else(|| cx.call_error("`q` must be numbers"))?;
     // Keras rounds the numbers to float32.
     let round = |&v: &f64| f64::from(v as f32 / scale as f32);
     Ok((q.iter().map(round).collect(), scalar))
@@ -453,7 +457,7 @@ fn nan_quantiles(
 ) -> Result<Out> {
     let r = Reduction::read(cx, cfg, call)?;
     if !cx.dtype(r.x).is_float() {
-        return Err(cx.error(format!("expected floats, not {}", cx.dtype(r.x))));
+        return Err(cx.call_error(format!("expected floats, not {}", cx.dtype(r.x))));
     }
     let (y, kept) = side_by_side(cx, &r)?;
     let there = valid(cx, y)?;

@@ -3,8 +3,9 @@
 use crate::error::Result;
 use crate::graph::{Binary, Cumulate, PadMode, Reduce, Unary, ValueId};
 use crate::keras::ops::args::*;
+use crate::keras::ops::numpy::shape::no_matrix;
 use crate::keras::{Call, Cfg, Cx, Out};
-use crate::tensor::{numel, DType, Fact};
+use crate::tensor::{numel, show_shape, DType, Fact};
 
 /// Whether each element is one of the second tensor's.
 pub fn is_in(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
@@ -47,7 +48,8 @@ pub fn argpartition(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let fits = have.iter().zip(&want).all(|(h, w)| h <= w);
     if !fits {
         return Err(cx.error(format!(
-            "can't partition a tensor of {want:?} at {}",
+            "can't partition a tensor of shape {} at {}",
+            show_shape(&want),
             count - 1
         )));
     }
@@ -86,7 +88,7 @@ pub fn bincount(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let (&n, lead) = shape
         .split_last()
         .filter(|s| s.1.len() <= 1)
-        .ok_or_else(|| cx.error("expected a vector or a matrix"))?;
+        .ok_or_else(|| no_matrix(cx, x))?;
     let rows = numel(lead);
     let row = cx.generated([rows * n], |i| (i / n) as i32)?;
     let x = flat(cx, x)?;

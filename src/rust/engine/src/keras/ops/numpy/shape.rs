@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{
     broadcast_shapes, whole_slices, Binary, PadMode, Reduce, SliceDim, Unary, ValueId,
 };
@@ -11,7 +11,7 @@ use crate::keras::ops::args::*;
 use crate::keras::ops::numpy::reduce::sum_dtype;
 use crate::keras::promote::{result_type, Kind};
 use crate::keras::{Arg, Call, Cfg, Cx, Out};
-use crate::tensor::{numel, DType, Fact};
+use crate::tensor::{counted, numel, show_shape, DType, Fact};
 
 // Indexing -------------------------------------------------------------------
 
@@ -80,7 +80,7 @@ pub fn get_item(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
             .iter()
             .find(|(k, _)| k == "key")
             .map(|(_, v)| v.clone())
-            .ok_or_else(|| cx.call_error("argument 'key' is missing"))?,
+            .ok_or_else(|| cx.call_error("argument `key` is missing"))?,
     };
     let parts = match &key {
         Arg::List(items) => items.iter().map(Index::parse).collect(),
@@ -96,8 +96,9 @@ pub fn get_item(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
         .count();
     if used > shape.len() {
         return Err(cx.call_error(format!(
-            "{used} indices are too many for {} axes",
-            shape.len()
+            "{} are too many for {}",
+            counted(used, "index", "indices"),
+            counted(shape.len(), "axis", "axes")
         )));
     }
     let mut dims: Vec<SliceDim> = vec![];
@@ -175,10 +176,14 @@ pub fn take_along_axis(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let axis = cx.axis(axis, rank)?;
     cx.check_rank(indices, rank)?;
     let (mut xs, mut is) = (cx.shape(x), cx.shape(indices));
+    let unfit = format!(
+        "indices of shape {} don't fit a tensor of shape {}",
+        show_shape(&is),
+        show_shape(&xs)
+    );
     let (n, m) = (xs[axis], is[axis]);
     (xs[axis], is[axis]) = (1, 1);
-    let mut shape =
-        broadcast_shapes(&xs, &is).ok_or_else(|| cx.error("indices don't fit the tensor"))?;
+    let mut shape = broadcast_shapes(&xs, &is).ok_or_else(|| cx.error(unfit))?;
     shape[axis] = n;
     let x = cx.broadcast_to(x, &shape)?;
     shape[axis] = m;
@@ -261,8 +266,8 @@ pub fn move_axes(cx: &mut Cx, x: ValueId, source: &[i64], destination: &[i64]) -
     let (from, to) = (absolute(source)?, absolute(destination)?);
     if from.len() != to.len() {
         return Err(cx.call_error(format!(
-            "{} sources need as many destinations, not {}",
-            from.len(),
+            "expected a destination for each of {}, not {}",
+            counted(from.len(), "source", "sources"),
             to.len()
         )));
     }
@@ -624,7 +629,7 @@ pub fn pad(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let value = match call.arg(1, "constant_values") {
         None => 0.0,
         Some(Arg::Lit(v)) if v.is_number() => v.as_f64().unwrap_or(0.0),
-        Some(_) => return Err(cx.call_error("'constant_values' must be a number")),
+        Some(_) => return Err(cx.call_error("`constant_values` must be a number")),
     };
     let bad = || cfg.bad("pad_width", "pairs of whole numbers");
     let size = |v: &Json| as_int(v).and_then(|i| usize::try_from(i).ok());
@@ -669,7 +674,7 @@ pub fn diagonal_of(cx: &mut Cx, x: ValueId, k: i64, axes: [i64; 2]) -> Result<Va
     let x = move_axes(cx, x, &axes, &[-2, -1])?;
     let mut shape = cx.shape(x);
     let (Some(columns), Some(rows)) = (shape.pop(), shape.pop()) else {
-        return Err(cx.error("a diagonal needs two axes"));
+        return Err(cx.defect("a diagonal needs two axes"));
     };
     let (m, n) = (rows as i64, columns as i64);
     let len = (m + k.min(0)).min(n - k.max(0)).max(0) as usize;
@@ -703,13 +708,21 @@ pub fn trace(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     Ok(cx.reduce(Reduce::Sum, d, &last, false)?.into())
 }
 
+/// The error for a tensor that is neither a vector nor a matrix.
+pub fn no_matrix(cx: &Cx, x: ValueId) -> Error {
+    let shape = show_shape(&cx.shape(x));
+    cx.error(format!(
+        "expected a vector or a matrix, not a tensor of shape {shape}"
+    ))
+}
+
 pub fn diag(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let x = tensor(cx, call, 0, "x")?;
     let k = cfg.int_or("k", 0)?;
     match cx.rank(x) {
         1 => Ok(with_diagonal(cx, x, k)?.into()),
         2 => Ok(diagonal_of(cx, x, k, [0, 1])?.into()),
-        _ => Err(cx.error("expected a vector or a matrix")),
+        _ => Err(no_matrix(cx, x)),
     }
 }
 
@@ -908,7 +921,8 @@ fn starts(cx: &mut Cx, call: &Call, rank: usize) -> Result<Vec<Start>> {
     match starts.len() == rank {
         true => Ok(starts),
         false => Err(cx.call_error(format!(
-            "{rank} axes need as many starts, not {}",
+            "expected a start for each of {}, not {}",
+            counted(rank, "axis", "axes"),
             starts.len()
         ))),
     }
@@ -969,7 +983,11 @@ pub fn slice_update(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
     let rank = shape.len();
     let fits = part.len() == rank && part.iter().zip(&shape).all(|(p, s)| p <= s);
     if !fits {
-        return Err(cx.error(format!("can't update {shape:?} by {part:?}")));
+        return Err(cx.error(format!(
+            "can't update {} by {}",
+            show_shape(&shape),
+            show_shape(&part)
+        )));
     }
     let mut coordinates = vec![];
     for (axis, start) in starts(cx, call, rank)?.iter().enumerate() {
@@ -1006,9 +1024,9 @@ pub fn rearrange(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
     let x = tensor(cx, call, 0, "tensor")?;
     let text = match argument(cx, call, 1, "pattern")? {
         Arg::Lit(Json::String(s)) => s,
-        _ => return Err(cx.call_error("'pattern' must be a string")),
+        _ => return Err(cx.call_error("`pattern` must be a string")),
     };
-    let bad = |cx: &Cx| cx.error(format!("pattern '{text}' does not fit {}", cx.fact(x)));
+    let bad = |cx: &Cx| cx.error(format!("pattern '{text}' doesn't fit {}", cx.fact(x)));
     let (from, to) = text.split_once("->").ok_or_else(|| bad(cx))?;
     let (from, to) = (pattern(from), pattern(to));
     let shape = cx.shape(x);
