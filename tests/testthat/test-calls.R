@@ -567,7 +567,10 @@ test_that("options of layers that can't be used are told", {
     c("layers.Bidirectional", config = '"layer": 3', x = "[null, 4, 2]"),
     c(
       "layers.Bidirectional",
-      config = '"merge_mode": "best", "layer": {"class_name": "LSTM", "config": {"name": "l", "units": 2}}',
+      config = paste0(
+        '"merge_mode": "best", ',
+        '"layer": {"class_name": "LSTM", "config": {"name": "l", "units": 2}}'
+      ),
       x = "[null, 4, 2]"
     ),
     c("layers.RNN", config = '"cell": null', x = "[null, 4, 2]"),
@@ -631,7 +634,10 @@ test_that("code in a file is refused by name", {
   cases <- list(
     c(
       "layers.Lambda",
-      config = '"function": {"class_name": "__lambda__", "config": {"code": "4wEA", "defaults": null, "closure": null}}'
+      config = paste0(
+        '"function": {"class_name": "__lambda__", ',
+        '"config": {"code": "4wEA", "defaults": null, "closure": null}}'
+      )
     ),
     c("layers.Dense", config = '"units": 2, "activation": "<lambda>"'),
     c("layers.MyOwnLayer", config = '"n": 3'),
