@@ -112,7 +112,10 @@ format.keraspredict_model <- function(
 
 # Where the columns of the table end, as shares of the width.
 column_ends <- function(positions, columns, line_length) {
-  if (!(is_number(line_length) && length(line_length) == 1 && !is.na(line_length))) {
+  ok <- is.numeric(line_length) &&
+    length(line_length) == 1 &&
+    !is.na(line_length)
+  if (!ok) {
     abort(
       "bad_argument",
       paste0(
