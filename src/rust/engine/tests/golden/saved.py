@@ -59,10 +59,10 @@ def predict(model, arrays, batch_size):
     return keras.tree.flatten(keras.tree.map_structure(lambda *parts: np.concatenate([np.atleast_1d(dense(p)) for p in parts]), *batches))
 
 
-def problem_of(path, inputs, outputs, batch_size, eagerly):
+def problem_of(path, inputs, outputs, batch_size, eagerly=False, jit=False):
     try:
         model = keras.models.load_model(path, compile=False)
-        model.run_eagerly = eagerly
+        model.run_eagerly, model.jit_compile = eagerly, jit
         out = predict(model, inputs, batch_size)
         wrong = [i for i, (a, b) in enumerate(zip(out, outputs, strict=True)) if not same(a, b)]
         return f"outputs {wrong} differ" if wrong else None
@@ -95,10 +95,11 @@ def check_pack(path, save):
                 continue
             checked += 1
             saved = os.path.join(written, f"{name}.keras")
-            # What TensorFlow's kernels can't do, its graphs often can, which take longer to make.
-            problem = problem_of(saved, inputs, outputs, meta["batch_size"], True)
-            if problem:
-                problem = problem_of(saved, inputs, outputs, meta["batch_size"], False)
+            # What TensorFlow's kernels can't do, its graphs often can, or XLA, which take longer to make.
+            for way in ({"eagerly": True}, {}, {"jit": True}):
+                problem = problem_of(saved, inputs, outputs, meta["batch_size"], **way)
+                if not problem:
+                    break
             if problem:
                 failed += 1
                 print(f"FAILED {os.path.basename(path)[:-4]}/{name}: {problem}", flush=True)
