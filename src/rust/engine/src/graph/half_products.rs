@@ -63,6 +63,15 @@ impl Builder {
         self.concat(&parts, 2)
     }
 
+    /// The same for windows of a convolution, where a single column is summed otherwise.
+    fn eigen_windows(&mut self, a: ValueId, b: ValueId) -> Result<ValueId> {
+        let (m, k, n) = (self.dim(a, 1)?, self.dim(a, 2)?, self.dim(b, 2)?);
+        match n == 1 && m > 1 && k > 0 {
+            true => self.add_terms(None, a, b, 0..k, Round::Sum),
+            false => self.eigen_product(a, b, 0),
+        }
+    }
+
     /// Columns of one packet: in the first `blocks` rows even and odd terms are
     /// summed apart, as far as there are eight together.
     fn one_packet(&mut self, a: ValueId, b: ValueId, blocks: usize) -> Result<ValueId> {
@@ -200,7 +209,7 @@ impl Builder {
         let windows = self.concat(&taps, -1)?;
         let windows = self.reshape(windows, &[1, numel(&output[..4]), terms])?;
         let kernel = self.reshape(kernel, &[1, terms, channels])?;
-        let y = self.eigen_product(windows, kernel, 0)?;
+        let y = self.eigen_windows(windows, kernel)?;
         self.reshape(y, output).map(Some)
     }
 
@@ -234,8 +243,8 @@ impl Builder {
         self.reshape(y, output).map(Some)
     }
 
-    /// A transposed convolution of float16 over one or two axes, of which `output` is
-    /// the size: the products of each place, added where they overlap; `None` where
+    /// A transposed convolution of float16, of which `output` is the size. Over one or
+    /// two axes: the products of each place, added where they overlap. `None` where
     /// TensorFlow has no such kernel, or it is too large.
     pub(super) fn transpose_in_steps(
         &mut self,
@@ -247,10 +256,16 @@ impl Builder {
         let (input, shape) = (self.shape(x), self.shape(kernel));
         let n = attrs.strides.len();
         let (taps, channels, terms) = (numel(&shape[..n]), shape[n], shape[n + 1]);
-        let plain = n < 3 && attrs.dilation.iter().all(|&d| d == 1);
         let products = numel(&input[1..=n]) * numel(&shape);
-        if !plain || terms > LONGEST || products > LARGEST || numel(output) == 0 {
+        if attrs.dilation.iter().any(|&d| d != 1)
+            || terms > LONGEST
+            || products > LARGEST
+            || numel(output) == 0
+        {
             return Ok(None);
+        }
+        if n == 3 {
+            return self.transpose3_in_steps(x, kernel, attrs, output);
         }
         let places_in = numel(&input[1..=n]);
         let x = self.reshape(x, &[input[0], places_in, terms])?;
@@ -274,6 +289,43 @@ impl Builder {
             });
         }
         Ok(sum)
+    }
+
+    /// A transposed convolution over three axes is to TensorFlow a convolution, by the
+    /// reversed kernel, of what has zeros between its elements.
+    fn transpose3_in_steps(
+        &mut self,
+        x: ValueId,
+        kernel: ValueId,
+        attrs: &ConvTransposeAttrs,
+        output: &[usize],
+    ) -> Result<Option<ValueId>> {
+        let mut y = x;
+        let mut kernel = self.transpose(kernel, &[0, 1, 2, 4, 3])?;
+        let mut padding = vec![];
+        for axis in 0..3 {
+            let (size, stride) = (self.dim(kernel, axis as isize)?, attrs.strides[axis]);
+            let count = self.dim(x, axis as isize + 1)?;
+            let spread = count.saturating_sub(1) * stride + 1;
+            let before = (size - 1).checked_sub(attrs.crop[axis].0);
+            let all = (output[axis + 1] + size - 1).checked_sub(spread);
+            let (Some(before), Some(all)) = (before, all) else {
+                return Ok(None);
+            };
+            let Some(after) = all.checked_sub(before) else {
+                return Ok(None);
+            };
+            padding.push((before, after));
+            y = self.spread_axis(y, axis + 1, stride, 0, 0..spread)?;
+            kernel = self.reverse(kernel, axis as isize)?;
+        }
+        let attrs = ConvAttrs {
+            strides: vec![1; 3],
+            padding,
+            dilation: vec![1; 3],
+            groups: 1,
+        };
+        self.conv3_in_steps(y, kernel, &attrs, output)
     }
 
     /// Elements of an axis `stride` apart, zeros between them, the first one at

@@ -52,6 +52,7 @@ GROUPS = [
     "sweep3",
     "sweep4",
     "halves",
+    "halves2",
 ]
 FULL_ONLY = ["apps"]
 SLOWEST = ["rnn2", "rnn", "conv", "apps", "masks", "graph"]

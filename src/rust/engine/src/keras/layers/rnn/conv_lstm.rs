@@ -71,12 +71,16 @@ impl ConvLstmCell {
         attrs: ConvAttrs,
         masks: &[ValueId],
     ) -> Result<ValueId> {
-        if masks.is_empty() {
+        // How products of float16 are added up depends on how many there are at a time.
+        if masks.is_empty() && !cx.dtype(kernel).is_half() {
             return cx.conv(x, kernel, attrs);
         }
         let mut parts = vec![];
-        for (gate, &mask) in masks.iter().enumerate() {
-            let x = cx.mul(x, mask)?;
+        for gate in 0..4 {
+            let x = match masks.get(gate) {
+                Some(&mask) => cx.mul(x, mask)?,
+                None => x,
+            };
             let (start, end) = (gate * self.filters, (gate + 1) * self.filters);
             let kernel = cx.slice_axis(kernel, -1, start, end)?;
             parts.push(cx.conv(x, kernel, attrs.clone())?);
@@ -103,6 +107,16 @@ impl ConvLstmCell {
 
     fn spatial(&self) -> usize {
         self.window.kernel.len()
+    }
+
+    /// z and the bias, where it is added `late`, to the sum of both convolutions, or
+    /// before: TensorFlow's graph is rearranged to the former. It counts in 16 bits only.
+    fn with_bias(&self, cx: &mut Cx, me: &LayerNode, z: ValueId, late: bool) -> Result<ValueId> {
+        if !self.window.use_bias || late != me.policy.compute.is_half() {
+            return Ok(z);
+        }
+        let bias = cx.weight(me, "bias", &[4 * self.filters])?;
+        cx.add(z, bias)
     }
 }
 
@@ -175,7 +189,7 @@ impl Recur for ConvLstmCell {
         self.masks(training).iter().sum()
     }
 
-    /// The convolution of all steps at once, bias included.
+    /// The convolution of all steps at once.
     fn prepare(
         &self,
         cx: &mut Cx,
@@ -197,11 +211,8 @@ impl Recur for ConvLstmCell {
             masks.push(self.fold(cx, m)?.0);
         }
         let attrs = self.window.attrs(cx, x, 1);
-        let mut y = self.convolve(cx, x, kernel, attrs, &masks)?;
-        if self.window.use_bias {
-            let bias = cx.weight(me, "bias", &[width])?;
-            y = cx.add(y, bias)?;
-        }
+        let y = self.convolve(cx, x, kernel, attrs, &masks)?;
+        let y = self.with_bias(cx, me, y, false)?;
         unfold(cx, y, lead)
     }
 
@@ -227,6 +238,7 @@ impl Recur for ConvLstmCell {
         };
         let r = self.convolve(cx, states[0], kernel, attrs, masks)?;
         let z = cx.add(z, r)?;
+        let z = self.with_bias(cx, me, z, true)?;
         let mut gates = vec![];
         for g in 0..4 {
             let x = cx.slice_axis(z, -1, g * self.filters, (g + 1) * self.filters)?;

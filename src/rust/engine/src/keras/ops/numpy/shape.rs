@@ -864,31 +864,39 @@ fn spaced(cx: &mut Cx, cfg: &Cfg, start: Operand, stop: Operand) -> Result<Value
     let (start, stop) = (start.to(cx, dtype)?, stop.to(cx, dtype)?);
     let num = cfg.usize_or("num", 50)?;
     let endpoint = cfg.bool_or("endpoint", true)?;
-    let steps = match endpoint {
-        true => num.saturating_sub(1).max(1),
-        false => num.max(1),
-    };
     let axis = axis(cfg, "axis", 0)?;
     let (a, b) = (cx.shape(start), cx.shape(stop));
     let shape = broadcast_shapes(&a, &b)
         .ok_or_else(|| cx.error("the shapes of start and stop can't be broadcast together"))?;
-    let (start, stop) = (
+    let (start, mut stop) = (
         cx.broadcast_to(start, &shape)?,
         cx.broadcast_to(stop, &shape)?,
     );
+    if !endpoint && num > 1 {
+        let span = cx.sub(stop, start)?;
+        let step = cx.div_s(span, num as f64)?;
+        stop = cx.sub(stop, step)?;
+    }
     let at = cx.axis(axis, shape.len() + 1)?;
-    let mut along = vec![1; shape.len() + 1];
-    along[at] = num;
-    let counts = cx.generated(along, |i| i as f64)?;
-    let counts = cx.cast(counts, dtype)?;
     let (start, stop) = (
         cx.expand_dims(start, at as isize)?,
         cx.expand_dims(stop, at as isize)?,
     );
+    // Both ends as they are, and what is between them.
+    let between = num.saturating_sub(2);
+    let mut along = vec![1; shape.len() + 1];
+    along[at] = between;
+    let counts = cx.generated(along, |i| (i + 1) as f64)?;
+    let counts = cx.cast(counts, dtype)?;
+    // TensorFlow's graph is rearranged to one product, which shows in 16 bits.
+    let steps = cx.scalar(dtype, (between + 1) as f64);
+    let step = cx.unary(Unary::Reciprocal, steps)?;
+    let parts = cx.mul(counts, step)?;
     let span = cx.sub(stop, start)?;
-    let step = cx.div_s(span, steps as f64)?;
-    let way = cx.mul(counts, step)?;
-    cx.add(start, way)
+    let way = cx.mul(span, parts)?;
+    let inner = cx.add(start, way)?;
+    let all = cx.concat(&[start, inner, stop], at as isize)?;
+    cx.slice_axis(all, at as isize, 0, num)
 }
 
 // keras.ops.core -------------------------------------------------------------
