@@ -879,14 +879,20 @@ impl Builder {
         kind: RandomKind,
         stream: u32,
         seed: ValueId,
+        parameters: &[ValueId],
         fact: Fact,
     ) -> Result<ValueId> {
+        let needed = usize::from(kind == RandomKind::LogGamma);
+        let known = |&p: &ValueId| *self.fact(p) == Fact::f32([0; 0]);
         if !matches!(fact.dtype, DType::F32 | DType::F64)
             || *self.fact(seed) != Fact::new(DType::I64, [2])
+            || parameters.len() != needed
+            || !parameters.iter().all(known)
         {
             return Err(self.defect(format!("can't draw random numbers of {fact}")));
         }
-        Ok(self.push(Op::Random { kind, stream }, vec![seed], fact))
+        let inputs = [&[seed], parameters].concat();
+        Ok(self.push(Op::Random { kind, stream }, inputs, fact))
     }
 
     // Reductions ------------------------------------------------------------

@@ -246,8 +246,8 @@ pub enum RandomKind {
     Uniform,
     /// Normal with mean 0 and deviation 1.
     Normal,
-    /// Beta with both parameters equal.
-    Beta(F),
+    /// The logarithm of gamma numbers (with scale 1).
+    LogGamma,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
@@ -437,9 +437,9 @@ pub enum Op {
     TakeAlong {
         axis: usize,
     },
-    /// seed: int64 (seed, number of the batch). Random numbers, float32 or
-    /// float64, that the seed, the stream and the position decide; each node of a
-    /// graph has a stream of its own.
+    /// seed: int64 (seed, number of the batch); for gamma numbers, their shape parameter
+    /// too, float32 of rank 0. Random numbers, float32 or float64, that the seed, the
+    /// stream and the position decide; each call has a stream of its own.
     Random {
         kind: RandomKind,
         stream: u32,

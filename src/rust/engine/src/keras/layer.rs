@@ -748,20 +748,43 @@ impl Cx {
 
     /// Random numbers of a float dtype that no other call draws.
     pub fn random(&mut self, kind: RandomKind, shape: &[usize], dtype: DType) -> Result<ValueId> {
+        let wide = if dtype == DType::F64 {
+            dtype
+        } else {
+            DType::F32
+        };
+        let x = self.draw(kind, &[], Fact::new(wide, shape))?;
+        self.cast(x, dtype)
+    }
+
+    /// The logarithms (float32) of gamma numbers with a shape parameter, float32 of
+    /// rank 0, and scale 1.
+    pub fn log_gamma(&mut self, alpha: ValueId, shape: &[usize]) -> Result<ValueId> {
+        self.draw(RandomKind::LogGamma, &[alpha], Fact::f32(shape))
+    }
+
+    fn draw(&mut self, kind: RandomKind, parameters: &[ValueId], fact: Fact) -> Result<ValueId> {
         let seed = match self.seed {
             Some(seed) => seed,
             None => self.hidden_input(Hidden::Seed, Fact::new(DType::I64, [2]))?,
         };
         self.seed = Some(seed);
         self.streams += 1;
-        let wide = if dtype == DType::F64 {
-            dtype
-        } else {
-            DType::F32
-        };
         let stream = self.streams;
-        let x = self.random_of(kind, stream, seed, Fact::new(wide, shape))?;
-        self.cast(x, dtype)
+        self.random_of(kind, stream, seed, parameters, fact)
+    }
+
+    /// How many streams of random numbers are in use.
+    pub fn streams(&self) -> u32 {
+        self.streams
+    }
+
+    /// Lets `f` draw what was drawn after `streams` were in use once more.
+    pub fn redraw<R>(&mut self, streams: u32, f: impl FnOnce(&mut Cx) -> R) -> R {
+        let used = std::mem::replace(&mut self.streams, streams);
+        let result = f(self);
+        self.streams = self.streams.max(used);
+        result
     }
 
     /// What the layer's state at a position holds from the batch before (or from

@@ -16,6 +16,8 @@ pub struct Case {
     pub model: Vec<u8>,
     pub inputs: Vec<Tensor>,
     pub outputs: Vec<Tensor>,
+    /// What random numbers come from.
+    pub seed: u64,
 }
 
 impl Case {
@@ -104,6 +106,7 @@ pub fn read_case(archive: &mut Archive, group: &str, name: &str) -> Case {
         model,
         inputs,
         outputs,
+        seed: 0,
     }
 }
 
@@ -206,6 +209,7 @@ pub fn predict(
     let options = RunOptions {
         without,
         training: case.training(),
+        seed: case.seed,
         ..RunOptions::default()
     };
     let source = Arrays(&case.inputs);

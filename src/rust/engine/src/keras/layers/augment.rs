@@ -1,11 +1,11 @@
 //! What random augmentation does to images in training.
 
 use crate::error::Result;
-use crate::graph::{Binary, Cumulate, RandomKind, Reduce, Unary, ValueId, F};
+use crate::graph::{Binary, Cumulate, RandomKind, Reduce, Unary, ValueId};
 use crate::keras::cfg::numbers;
-use crate::keras::layers::image::{change_range, value_range, BYTE};
-use crate::keras::ops::image::{filtered, filtered_by, from_hsv, to_grey, to_hsv};
-use crate::keras::ops::warp::{homography, Warp};
+use crate::keras::layers::image::{change_range, value_range, AutoContrast, Transform, BYTE};
+use crate::keras::ops::image::{filtered, filtered_by, from_hsv, to_grey, to_hsv, Elastic};
+use crate::keras::ops::warp::{bilinear, homography, Fill, Warp};
 use crate::keras::resize::{Fit, Interpolation, Resize};
 use crate::keras::{Cfg, Cx};
 use crate::tensor::{DType, Fact};
@@ -122,6 +122,34 @@ pub enum Training {
     MixUp {
         alpha: f64,
     },
+    /// Boxes of other images of the batch are put in.
+    CutMix {
+        factor: Span,
+    },
+    /// Pixels moved by smooth noise, in a part of the images.
+    Elastic {
+        factor: Span,
+        scale: Span,
+        warp: Elastic,
+        range: (f64, f64),
+    },
+    /// The values of each channel are stretched over the range.
+    AutoContrast {
+        range: (f64, f64),
+    },
+    /// Some of the steps, drawn for the batch; one that comes again does the same again.
+    Choice {
+        steps: Vec<Training>,
+        count: usize,
+    },
+    /// The images, mixed with what chains of steps, drawn for the batch, make of them.
+    Mix {
+        steps: Vec<Training>,
+        chains: usize,
+        depth: usize,
+        alpha: f64,
+        range: (f64, f64),
+    },
     /// One after the other.
     Chain(Vec<Training>),
     /// Not known here.
@@ -147,9 +175,18 @@ fn span(cfg: &Cfg, key: &str, both: bool) -> Result<Option<Span>> {
     }))
 }
 
-/// The distances of a contrast below and above 1, which are no interval.
+/// The distances of a contrast below and above 1, which are no interval; one number,
+/// as Keras 2 writes it, is both.
 fn distances(cfg: &Cfg, key: &str) -> Result<Option<Span>> {
     Ok(one_or_two(cfg, key)?.map(|v| [v[0], v[v.len() - 1]]))
+}
+
+/// A number above 0.
+fn positive(cfg: &Cfg, key: &str, default: f64) -> Result<f64> {
+    match cfg.f64_or(key, default)? {
+        v if v > 0.0 => Ok(v),
+        _ => Err(cfg.bad(key, "a number > 0")),
+    }
 }
 
 impl Training {
@@ -214,14 +251,14 @@ impl Training {
                 range: range()?,
             },
             "RandomSaturation" => A::Saturation {
-                factor: factor(false)?,
+                factor: factor(true)?,
                 range: range()?,
             },
             "RandomGrayscale" => A::Grayscale {
                 factor: cfg.f64_or("factor", 0.5)?,
             },
             "RandomColorDegeneration" => A::Degeneration {
-                factor: factor(false)?,
+                factor: factor(true)?,
                 range: range()?,
             },
             "RandomPosterization" => A::Posterization {
@@ -265,10 +302,93 @@ impl Training {
                 range: range()?,
             },
             "MixUp" => A::MixUp {
-                alpha: cfg.f64_or("alpha", 0.2)?,
+                alpha: positive(cfg, "alpha", 0.2)?,
             },
+            "CutMix" => A::CutMix {
+                factor: span(cfg, "factor", false)?.unwrap_or([0.0, 1.0]),
+            },
+            "RandomElasticTransform" => A::Elastic {
+                factor: span(cfg, "factor", false)?.unwrap_or([0.0, 1.0]),
+                scale: span(cfg, "scale", false)?.unwrap_or([0.0, 1.0]),
+                warp: Elastic::read(cfg)?,
+                range: range()?,
+            },
+            "RandAugment" => {
+                let factor = span(cfg, "factor", false)?.unwrap_or([0.0, 0.5]);
+                let mut steps = A::moves(cfg, factor)?;
+                steps.extend(A::shades(factor, range()?));
+                steps.extend(A::levels(factor, range()?));
+                A::Choice {
+                    steps,
+                    count: cfg.usize_or("num_ops", 2)?,
+                }
+            }
+            "AugMix" => {
+                let factor = span(cfg, "factor", false)?.unwrap_or([0.0, 0.3]);
+                let mut steps = A::moves(cfg, factor)?;
+                steps.extend(A::levels(factor, range()?));
+                if cfg.bool_or("all_ops", true)? {
+                    steps.extend(A::shades(factor, range()?));
+                }
+                A::Mix {
+                    steps,
+                    chains: cfg.usize_or("num_chains", 3)?,
+                    depth: cfg.usize_or("chain_depth", 3)?,
+                    alpha: positive(cfg, "alpha", 1.0)?,
+                    range: range()?,
+                }
+            }
             _ => A::Other,
         })
+    }
+
+    /// The steps of RandAugment and AugMix that move pixels.
+    fn moves(cfg: &Cfg, factor: Span) -> Result<Vec<Training>> {
+        let warp = Warp {
+            bilinear: bilinear(cfg)?,
+            fill: Fill::Reflect,
+        };
+        Ok(vec![
+            Training::Shear {
+                x: factor,
+                y: factor,
+                warp,
+            },
+            Training::Translation {
+                down: factor,
+                across: factor,
+                warp,
+            },
+            Training::Rotation { factor, warp },
+        ])
+    }
+
+    /// Those that make pixels brighter, greyer or sharper.
+    fn shades(factor: Span, range: (f64, f64)) -> Vec<Training> {
+        vec![
+            Training::Brightness { factor, range },
+            Training::Degeneration { factor, range },
+            Training::Contrast { factor, range },
+            Training::Sharpness { factor, range },
+        ]
+    }
+
+    /// Those that map each level to another.
+    fn levels(factor: Span, range: (f64, f64)) -> Vec<Training> {
+        let bits = (8.0 * factor[1]).floor().max(1.0);
+        vec![
+            Training::Posterization {
+                factor: [1.0, bits],
+                range,
+            },
+            Training::Solarization {
+                addition: factor,
+                threshold: factor,
+                range,
+            },
+            Training::AutoContrast { range },
+            Training::Equalization { bins: 256, range },
+        ]
     }
 
     /// Brightness, contrast, saturation and hue, those that have a factor.
@@ -278,10 +398,10 @@ impl Training {
         if let Some(factor) = span(cfg, "brightness_factor", true)? {
             steps.push(Training::Brightness { factor, range });
         }
-        if let Some(factor) = distances(cfg, "contrast_factor")? {
+        if let Some(factor) = span(cfg, "contrast_factor", false)? {
             steps.push(Training::Contrast { factor, range });
         }
-        if let Some(factor) = span(cfg, "saturation_factor", false)? {
+        if let Some(factor) = span(cfg, "saturation_factor", true)? {
             steps.push(Training::Saturation { factor, range });
         }
         if let Some(factor) = span(cfg, "hue_factor", false)? {
@@ -588,16 +708,100 @@ impl Training {
             }
             Training::Equalization { bins, range } => equalized(cx, x, *bins, *range),
             Training::MixUp { alpha } => {
-                let order = cx.random(RandomKind::Uniform, &[n], DType::F32)?;
-                let (_, order) = cx.sort(order, false)?;
-                let others = cx.gather(x, order, 0, 0)?;
-                let weight = cx.random(RandomKind::Beta(F(*alpha)), &each, DType::F32)?;
+                let others = shuffled(cx, x)?;
+                let alpha = cx.scalar(DType::F32, *alpha);
+                let weight = beta(cx, alpha, &each)?;
                 let weight = cx.cast(weight, dtype)?;
                 let own = cx.mul(weight, x)?;
                 let rest = cx.unary(Unary::Neg, weight)?;
                 let rest = cx.add_s(rest, 1.0)?;
                 let rest = cx.mul(rest, others)?;
                 cx.add(own, rest)
+            }
+            Training::CutMix { factor } => {
+                let alpha = between(cx, *factor, &[])?;
+                let alpha = cx.add_s(alpha, 1e-6)?;
+                let rest = beta(cx, alpha, &each)?;
+                let part = cx.unary(Unary::Neg, rest)?;
+                let part = cx.add_s(part, 1.0)?;
+                let part = cx.unary(Unary::Sqrt, part)?;
+                let columns = in_span(cx, part, 2, shape[2])?;
+                let rows = in_span(cx, part, 1, shape[1])?;
+                let boxes = cx.and(columns, rows)?;
+                let others = shuffled(cx, x)?;
+                cx.select(boxes, others, x)
+            }
+            Training::Elastic { factor, scale, .. } if factor[1] == 0.0 || scale[1] == 0.0 => Ok(x),
+            Training::Elastic {
+                factor,
+                scale,
+                warp,
+                range,
+            } => {
+                let changed = some(cx, *factor, n)?;
+                let strength = between(cx, *scale, &[])?;
+                let moved = smooth_noise(cx, strength, [n, shape[1], shape[2]], scale[1])?;
+                let moved = cx.cast(moved, dtype)?;
+                let y = warp.apply(cx, x, moved)?;
+                let y = cx.select(changed, y, x)?;
+                cx.clip(y, Some(range.0), Some(range.1))
+            }
+            Training::AutoContrast { range } => AutoContrast { range: *range }.images(cx, x),
+            Training::Choice { steps, count } => {
+                let drawn = pick(cx, steps.len(), *count)?;
+                let mut starts = vec![];
+                let mut y = x;
+                for round in 0..*count {
+                    let index = cx.index_axis(drawn, 0, round)?;
+                    let from = y;
+                    for (i, step) in steps.iter().enumerate() {
+                        if round == 0 {
+                            starts.push(cx.streams());
+                        }
+                        let made = cx.redraw(starts[i], |cx| step.images(cx, class, from))?;
+                        let chosen = cx.binary_s(Binary::Eq, index, i as f64)?;
+                        y = cx.select(chosen, made, y)?;
+                    }
+                }
+                Ok(y)
+            }
+            Training::Mix {
+                steps,
+                chains,
+                depth,
+                alpha,
+                range,
+            } => {
+                let alpha = cx.scalar(DType::F32, *alpha);
+                // A Dirichlet distribution.
+                let weights = cx.log_gamma(alpha, &[*chains])?;
+                let weights = cx.softmax(weights, 0, false)?;
+                let weights = cx.cast(weights, dtype)?;
+                let own = beta(cx, alpha, &[])?;
+                let own = cx.cast(own, dtype)?;
+                // One more for none.
+                let drawn = pick(cx, steps.len() + 1, chains * depth)?;
+                let mut sum = cx.mul_s(x, 0.0)?;
+                for chain in 0..*chains {
+                    let mut y = x;
+                    for at in 0..*depth {
+                        let index = cx.index_axis(drawn, 0, chain * depth + at)?;
+                        let from = y;
+                        for (i, step) in steps.iter().enumerate() {
+                            let made = step.images(cx, class, from)?;
+                            let chosen = cx.binary_s(Binary::Eq, index, i as f64)?;
+                            y = cx.select(chosen, made, y)?;
+                        }
+                    }
+                    let weight = cx.index_axis(weights, 0, chain)?;
+                    let part = cx.mul(y, weight)?;
+                    sum = cx.add(sum, part)?;
+                }
+                let rest = cx.unary(Unary::Neg, own)?;
+                let rest = cx.add_s(rest, 1.0)?;
+                let (own, rest) = (cx.mul(own, x)?, cx.mul(rest, sum)?);
+                let y = cx.add(own, rest)?;
+                cx.clip(y, Some(range.0), Some(range.1))
             }
             Training::Chain(steps) => {
                 let mut y = x;
@@ -626,6 +830,58 @@ fn sign(cx: &mut Cx, shape: &[usize]) -> Result<ValueId> {
     let above = cx.binary_s(Binary::Gt, u, 0.5)?;
     let (up, down) = (cx.scalar(DType::F32, 1.0), cx.scalar(DType::F32, -1.0));
     cx.select(above, down, up)
+}
+
+/// Beta numbers whose parameters are both `alpha` (float32, rank 0).
+fn beta(cx: &mut Cx, alpha: ValueId, shape: &[usize]) -> Result<ValueId> {
+    let (x, y) = (cx.log_gamma(alpha, shape)?, cx.log_gamma(alpha, shape)?);
+    let y = cx.sub(x, y)?;
+    cx.unary(Unary::Sigmoid, y)
+}
+
+/// `count` whole numbers below `below`, each as frequent.
+fn pick(cx: &mut Cx, below: usize, count: usize) -> Result<ValueId> {
+    let u = between(cx, [0.0, below as f64], &[count])?;
+    cx.unary(Unary::Floor, u)
+}
+
+/// The rows of a batch in a random order.
+fn shuffled(cx: &mut Cx, x: ValueId) -> Result<ValueId> {
+    let n = cx.dim(x, 0)?;
+    let order = cx.random(RandomKind::Uniform, &[n], DType::F32)?;
+    let (_, order) = cx.sort(order, false)?;
+    cx.gather(x, order, 0, 0)
+}
+
+/// Normal noise (n, height, width, 1) of a strength up to `most` (float32, rank 0),
+/// blurred the more, the stronger it is.
+fn smooth_noise(cx: &mut Cx, strength: ValueId, size: [usize; 3], most: f64) -> Result<ValueId> {
+    let [n, height, width] = size;
+    let deviation = |f: f64| height.min(width) as f64 * 0.05 * f;
+    let sigma = cx.mul_s(strength, deviation(1.0))?;
+    let noise = cx.random(RandomKind::Normal, &[n, height, width, 1], DType::F32)?;
+    let noise = cx.mul(noise, sigma)?;
+    // The bell ends at three times the deviation, cut to a whole number.
+    let half = 3 * deviation(most) as i32;
+    let places: Vec<f32> = (-half..=half).map(|i| i as f32).collect();
+    let places = cx.f32s([places.len()], &places);
+    let end = cx.unary(Unary::Floor, sigma)?;
+    let end = cx.mul_s(end, 3.0)?;
+    let away = cx.unary(Unary::Abs, places)?;
+    let within = cx.binary(Binary::Le, away, end)?;
+    let bell = cx.div(places, sigma)?;
+    let bell = cx.unary(Unary::Square, bell)?;
+    let bell = cx.mul_s(bell, -0.5)?;
+    let bell = cx.unary(Unary::Exp, bell)?;
+    let zero = cx.scalar(DType::F32, 0.0);
+    let bell = cx.select(within, bell, zero)?;
+    let sum = cx.reduce(Reduce::Sum, bell, &[0], true)?;
+    let bell = cx.div(bell, sum)?;
+    let (down, across) = (cx.expand_dims(bell, 1)?, cx.expand_dims(bell, 0)?);
+    let kernel = cx.mul(down, across)?;
+    let noise = filtered_by(cx, noise, kernel, true)?;
+    let by = cx.mul_s(strength, height.max(width) as f64 * 0.1)?;
+    cx.mul(noise, by)
 }
 
 /// Which of n images are changed: each with a probability between two ends.

@@ -141,7 +141,7 @@ mod tests {
 
     fn trained(class: &str, factor: f64) -> Result<Vec<usize>, String> {
         let config = match class {
-            "RandomFlip" | "MixUp" | "RandomGrayscale" => json!({"name": "layer"}),
+            "RandomFlip" | "MixUp" | "RandomGrayscale" | "RandomHeight" => json!({"name": "layer"}),
             _ => json!({"name": "layer", "factor": [0.0, factor]}),
         };
         let spec = json!({"class_name": class, "config": config});
@@ -164,10 +164,14 @@ mod tests {
             "RandomSharpness",
             "RandomGrayscale",
             "MixUp",
+            "CutMix",
+            "RandAugment",
+            "AugMix",
+            "RandomElasticTransform",
         ] {
             assert_eq!(trained(class, 0.2), Ok(vec![2, 3, 4, 1]), "{class}");
         }
-        let refused = trained("CutMix", 0.2).expect_err("not supported");
-        assert!(refused.contains("CutMix"), "{refused}");
+        let refused = trained("RandomHeight", 0.2).expect_err("not supported");
+        assert!(refused.contains("RandomHeight"), "{refused}");
     }
 }

@@ -245,8 +245,8 @@ pub fn change_range(cx: &mut Cx, x: ValueId, from: (f64, f64), to: (f64, f64)) -
 }
 
 /// Stretches the values of each channel over the whole range.
-struct AutoContrast {
-    range: (f64, f64),
+pub struct AutoContrast {
+    pub range: (f64, f64),
 }
 
 /// The range of 8-bit images.

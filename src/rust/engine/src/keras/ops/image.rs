@@ -12,8 +12,8 @@ use crate::keras::{Call, Cfg, Cx, Out};
 use crate::kernels::seeded_normals;
 use crate::tensor::{DType, Tensor};
 
-use super::warp::Sampler;
 pub use super::warp::{affine_transform, map_coordinates, perspective_transform};
+use super::warp::{bilinear, Sampler};
 
 /// The images of a call, in a batch with channels last, through `f`.
 fn through(
@@ -553,6 +553,53 @@ pub fn scale_and_translate(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     Ok(cx.cast(y, own)?.into())
 }
 
+/// How images are read whose pixels are moved.
+pub struct Elastic {
+    mode: String,
+    order: usize,
+    fill: f64,
+}
+
+impl Elastic {
+    pub fn read(cfg: &Cfg) -> Result<Elastic> {
+        let modes = &["constant", "nearest", "wrap", "reflect"];
+        Ok(Elastic {
+            mode: cfg.one_of("fill_mode", "reflect", modes)?.to_string(),
+            order: bilinear(cfg)?.into(),
+            fill: cfg.f64_or("fill_value", 0.0)?,
+        })
+    }
+
+    /// Images (n, height, width, channels), each pixel read as far down as across,
+    /// as `moved` (n, height, width, 1) tells.
+    pub fn apply(&self, cx: &mut Cx, x: ValueId, moved: ValueId) -> Result<ValueId> {
+        let shape = cx.shape(x);
+        let [n, height, width, channels] = shape[..] else {
+            return Err(cx.call_error("expected images"));
+        };
+        let dtype = cx.dtype(x);
+        let mut at = vec![];
+        for (axis, count) in [(1, height), (2, width)] {
+            let mut shape = [1; 4];
+            shape[axis] = count;
+            let places = cx.generated(shape, |i| i as f32)?;
+            let places = cx.cast(places, dtype)?;
+            at.push(cx.add(moved, places)?);
+        }
+        let pixels = cx.reshape(x, &[n, height * width, channels])?;
+        let sampler = Sampler {
+            shape: &[height, width],
+            order: self.order,
+            mode: &self.mode,
+            fill: cx.scalar(dtype, self.fill),
+        };
+        sampler.sample(cx, &at, |cx, index| {
+            let index = cx.squeeze(index, -1)?;
+            cx.gather(pixels, index, 1, 1)
+        })
+    }
+}
+
 /// Images whose pixels are moved by smooth noise, the same down and across: it is
 /// what TensorFlow draws for the seed, for as many images as come together.
 pub fn elastic_transform(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
@@ -560,10 +607,7 @@ pub fn elastic_transform(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
         return Err(cfg.bad("seed", "a number (without one the result is random)"));
     };
     let (alpha, sigma) = (cfg.f64_or("alpha", 20.0)?, cfg.f64_or("sigma", 5.0)?);
-    let modes = &["constant", "nearest", "wrap", "reflect"];
-    let mode = cfg.one_of("fill_mode", "reflect", modes)?.to_string();
-    let nearest = cfg.one_of("interpolation", "bilinear", &["nearest", "bilinear"])? == "nearest";
-    let fill = cfg.f64_or("fill_value", 0.0)?;
+    let warp = Elastic::read(cfg)?;
     let size = (6 * sigma as usize) | 1;
     let bell = bell(size, sigma);
     let kernel: Vec<f64> = bell
@@ -573,7 +617,7 @@ pub fn elastic_transform(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     through(cx, cfg, call, |cx, x| {
         floats(cx, x)?;
         let shape = cx.shape(x);
-        let [n, height, width, channels] = shape[..] else {
+        let [n, height, width, _] = shape[..] else {
             return Err(cx.call_error("expected images"));
         };
         let dtype = cx.dtype(x);
@@ -594,24 +638,6 @@ pub fn elastic_transform(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
         let noise = cx.mul_s(noise, sigma)?;
         let noise = filtered(cx, noise, &kernel, [size; 2], true)?;
         let moved = cx.mul_s(noise, alpha)?;
-        let mut at = vec![];
-        for (axis, count) in [(1, height), (2, width)] {
-            let mut shape = [1; 4];
-            shape[axis] = count;
-            let places = cx.generated(shape, |i| i as f32)?;
-            let places = cx.cast(places, dtype)?;
-            at.push(cx.add(moved, places)?);
-        }
-        let pixels = cx.reshape(x, &[n, height * width, channels])?;
-        let sampler = Sampler {
-            shape: &[height, width],
-            order: if nearest { 0 } else { 1 },
-            mode: &mode,
-            fill: cx.scalar(dtype, fill),
-        };
-        sampler.sample(cx, &at, |cx, index| {
-            let index = cx.squeeze(index, -1)?;
-            cx.gather(pixels, index, 1, 1)
-        })
+        warp.apply(cx, x, moved)
     })
 }

@@ -25,6 +25,12 @@ pub struct Warp {
     pub fill: Fill,
 }
 
+/// Whether pixels are interpolated.
+pub fn bilinear(cfg: &Cfg) -> Result<bool> {
+    let how = cfg.one_of("interpolation", "bilinear", &["bilinear", "nearest"])?;
+    Ok(how == "bilinear")
+}
+
 impl Warp {
     pub fn read(cfg: &Cfg) -> Result<Warp> {
         let value = cfg.f64_or("fill_value", 0.0)?;
@@ -35,9 +41,8 @@ impl Warp {
             "reflect" => Fill::Reflect,
             _ => Fill::Constant(value),
         };
-        let how = cfg.one_of("interpolation", "bilinear", &["bilinear", "nearest"])?;
         Ok(Warp {
-            bilinear: how == "bilinear",
+            bilinear: bilinear(cfg)?,
             fill,
         })
     }
