@@ -482,8 +482,7 @@ fn sparsemax(cx: &mut Cx, x: ValueId, axis: isize) -> Result<ValueId> {
     let n = cx.dim(x, -1)?;
     let (sorted, _) = cx.sort(x, true)?;
     let sums = cx.cumulate(Cumulate::Sum, sorted, -1, false)?;
-    let ranks: Vec<f32> = (1..=n).map(|r| r as f32).collect();
-    let ranks = cx.f32s([n], &ranks);
+    let ranks = cx.generated([n], |i| (i + 1) as f32)?;
     let ranks = cx.cast(ranks, dtype)?;
     let excess = cx.add_s(sums, -1.0)?;
     let share = cx.div(excess, ranks)?;

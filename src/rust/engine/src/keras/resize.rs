@@ -16,6 +16,10 @@ pub enum Interpolation {
     Lanczos(u8),
     /// The mean of what a pixel covers.
     Area,
+    /// Only TensorFlow has it.
+    Gaussian,
+    /// Mitchell's and Netravali's cubic; only TensorFlow has it.
+    Mitchell,
 }
 
 impl Interpolation {
@@ -32,11 +36,21 @@ impl Interpolation {
         })
     }
 
+    /// By TensorFlow's name.
+    pub fn of_tensorflow(name: &str) -> Option<Interpolation> {
+        match name {
+            "gaussian" => Some(Interpolation::Gaussian),
+            "mitchellcubic" => Some(Interpolation::Mitchell),
+            name => Interpolation::named(name),
+        }
+    }
+
     fn radius(self) -> f32 {
         match self {
             Interpolation::Nearest | Interpolation::Area => 0.5,
             Interpolation::Bilinear => 1.0,
-            Interpolation::Bicubic => 2.0,
+            Interpolation::Bicubic | Interpolation::Mitchell => 2.0,
+            Interpolation::Gaussian => 1.5,
             Interpolation::Lanczos(r) => f32::from(r),
         }
     }
@@ -50,6 +64,13 @@ impl Interpolation {
             Interpolation::Bicubic if x >= 2.0 => 0.0,
             Interpolation::Bicubic if x >= 1.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
             Interpolation::Bicubic => ((1.5 * x - 2.5) * x) * x + 1.0,
+            Interpolation::Mitchell if x >= 2.0 => 0.0,
+            Interpolation::Mitchell if x >= 1.0 => {
+                ((-7.0 / 18.0 * x + 2.0) * x - 10.0 / 3.0) * x + 16.0 / 9.0
+            }
+            Interpolation::Mitchell => ((7.0 / 6.0 * x - 2.0) * x) * x + 8.0 / 9.0,
+            Interpolation::Gaussian if x >= 1.5 => 0.0,
+            Interpolation::Gaussian => (-x * x / 0.5).exp(),
             Interpolation::Lanczos(r) if x > f32::from(r) => 0.0,
             Interpolation::Lanczos(_) if x <= 1e-3 => 1.0,
             Interpolation::Lanczos(r) => {
@@ -221,28 +242,63 @@ pub fn axis(
     if from == 0 {
         return Err(cx.error("can't resize an empty image"));
     }
-    // What is smaller than its source has more of it in each element.
-    let each = (2 * from.div_ceil(size.max(1)) + FEW) * size_of::<(usize, f32)>();
-    cx.ask(size.saturating_mul(each), "a table of weights")?;
+    ask_for_taps(cx, from, size)?;
     let taps = taps(from, size, how, antialias);
     if how == Interpolation::Nearest {
         return gather(cx, x, axis, &taps, 0);
     }
     let x = cx.cast(x, DType::F32)?;
+    sampled(cx, x, axis, &taps)
+}
+
+/// As [`axis`] with areas, where an output element is `scale` input elements long.
+pub fn area_axis(cx: &mut Cx, x: ValueId, axis: usize, size: usize, scale: f32) -> Result<ValueId> {
+    let from = cx.dim(x, axis as isize)?;
+    ask_for_taps(cx, from, size)?;
+    let taps = (0..size).map(|i| area(i, scale, from)).collect();
+    sampled(cx, x, axis, &taps)
+}
+
+/// As [`area_axis`], with the cubic of TensorFlow 1: it is steeper, pixels begin where
+/// they are counted from, and those at the edges go on.
+pub fn old_bicubic_axis(
+    cx: &mut Cx,
+    x: ValueId,
+    axis: usize,
+    size: usize,
+    scale: f32,
+) -> Result<ValueId> {
+    let from = cx.dim(x, axis as isize)?;
+    ask_for_taps(cx, from, size)?;
+    let tap = |i: usize| {
+        let (base, weights) = cubic(i as f32 * scale, -0.75);
+        let at = |k: usize| (base - 1 + k as isize).clamp(0, from as isize - 1) as usize;
+        (0..4).map(|k| (at(k), weights[k])).collect()
+    };
+    let taps = (0..size).map(tap).collect();
+    sampled(cx, x, axis, &taps)
+}
+
+/// Asks for the memory of the taps of `size` elements.
+fn ask_for_taps(cx: &Cx, from: usize, size: usize) -> Result<()> {
+    // What is smaller than its source has more of it in each element.
+    let each = (2 * from.div_ceil(size.max(1)) + FEW) * size_of::<(usize, f32)>();
+    cx.ask(size.saturating_mul(each), "a table of weights")
+}
+
+fn sampled(cx: &mut Cx, x: ValueId, axis: usize, taps: &Taps) -> Result<ValueId> {
+    let from = cx.dim(x, axis as isize)?;
     let widest = taps.iter().map(Vec::len).max().unwrap_or(0);
     match widest <= FEW {
-        true => by_gathers(cx, x, axis, &taps, widest),
-        false => by_matrix(cx, x, axis, &taps, from),
+        true => by_gathers(cx, x, axis, taps, widest),
+        false => by_matrix(cx, x, axis, taps, from),
     }
 }
 
 /// The k-th tap of each output element.
 fn gather(cx: &mut Cx, x: ValueId, axis: usize, taps: &Taps, k: usize) -> Result<ValueId> {
-    let rows: Vec<i32> = taps
-        .iter()
-        .map(|t| t.get(k).or(t.last()).map_or(0, |t| t.0 as i32))
-        .collect();
-    let rows = cx.i32s([taps.len()], &rows);
+    let row = |t: &Vec<(usize, f32)>| t.get(k).or(t.last()).map_or(0, |t| t.0 as i32);
+    let rows = cx.generated([taps.len()], |i| row(&taps[i]))?;
     cx.gather(x, rows, axis, 0)
 }
 
@@ -252,8 +308,8 @@ fn by_gathers(cx: &mut Cx, x: ValueId, axis: usize, taps: &Taps, widest: usize) 
     let mut sum = None;
     for k in 0..widest.max(1) {
         let rows = gather(cx, x, axis, taps, k)?;
-        let weights: Vec<f32> = taps.iter().map(|t| t.get(k).map_or(0.0, |t| t.1)).collect();
-        let weights = cx.f32s(shape.clone(), &weights);
+        let weight = |i: usize| taps[i].get(k).map_or(0.0, |t| t.1);
+        let weights = cx.generated(shape.clone(), weight)?;
         let part = cx.mul(rows, weights)?;
         sum = Some(match sum {
             None => part,
@@ -322,17 +378,26 @@ fn area(i: usize, scale: f32, from: usize) -> Vec<(usize, f32)> {
         .collect()
 }
 
-/// Keys' cubic from a table of 1024 steps; taps outside of the image count for nothing.
-fn bicubic(i: usize, scale: f32, from: usize) -> Vec<(usize, f32)> {
+/// The pixel before a place, and the weights of those from the one before it on: a
+/// cubic of slope `a` from a table of 1024 steps.
+fn cubic(at: f32, a: f32) -> (isize, [f32; 4]) {
     const STEPS: f32 = 1024.0;
-    let at = (i as f32 + 0.5) * scale - 0.5;
     let base = at.floor();
     let step = ((at - base) * STEPS).round_ties_even() / STEPS;
-    let near = |x: f32| ((1.5 * x - 2.5) * x) * x + 1.0;
-    let far = |x: f32| ((-0.5 * (x + 1.0) + 2.5) * (x + 1.0) - 4.0) * (x + 1.0) + 2.0;
+    let near = |x: f32| (((a + 2.0) * x - (a + 3.0)) * x) * x + 1.0;
+    let far = |x: f32| {
+        let x = x + 1.0;
+        ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a
+    };
     let weights = [far(step), near(step), near(1.0 - step), far(1.0 - step)];
+    (base as isize, weights)
+}
+
+/// Keys' cubic; taps outside of the image count for nothing.
+fn bicubic(i: usize, scale: f32, from: usize) -> Vec<(usize, f32)> {
+    let (base, weights) = cubic((i as f32 + 0.5) * scale - 0.5, -0.5);
     let inside = |k: usize| {
-        let at = base as isize - 1 + k as isize;
+        let at = base - 1 + k as isize;
         usize::try_from(at).ok().filter(|&at| at < from)
     };
     let taps: Vec<(usize, f32)> = (0..4)

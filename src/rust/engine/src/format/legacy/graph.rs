@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{json, Value as Json};
 
-use super::{entry, keras_tensor, malformed, name_of, numpy, ops, Era, Object};
+use super::{entry, keras_tensor, malformed, name_of, nodes, numpy, Era, Object};
 use crate::error::Result;
 use crate::keras::layers::runs_function;
 
@@ -457,7 +457,7 @@ impl Graph {
             kwargs.remove("name");
             if is_node {
                 let config = layer["config"].as_object();
-                match config.and_then(|c| ops::of_node(c, &first)) {
+                match config.and_then(|c| nodes::of_node(c, &first)) {
                     Some((function, operand, rest)) => {
                         symbol = function;
                         first = operand;

@@ -11,6 +11,8 @@
 mod functions;
 mod graph;
 mod layers;
+mod modules;
+mod nodes;
 mod ops;
 mod weights;
 
@@ -251,7 +253,7 @@ fn add_modules(mut old: Object) -> Object {
         let module = match class.as_str() {
             "Sequential" => "keras".to_string(),
             "Functional" => "keras.src.models.functional".to_string(),
-            _ if is_operation(&class, &old) => ops::module(&class).unwrap_or_default(),
+            _ if is_operation(&class, &old) => modules::module(&class).unwrap_or_default(),
             _ => "keras.layers".to_string(),
         };
         old.insert("module".into(), module.into());
@@ -288,7 +290,7 @@ const SUBLAYERS: [&str; 4] = ["layer", "backward_layer", "forward_layer", "cell"
 /// operations their operands one by one.
 fn is_operation(class: &str, entry: &Object) -> bool {
     let trainable = entry.get("config").and_then(|c| c.get("trainable"));
-    if ops::module(class).is_none() || trainable.is_some() {
+    if modules::module(class).is_none() || trainable.is_some() {
         return false;
     }
     if !layers::SHARED_WITH_OPERATIONS.contains(&class) {

@@ -686,8 +686,7 @@ impl Training {
                 let sigmas = cx.add_s(sigmas, 1e-6)?;
                 let bell = |cx: &mut Cx, i: usize| -> Result<ValueId> {
                     let middle = (size[i] as f64 - 1.0) / 2.0;
-                    let at: Vec<f32> = (0..size[i]).map(|k| (k as f64 - middle) as f32).collect();
-                    let at = cx.f32s([size[i]], &at);
+                    let at = cx.generated([size[i]], |k| (k as f64 - middle) as f32)?;
                     let sigma = cx.slice_axis(sigmas, 0, i, i + 1)?;
                     let y = cx.div(at, sigma)?;
                     let y = cx.unary(Unary::Square, y)?;

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::graph::{Cumulate, PadMode, Reduce, ValueId};
 use crate::keras::Cx;
-use crate::tensor::{DType, Tensor};
+use crate::tensor::DType;
 
 /// The grey levels of a byte.
 const LEVELS: usize = 256;
@@ -106,8 +106,7 @@ impl Clahe {
         let curves = cx.reshape(curves, &[n, (gh + 2) * (gw + 2) * c * LEVELS])?;
         let (down, across) = (Blend::new(tile[0], gh), Blend::new(tile[1], gw));
         let step = (LEVELS * c) as i32;
-        let channel: Vec<i32> = (0..c as i32).map(|i| i * LEVELS as i32).collect();
-        let channel = cx.constant(Tensor::from_slice([1, 1, 1, c], &channel));
+        let channel = cx.generated([1, 1, 1, c], |i| (i * LEVELS) as i32)?;
         let base = cx.add(pixels, channel)?;
         let corner = |cx: &mut Cx, rows: &[i32], columns: &[i32]| -> Result<ValueId> {
             let rows: Vec<i32> = rows.iter().map(|r| r * step * (gw as i32 + 2)).collect();

@@ -181,8 +181,8 @@ impl Layer for LocallyConnected {
         let (outs, width) = (numel(&w.out), w.taps * c);
         let kernel = self.weights(cx, me, &size, c, &w)?;
         // What is outside has no weight, so that any place will do.
-        let places: Vec<i32> = w.places.iter().map(|p| p.unwrap_or(0) as i32).collect();
-        let places = cx.i32s([places.len()], &places);
+        let place = |i: usize| w.places[i].unwrap_or(0) as i32;
+        let places = cx.generated([w.places.len()], place)?;
         let flat = cx.reshape(x, &[n, numel(&size), c])?;
         let patches = cx.gather(flat, places, 1, 0)?;
         let patches = cx.reshape(patches, &[n, outs, width])?;

@@ -167,8 +167,7 @@ impl AdaptivePooling {
             let group = spans.iter().position(|&s| s == span(w)).unwrap_or(0);
             (first[group] + start(w)) as i32
         };
-        let places: Vec<i32> = (0..windows).map(place).collect();
-        let places = cx.i32s([windows], &places);
+        let places = cx.generated([windows], place)?;
         cx.gather(all, places, i + 1, 0)
     }
 }

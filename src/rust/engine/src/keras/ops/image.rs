@@ -621,6 +621,7 @@ pub fn elastic_transform(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
             return Err(cx.call_error("expected images"));
         };
         let dtype = cx.dtype(x);
+        cx.ask(n * height * width * 8, "the noise of a seed")?;
         let drawn = seeded_normals(
             [i64::from(seed as i32) as u64, 0],
             n * height * width,

@@ -7,7 +7,7 @@ use crate::graph::{Binary, Cumulate, Op, Reduce, ScanAttrs, Unary, ValueId};
 use crate::keras::ops::args::*;
 use crate::keras::promote::{result_type, Kind};
 use crate::keras::{Call, Cfg, Cx, Out};
-use crate::tensor::{DType, Fact, Tensor};
+use crate::tensor::{DType, Fact};
 
 /// Keras' `epsilon()`.
 const EPSILON: f64 = 1e-7;
@@ -167,8 +167,7 @@ pub fn ctc_loss(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let early = cx.full(Fact::new(DType::I32, [batch, 2.min(states)]), blank as f64)?;
     let late = cx.slice_axis(path, -1, 0, states - 2.min(states))?;
     let before = cx.concat(&[early, late], -1)?;
-    let odd: Vec<bool> = (0..states).map(|s| s % 2 == 1 && s > 1).collect();
-    let odd = cx.constant(Tensor::bools([1, states], &odd));
+    let odd = cx.generated_bools([1, states], |s| s % 2 == 1 && s > 1)?;
     let differs = cx.binary(Binary::Ne, path, before)?;
     let skips = cx.and(differs, odd)?;
 
@@ -182,10 +181,8 @@ pub fn ctc_loss(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let live = cx.expand_dims(live, -1)?;
 
     // Before the first step only the first state can be reached, from nowhere.
-    let start: Vec<f32> = (0..states)
-        .map(|s| if s == 0 { 0.0 } else { NEVER as f32 })
-        .collect();
-    let start = cx.f32s([1, states], &start);
+    let first = |s: usize| if s == 0 { 0.0 } else { NEVER as f32 };
+    let start = cx.generated([1, states], first)?;
     let start = cx.broadcast_to(start, &[batch, states])?;
 
     let mut body = cx.for_body();
@@ -291,8 +288,7 @@ pub fn ctc_decode(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let place = cx.cumulate(Cumulate::Sum, kept, 1, false)?;
     let place = cx.mul(place, kept)?;
     let place = cx.expand_dims(place, -1)?;
-    let values: Vec<i32> = (1..=steps as i32).collect();
-    let places = cx.i32s([steps], &values);
+    let places = cx.generated([steps], |i| i as i32 + 1)?;
     let here = cx.binary(Binary::Eq, place, places)?;
     let best = cx.expand_dims(best, -1)?;
     let none = cx.scalar(DType::I32, -1.0);

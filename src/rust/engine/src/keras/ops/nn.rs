@@ -7,7 +7,7 @@ use crate::keras::layers::dot_product_attention as attention;
 use crate::keras::ops::args::*;
 use crate::keras::promote::{result_type, Kind};
 use crate::keras::{Call, Cfg, Cx, Out};
-use crate::tensor::{DType, Tensor};
+use crate::tensor::DType;
 
 /// An activation without options.
 pub fn activation(cx: &mut Cx, call: &Call, activation: Activation) -> Result<Out> {
@@ -131,8 +131,7 @@ fn encode(cx: &mut Cx, cfg: &Cfg, x: ValueId) -> Result<ValueId> {
     let x = cx.expand_dims(x, at as isize)?;
     let mut shape = vec![1; rank];
     shape[at] = n;
-    let classes: Vec<i64> = (0..n as i64).collect();
-    let classes = cx.constant(Tensor::from_slice(shape, &classes));
+    let classes = cx.generated(shape, |i| i as i64)?;
     let hot = cx.binary(Binary::Eq, x, classes)?;
     cx.cast(hot, dtype)
 }

@@ -5,7 +5,9 @@
 //! here, since a model is lowered for given shapes: they become plain numbers
 //! first. What `keras.ops` lacks is written in primitives.
 
+mod blocks;
 mod colour;
+mod image;
 mod signal;
 mod special;
 
@@ -19,7 +21,6 @@ use crate::keras::layer::Call;
 use crate::keras::layers::no_image;
 use crate::keras::model::history;
 use crate::keras::ops::{self, numpy::shape::diagonal_of};
-use crate::keras::resize::{Fit, Interpolation, Resize};
 use crate::keras::{Arg, Built, Cfg, Cx, Layer, LayerNode, Nested, OfComplex, Out, T};
 use crate::nest::Nest;
 use crate::optimize::known;
@@ -61,7 +62,9 @@ impl Layer for Function {
                 .for_each(|all| all.push(call.clone()));
         }
         // What is written in primitives takes pairs for numbers; operations know better.
-        if LOWERED.contains(&function) && !MOVES.contains(&function) {
+        let written = [&LOWERED[..], &image::NAMES, &blocks::NAMES];
+        let written = written.iter().any(|names| names.contains(&function));
+        if written && !MOVES.contains(&function) {
             cx.check_real(call.tensors())?;
         }
         let out = match lower(cx, space, function, old, &args)? {
@@ -93,14 +96,16 @@ const OF_SIZES: [&str; 7] = [
 ];
 
 /// Arguments that are sizes, axes or indices.
-const SIZES: [&str; 44] = [
+const SIZES: [&str; 47] = [
     "axes",
     "axis",
     "batch_axis",
     "batch_dims",
     "batch_shape",
     "begin",
+    "block_shape",
     "block_size",
+    "crops",
     "delta",
     "depth",
     "dims",
@@ -118,6 +123,7 @@ const SIZES: [&str; 44] = [
     "num_upper",
     "offset_height",
     "offset_width",
+    "output_shape",
     "paddings",
     "perm",
     "repeats",
@@ -504,25 +510,22 @@ pub(crate) fn runs(symbol: &str) -> bool {
             || special::NAMES.contains(&function)
             || signal::NAMES.contains(&function)
             || colour::NAMES.contains(&function)
+            || image::NAMES.contains(&function)
+            || blocks::NAMES.contains(&function)
             || crate::format::legacy::has_like(function))
 }
 
 /// The functions of [`lower`].
-const LOWERED: [&str; 82] = [
-    "adjust_brightness",
-    "adjust_contrast",
+const LOWERED: [&str; 64] = [
     "argsort",
     "band_part",
     "batch_normalization",
     "boolean_mask",
-    "central_crop",
     "clip_by_norm",
     "clip_by_value",
     "convert_to_tensor",
     "convert_to_tensor_v2",
-    "convert_image_dtype",
     "crelu",
-    "crop_to_bounding_box",
     "cumprod",
     "cumsum",
     "diag",
@@ -534,12 +537,9 @@ const LOWERED: [&str; 82] = [
     "ensure_shape",
     "eye",
     "fill",
-    "flip_left_right",
-    "flip_up_down",
     "gather",
     "gather_nd",
     "getitem",
-    "grayscale_to_rgb",
     "identity",
     "l2_normalize",
     "lin_space",
@@ -553,8 +553,6 @@ const LOWERED: [&str; 82] = [
     "norm",
     "one_hot",
     "ones",
-    "pad_to_bounding_box",
-    "per_image_standardization",
     "range",
     "rank",
     "realdiv",
@@ -562,16 +560,8 @@ const LOWERED: [&str; 82] = [
     "reduce_euclidean_norm",
     "reduce_mean",
     "relu",
-    "resize",
-    "resize_bilinear",
-    "resize_images",
-    "resize_images_v2",
-    "resize_nearest_neighbor",
-    "resize_with_crop_or_pad",
-    "resize_with_pad",
     "reverse_sequence",
     "rint",
-    "rot90",
     "sequence_mask",
     "set_diag",
     "shape",
@@ -612,6 +602,17 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
     }
     if colour::NAMES.contains(&function) {
         return Ok(Some(colour::lower(cx, function, a)?.into()));
+    }
+    if image::NAMES.contains(&function) {
+        return image::lower(cx, space, function, old, a);
+    }
+    if blocks::NAMES.contains(&function) {
+        return Ok(Some(blocks::lower(cx, function, a)?.into()));
+    }
+    if old && matches!(function, "where") {
+        if let Some(out) = rows_where(cx, a)? {
+            return Ok(Some(out.into()));
+        }
     }
     if !LOWERED.contains(&function) {
         return Ok(None);
@@ -665,12 +666,13 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
         "range" => range(cx, a)?,
         "linspace" | "lin_space" => {
             let (start, stop) = (number(cx, &a.first)?, a.number(cx, "stop", 0.0)?);
-            let n = a.int(cx, "num")?.unwrap_or(1).max(0);
-            let step = (stop - start) / (n - 1).max(1) as f64;
-            let values: Vec<f32> = (0..n)
-                .map(|i| if i > 0 && i == n - 1 { stop } else { start + step * i as f64 } as f32)
-                .collect();
-            cx.f32s([values.len()], &values)
+            let n = a.int(cx, "num")?.unwrap_or(1).max(0) as usize;
+            let step = (stop - start) / n.saturating_sub(1).max(1) as f64;
+            let at = |i: usize| match i > 0 && i == n - 1 {
+                true => stop,
+                false => start + step * i as f64,
+            };
+            cx.generated([n], |i| at(i) as f32)?
         }
         "sequence_mask" => {
             let lengths = a.first(cx)?;
@@ -681,8 +683,7 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
                     None => return Err(cx.call_error("`maxlen` must be known before the run")),
                 },
             };
-            let places: Vec<i64> = (0..n).collect();
-            let places = cx.constant(Tensor::from_slice([places.len()], &places));
+            let places = cx.generated([n as usize], |i| i as i64)?;
             let lengths = cx.cast(lengths, DType::I64)?;
             let lengths = cx.expand_dims(lengths, -1)?;
             let mask = cx.binary(Binary::Lt, places, lengths)?;
@@ -762,9 +763,8 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
             if (rows, time) != (0, 1) {
                 return Err(cx.call_error("sequences must be along axis 1"));
             }
-            let n = cx.dim(x, 1)? as i64;
-            let places: Vec<i64> = (0..n).collect();
-            let places = cx.constant(Tensor::from_slice([1, n as usize], &places));
+            let n = cx.dim(x, 1)?;
+            let places = cx.generated([1, n], |i| i as i64)?;
             let lengths = cx.cast(lengths, DType::I64)?;
             let lengths = cx.expand_dims(lengths, -1)?;
             let last = cx.add_s(lengths, -1.0)?;
@@ -1159,192 +1159,6 @@ fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Resul
             cx.select(eye, d, x)?
         }
         // Images
-        _ => return image(cx, space, function, old, a),
-    };
-    Ok(Some(out.into()))
-}
-
-fn image(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Result<Option<Out>> {
-    if !matches!(space, "image" | "") {
-        return Ok(None);
-    }
-    let x = a.first(cx)?;
-    let rank = cx.rank(x);
-    if !matches!(rank, 3 | 4) {
-        return Err(no_image(cx, x));
-    }
-    let at = rank - 3;
-    let (height, width) = (cx.shape(x)[at], cx.shape(x)[at + 1]);
-    let size = |cx: &Cx, key: &str| -> Result<usize> {
-        match a.int(cx, key)? {
-            Some(n) if n >= 0 => Ok(n as usize),
-            _ => Err(cx.call_error(format!("`{key}` must be a whole number"))),
-        }
-    };
-    let out: ValueId = match function {
-        "resize" | "resize_images" | "resize_images_v2" => {
-            let size = match a.ints(cx, "size")?.as_deref() {
-                Some(&[h, w]) if h > 0 && w > 0 => [h as usize, w as usize],
-                _ => return Err(cx.call_error("`size` must be height and width")),
-            };
-            let method = match a.json(cx, "method")? {
-                None => "bilinear".to_string(),
-                Some(Json::String(s)) => s,
-                Some(n) => match n.as_u64() {
-                    Some(0) => "bilinear",
-                    Some(1) => "nearest",
-                    Some(2) => "bicubic",
-                    Some(3) => "area",
-                    _ => return Ok(None),
-                }
-                .to_string(),
-            };
-            let size = match a.flag("preserve_aspect_ratio") {
-                false => size,
-                true => {
-                    let scale = (size[0] as f32 / height as f32).min(size[1] as f32 / width as f32);
-                    [height, width].map(|n| (n as f32 * scale).round_ties_even() as usize)
-                }
-            };
-            if old && function != "resize_images_v2" {
-                resized_before_2(cx, x, at, size, &method, a.flag("align_corners"), false)?
-            } else {
-                let Some(how) = Interpolation::named(&method) else {
-                    return Err(cx.call_error(format!("images can't be resized by '{method}'")));
-                };
-                let nearest = how == Interpolation::Nearest;
-                let x = if nearest { x } else { cx.cast(x, DType::F32)? };
-                let resize = Resize {
-                    size,
-                    how,
-                    antialias: a.flag("antialias"),
-                    fit: Fit::Stretch,
-                };
-                resize.resample(cx, x, at)?
-            }
-        }
-        "resize_bilinear" | "resize_nearest_neighbor" => {
-            let size = match a.ints(cx, "size")?.as_deref() {
-                Some(&[h, w]) if h > 0 && w > 0 => [h as usize, w as usize],
-                _ => return Err(cx.call_error("`size` must be height and width")),
-            };
-            let method = if function == "resize_bilinear" {
-                "bilinear"
-            } else {
-                "nearest"
-            };
-            let (corners, centers) = (a.flag("align_corners"), a.flag("half_pixel_centers"));
-            resized_before_2(cx, x, at, size, method, corners, centers)?
-        }
-        "flip_left_right" => cx.reverse(x, at as isize + 1)?,
-        "flip_up_down" => cx.reverse(x, at as isize)?,
-        "rot90" => {
-            let k = a.int(cx, "k")?.unwrap_or(1).rem_euclid(4);
-            let mut perm: Vec<usize> = (0..rank).collect();
-            perm.swap(at, at + 1);
-            let (h, w) = (at as isize, at as isize + 1);
-            match k {
-                0 => x,
-                1 => {
-                    let y = cx.transpose(x, &perm)?;
-                    cx.reverse(y, h)?
-                }
-                2 => {
-                    let y = cx.reverse(x, h)?;
-                    cx.reverse(y, w)?
-                }
-                _ => {
-                    let y = cx.transpose(x, &perm)?;
-                    cx.reverse(y, w)?
-                }
-            }
-        }
-        "central_crop" => {
-            let fraction = a.number(cx, "central_fraction", 1.0)?;
-            let part = |n: usize| {
-                let start = ((n as f64 - n as f64 * fraction) / 2.0) as usize;
-                (start, n - 2 * start)
-            };
-            let (top, left) = (part(height), part(width));
-            cropped(cx, x, at, [top, left])?
-        }
-        "crop_to_bounding_box" => {
-            let box_ = [
-                (size(cx, "offset_height")?, size(cx, "target_height")?),
-                (size(cx, "offset_width")?, size(cx, "target_width")?),
-            ];
-            cropped(cx, x, at, box_)?
-        }
-        "pad_to_bounding_box" => {
-            let box_ = [
-                (size(cx, "offset_height")?, size(cx, "target_height")?),
-                (size(cx, "offset_width")?, size(cx, "target_width")?),
-            ];
-            padded(cx, x, at, box_)?
-        }
-        "resize_with_crop_or_pad" => {
-            let (h, w) = (size(cx, "target_height")?, size(cx, "target_width")?);
-            let inner = |n: usize, to: usize| match n > to {
-                true => ((n - to) / 2, to),
-                false => (0, n),
-            };
-            let outer = |n: usize, to: usize| ((to.saturating_sub(n)) / 2, to);
-            let y = cropped(cx, x, at, [inner(height, h), inner(width, w)])?;
-            padded(cx, y, at, [outer(height, h), outer(width, w)])?
-        }
-        "resize_with_pad" => {
-            let (h, w) = (size(cx, "target_height")?, size(cx, "target_width")?);
-            if a.flag("antialias")
-                || a.get("method")
-                    .is_some_and(|_| a.text("method") != Some("bilinear"))
-            {
-                return Ok(None);
-            }
-            let ratio = (width as f32 / w as f32).max(height as f32 / h as f32);
-            let inner = [height as f32 / ratio, width as f32 / ratio];
-            let start =
-                |to: usize, inner: f32| ((to as f32 - inner) / 2.0).floor().max(0.0) as usize;
-            let (top, left) = (start(h, inner[0]), start(w, inner[1]));
-            let x = cx.cast(x, DType::F32)?;
-            let resize = Resize {
-                size: inner.map(|n| n.floor() as usize),
-                how: Interpolation::Bilinear,
-                antialias: false,
-                fit: Fit::Stretch,
-            };
-            let y = resize.resample(cx, x, at)?;
-            padded(cx, y, at, [(top, h), (left, w)])?
-        }
-        "grayscale_to_rgb" => {
-            let mut shape = cx.shape(x);
-            shape[rank - 1] = 3;
-            cx.broadcast_to(x, &shape)?
-        }
-        "per_image_standardization" => {
-            let x = cx.cast(x, DType::F32)?;
-            let axes = [at, at + 1, at + 2];
-            let n: usize = cx.shape(x)[at..].iter().product();
-            let (mean, var) = moments(cx, x, &axes)?;
-            let std = cx.unary(Unary::Sqrt, var)?;
-            let std = cx.clip(std, Some(1.0 / (n as f64).sqrt()), None)?;
-            let y = cx.sub(x, mean)?;
-            cx.div(y, std)?
-        }
-        "adjust_brightness" if cx.dtype(x).is_float() => {
-            let delta = a.number(cx, "delta", 0.0)?;
-            cx.add_s(x, delta)?
-        }
-        "adjust_contrast" if cx.dtype(x).is_float() => {
-            let factor = a.number(cx, "contrast_factor", 1.0)?;
-            let mean = cx.reduce(Reduce::Mean, x, &[at, at + 1], true)?;
-            let y = cx.sub(x, mean)?;
-            let y = cx.mul_s(y, factor)?;
-            cx.add(y, mean)?
-        }
-        "convert_image_dtype" if cx.dtype(x).is_float() => match a.dtype(cx, "dtype")? {
-            Some(d) if d.is_float() => cx.cast(x, d)?,
-            _ => return Err(cx.call_error("images of floats can be turned to floats only")),
-        },
         _ => return Ok(None),
     };
     Ok(Some(out.into()))
@@ -1398,6 +1212,22 @@ fn whole(cx: &mut Cx, x: ValueId) -> Result<ValueId> {
         DType::I32 | DType::I64 => Ok(x),
         _ => cx.cast(x, DType::I32),
     }
+}
+
+/// `tf.where` of TensorFlow 1 by a vector: it chooses rows. `None` where the
+/// condition is of the rank of what it chooses from.
+fn rows_where(cx: &mut Cx, a: &Args) -> Result<Option<ValueId>> {
+    let condition = a.first(cx)?;
+    let (Some(_), Some(_)) = (a.get("x"), a.get("y")) else {
+        return Ok(None);
+    };
+    let (x, y) = (a.tensor(cx, "x")?, a.tensor(cx, "y")?);
+    let rank = cx.rank(x);
+    if cx.rank(condition) != 1 || rank < 2 {
+        return Ok(None);
+    }
+    let condition = cx.spread_mask(condition, rank)?;
+    cx.select(condition, x, y).map(Some)
 }
 
 /// A matrix of bools, by row and column.
@@ -1502,8 +1332,7 @@ fn one_hot(cx: &mut Cx, a: &Args) -> Result<ValueId> {
     let x = cx.expand_dims(x, at as isize)?;
     let mut shape = vec![1; rank];
     shape[at] = n;
-    let classes: Vec<i64> = (0..n as i64).collect();
-    let classes = cx.constant(Tensor::from_slice(shape, &classes));
+    let classes = cx.generated(shape, |i| i as i64)?;
     let hot = cx.binary(Binary::Eq, x, classes)?;
     let given = a.dtype(cx, "dtype")?;
     let value = |cx: &mut Cx, key: &str| match a.get(key) {
@@ -1559,88 +1388,4 @@ fn norm(cx: &mut Cx, a: &Args) -> Result<ValueId> {
     let total = cx.reduce(Reduce::Sum, powers, &given, keep)?;
     let root = cx.scalar(dtype, 1.0 / order);
     cx.binary(Binary::Pow, total, root)
-}
-
-/// The part of images from a start on, for height and width.
-fn cropped(cx: &mut Cx, x: ValueId, at: usize, parts: [(usize, usize); 2]) -> Result<ValueId> {
-    let mut y = x;
-    for (i, (start, len)) in parts.into_iter().enumerate() {
-        let axis = at + i;
-        if start + len > cx.shape(x)[axis] {
-            return Err(cx.error(format!(
-                "{len} pixels from {start} on don't fit an image of {}",
-                cx.shape(x)[axis]
-            )));
-        }
-        y = cx.slice_axis(y, axis as isize, start, start + len)?;
-    }
-    Ok(y)
-}
-
-/// Images within zeros, from a start on, for height and width.
-fn padded(cx: &mut Cx, x: ValueId, at: usize, parts: [(usize, usize); 2]) -> Result<ValueId> {
-    let mut pads = vec![(0, 0); cx.rank(x)];
-    for (i, (start, to)) in parts.into_iter().enumerate() {
-        let n = cx.shape(x)[at + i];
-        let after = to.checked_sub(start + n);
-        pads[at + i] = (
-            start,
-            after.ok_or_else(|| {
-                cx.error(format!(
-                    "{n} pixels from {start} on don't fit into {to} pixels"
-                ))
-            })?,
-        );
-    }
-    cx.pad(x, &pads, crate::graph::PadMode::Constant, 0.0)
-}
-
-/// Resizing as TensorFlow 1 samples: from the corners, or with both corners kept.
-fn resized_before_2(
-    cx: &mut Cx,
-    x: ValueId,
-    at: usize,
-    size: [usize; 2],
-    method: &str,
-    corners: bool,
-    centers: bool,
-) -> Result<ValueId> {
-    let mut y = match method {
-        "nearest" => x,
-        "bilinear" => cx.cast(x, DType::F32)?,
-        _ => return Err(cx.call_error(format!("images can't be resized by '{method}'"))),
-    };
-    for (i, &to) in size.iter().enumerate() {
-        let axis = at + i;
-        let from = cx.shape(x)[axis];
-        let scale = match corners && to > 1 {
-            true => (from - 1) as f32 / (to - 1) as f32,
-            false => from as f32 / to as f32,
-        };
-        let top = from.saturating_sub(1) as f32;
-        let place = |i: usize| match centers {
-            true => (i as f32 + 0.5) * scale - 0.5,
-            false => i as f32 * scale,
-        };
-        if method == "nearest" {
-            let near = |i: usize| match (corners, centers) {
-                (true, _) => (i as f32 * scale).round(),
-                (_, true) => ((i as f32 + 0.5) * scale).floor(),
-                _ => (i as f32 * scale).floor(),
-            };
-            let near = cx.generated([to], |i| near(i).clamp(0.0, top) as i32)?;
-            y = cx.gather(y, near, axis, 0)?;
-            continue;
-        }
-        let low = cx.generated([to], |i| place(i).floor().max(0.0) as i32)?;
-        let high = cx.generated([to], |i| place(i).ceil().min(top) as i32)?;
-        let mut shape = vec![1; cx.rank(x)];
-        shape[axis] = to;
-        let part = cx.generated(shape, |i| place(i) - place(i).floor())?;
-        let (low, high) = (cx.gather(y, low, axis, 0)?, cx.gather(y, high, axis, 0)?);
-        let step = cx.sub(high, low)?;
-        let step = cx.mul(step, part)?;
-        y = cx.add(low, step)?;
-    }
-    Ok(y)
 }

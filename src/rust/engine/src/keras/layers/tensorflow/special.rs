@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::graph::{Binary, Reduce, Unary, ValueId};
 use crate::keras::layer::Call;
 use crate::keras::{Arg, Cx, Out};
-use crate::tensor::{DType, Tensor};
+use crate::tensor::DType;
 
 /// The functions of [`lower`].
 pub const NAMES: [&str; 24] = [
@@ -208,8 +208,7 @@ fn bincount(cx: &mut Cx, a: &Args) -> Result<ValueId> {
     }
     let x = cx.cast(x, DType::I64)?;
     let x = cx.expand_dims(x, -1)?;
-    let values: Vec<i64> = (0..bins).collect();
-    let values = cx.constant(Tensor::from_slice([values.len()], &values));
+    let values = cx.generated([bins.max(0) as usize], |i| i as i64)?;
     let hit = cx.binary(Binary::Eq, x, values)?;
     let dtype = a.dtype(cx, "dtype")?.unwrap_or(DType::I32);
     match a.flag("binary_output") {

@@ -5,7 +5,7 @@ use crate::graph::{Binary, Unary, ValueId};
 use crate::keras::ops::args::*;
 use crate::keras::promote::{numpy_result_type, result_type, Kind};
 use crate::keras::{Call, Cfg, Cx, Out};
-use crate::tensor::{counted, DType, Fact, Tensor};
+use crate::tensor::{counted, DType, Fact};
 
 /// A function of a float; other dtypes become float32.
 pub fn float_unary(cx: &mut Cx, call: &Call, op: Unary) -> Result<Out> {
@@ -593,11 +593,8 @@ pub fn vander(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     };
     let result = result_type(&[Kind::Is(cx.dtype(x))]);
     let compute = result_type(&[Kind::Is(cx.dtype(x)), Kind::Is(DType::F32)]);
-    let mut powers: Vec<f32> = (0..n).map(|p| p as f32).collect();
-    if !cfg.bool_or("increasing", false)? {
-        powers.reverse();
-    }
-    let powers = cx.constant(Tensor::from_slice([n], &powers));
+    let rises = cfg.bool_or("increasing", false)?;
+    let powers = cx.generated([n], |i| if rises { i } else { n - 1 - i } as f32)?;
     let powers = cx.cast(powers, compute)?;
     let x = cx.cast(x, compute)?;
     let x = cx.expand_dims(x, -1)?;

@@ -39,8 +39,7 @@ pub fn argpartition(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let falling = cx.unary(Unary::Neg, x)?;
     let (_, order) = cx.sort(falling, true)?;
     let smallest = cx.slice_axis(order, -1, 0, count)?;
-    let places: Vec<i32> = (0..n as i32).collect();
-    let places = cx.i32s([n], &places);
+    let places = cx.generated([n], |i| i as i32)?;
     let at = cx.expand_dims(smallest, -1)?;
     let taken = cx.binary(Binary::Eq, at, places)?;
     let taken = cx.reduce(Reduce::Any, taken, &[0], false)?;
@@ -113,8 +112,7 @@ pub fn nonzero(cx: &mut Cx, _: &Cfg, call: &Call) -> Result<Out> {
     let n = cx.dim(x, 0)?;
     let (count, rank) = ranks(cx, x)?;
     let count = cx.open_size(count)?;
-    let places: Vec<i32> = (0..n as i32).collect();
-    let places = cx.i32s([n], &places);
+    let places = cx.generated([n], |i| i as i32)?;
     // Zeros go to a place that is cut off.
     let beyond = cx.full(Fact::new(DType::I32, [n]), count as f64)?;
     let at = cx.select(x, rank, beyond)?;
@@ -277,8 +275,7 @@ impl Distinct {
         let b = cx.reshape(rows, &[1, n, width])?;
         let equal = cx.binary(Binary::Eq, a, b)?;
         let same = cx.reduce(Reduce::All, equal, &[2], false)?;
-        let numbers: Vec<i32> = (0..n as i32).collect();
-        let place = cx.i32s([n], &numbers);
+        let place = cx.generated([n], |i| i as i32)?;
         let first = cx.reduce(Reduce::ArgMax, same, &[1], false)?;
         let first = cx.cast(first, DType::I32)?;
         let new = cx.binary(Binary::Eq, first, place)?;
