@@ -35,7 +35,13 @@
 #' returns `list(output, states)`, the output of the step and the new states (the
 #' array itself where there is one state).
 #'
-#' The states start at zero, or at the layer's `initial_state`. Their sizes are the
+#' The states start at zero, or at the layer's `initial_state`. Where the cell has a
+#' `get_initial_state()` of its own that gives something else, put a function beside
+#' the one of the cell: `attr(fun, "initial_state") <- function(batch_size, config,
+#' weights)`, or of the first of these arguments. It returns an array whose first axis
+#' is the batch, or a list of them, one for each state.
+#'
+#' The sizes of the states are the
 #' `state_size` or else the `units` of the cell's config. Where that has neither,
 #' give the function an attribute: `attr(fun, "state_size") <- c(8, 8)` for two
 #' states of 8, `list(8, c(2, 3))` for states of more axes.

@@ -32,7 +32,13 @@ gate <- function(inputs, config, weights, mask) {
   list(scaled, apply(kept, c(1, 3), sum) + inputs[[2]])
 }
 
-cell_objects <- list(Leaky = leaky, Trend = trend, Gate = gate)
+warm <- leaky
+attr(warm, "initial_state") <- function(batch_size, config) {
+  start <- (seq_len(config$units) - 1) * config$rate - 1
+  matrix(start, batch_size, config$units, byrow = TRUE)
+}
+
+cell_objects <- list(Leaky = leaky, Trend = trend, Gate = gate, Warm = warm)
 
 cell_model <- function(name, objects = cell_objects) {
   load_model(test_path("fixtures", paste0(name, ".keras")), objects)
@@ -75,4 +81,21 @@ test_that("a cell's function is told what it must give", {
       })
     )
   })
+})
+
+test_that("a cell's own initial states must fit", {
+  cold <- leaky
+  attr(cold, "initial_state") <- function(batch_size) matrix(0, batch_size, 7)
+  expect_error(
+    cell_model("cell_warm", list(Warm = cold)),
+    "the shapes (23, 3)",
+    fixed = TRUE,
+    class = "keraspredict_error_custom_function"
+  )
+  attr(cold, "initial_state") <- function(batch_size) stop("it is cold")
+  expect_error(cell_model("cell_warm", list(Warm = cold)), "it is cold")
+  attr(cold, "initial_state") <- NULL
+  model <- cell_model("cell_warm", list(Warm = cold))
+  y <- predict(model, cells("cell_warm")$x)[[1]]
+  expect_gt(max(abs(y - cells("cell_warm")$y[[1]])), 0.1)
 })

@@ -8,7 +8,7 @@ use extendr_api::prelude::*;
 use extendr_ffi::{
     R_NilValue, R_tryEvalSilent, Rf_install, Rf_lcons, Rf_protect, Rf_unprotect, SEXP,
 };
-use keraspredict_engine::host::{Foreign, Given, Host, Made};
+use keraspredict_engine::host::{Foreign, Given, Host, Made, Role};
 use keraspredict_engine::nest::Nest;
 use keraspredict_engine::tensor::{DType, Tensor, View};
 use keraspredict_engine::{Error, Result};
@@ -39,6 +39,11 @@ impl Functions {
         }
     }
 
+    fn function(&self, key: &str) -> Option<Robj> {
+        let mut all = self.functions.iter();
+        all.find(|(name, _)| *name == key).map(|(_, f)| f)
+    }
+
     fn weights(&self, what: &Foreign) -> Result<Robj> {
         let key: Vec<u64> = what.weights.iter().map(|(_, w)| w.id).collect();
         if let Some(found) = self.weights.borrow().get(&key) {
@@ -55,8 +60,11 @@ impl Functions {
 
 impl Host for Functions {
     fn call(&self, what: &Foreign, tensors: &[View], probing: bool) -> Result<Nest<Made>> {
-        let mut names = self.functions.iter();
-        let fun = names.find(|(name, _)| *name == what.key).map(|(_, f)| f);
+        let fun = self.function(&what.key);
+        let fun = match what.role {
+            Role::InitialState => fun.and_then(|f| f.get_attrib("initial_state")),
+            _ => fun,
+        };
         let fun = fun.ok_or_else(|| what.failed(format!("there is no function `{}`", what.key)))?;
         let mask = match what.mask {
             Some(i) => array_of(tensors[i])?,
@@ -75,7 +83,7 @@ impl Host for Functions {
             named = named,
             mask = mask,
             training = what.training,
-            activation = what.activation,
+            activation = what.role == Role::Activation,
             probing = probing
         );
         let result = call_r(&fun, &told.into()).ok_or(Error::Interrupted)?;
@@ -89,8 +97,15 @@ impl Host for Functions {
         made(&field("value").unwrap_or_default(), what)
     }
 
+    fn has_initial_state(&self, key: &str) -> bool {
+        let start = self
+            .function(key)
+            .and_then(|f| f.get_attrib("initial_state"));
+        start.is_some_and(|start| start.is_function())
+    }
+
     fn state_size(&self, key: &str) -> Option<Json> {
-        let (_, fun) = self.functions.iter().find(|(name, _)| *name == key)?;
+        let fun = self.function(key)?;
         let sizes = fun.get_attrib("state_size")?;
         let numbers = |v: &Robj| -> Json {
             let numbers = v.as_integer_vector().map(Json::from);

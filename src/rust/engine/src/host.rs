@@ -27,6 +27,16 @@ pub enum Given {
     Lit(Json),
 }
 
+/// What a function stands in for.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    Layer,
+    /// It takes the tensor alone.
+    Activation,
+    /// What a recurrent cell's function has beside it: it takes the number of rows.
+    InitialState,
+}
+
 /// One place of a model where a function of the host is called.
 #[derive(Debug)]
 pub struct Foreign {
@@ -35,8 +45,7 @@ pub struct Foreign {
     /// The path of the layer, and its class, for errors.
     pub layer: String,
     pub class: String,
-    /// Whether it is an activation, which takes the tensor alone.
-    pub activation: bool,
+    pub role: Role,
     pub config: Json,
     pub weights: Vec<(String, Arc<Const>)>,
     pub inputs: Nest<Given>,
@@ -63,6 +72,9 @@ pub trait Host {
     /// What a function that stands for a recurrent cell says of its states: as
     /// `state_size` of Keras' cells.
     fn state_size(&self, key: &str) -> Option<Json>;
+
+    /// Whether it says what states to start from.
+    fn has_initial_state(&self, key: &str) -> bool;
 }
 
 thread_local! {
@@ -88,6 +100,12 @@ pub fn enter(host: Rc<dyn Host>) -> Entered {
 pub fn state_size(key: &str) -> Option<Json> {
     let host = HOSTS.with_borrow(|hosts| hosts.last().cloned());
     host?.state_size(key)
+}
+
+/// [`Host::has_initial_state`] of the host of this thread.
+pub fn has_initial_state(key: &str) -> bool {
+    let host = HOSTS.with_borrow(|hosts| hosts.last().cloned());
+    host.is_some_and(|host| host.has_initial_state(key))
 }
 
 impl Foreign {

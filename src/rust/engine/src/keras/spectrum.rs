@@ -117,6 +117,7 @@ impl Window {
 
     /// The window's values, with zeros around them up to `outer`.
     fn values(&self, cx: &Cx, length: usize, outer: usize) -> Result<Option<Vec<f64>>> {
+        cx.ask(outer.saturating_mul(2 * size_of::<f64>()), "a window")?;
         let inner = match self {
             Window::None => return Ok(None),
             Window::Hann => hann(length),

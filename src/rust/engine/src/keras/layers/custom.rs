@@ -7,11 +7,11 @@ use serde_json::Value as Json;
 
 use crate::error::Result;
 use crate::graph::ValueId;
-use crate::host::{self, Foreign, Given};
-use crate::keras::layers::rnn::Recur;
+use crate::host::{self, Foreign, Given, Role};
+use crate::keras::layers::rnn::{zeros, Recur};
 use crate::keras::{Arg, Built, Call, Cx, Layer, LayerNode, Out, T};
 use crate::nest::Nest;
-use crate::tensor::{counted, Fact, Shape, Tensor, View};
+use crate::tensor::{counted, show_shape, Fact, Shape, Tensor, View};
 
 /// A layer of a class that the engine does not know.
 pub struct Custom {
@@ -79,7 +79,7 @@ impl Custom {
             key: self.key.clone(),
             layer: cx.path().to_string(),
             class: me.class.clone(),
-            activation: false,
+            role: Role::Layer,
             config: self.config.clone(),
             weights: names.zip(weights).collect(),
             inputs,
@@ -124,6 +124,39 @@ impl Recur for Custom {
                  'state_size', such as 8 or c(8, 8)",
             )
         })
+    }
+
+    fn has_own_start(&self, _: &LayerNode) -> bool {
+        host::has_initial_state(&self.key)
+    }
+
+    fn start(&self, cx: &mut Cx, me: &LayerNode, x: &[usize]) -> Result<Vec<ValueId>> {
+        if !self.has_own_start(me) {
+            return zeros(self, cx, me, x);
+        }
+        let shapes = self.state_shapes(cx, me, x)?;
+        let rows = Nest::Leaf(Given::Lit(x.first().copied().unwrap_or(1).into()));
+        let what = Foreign {
+            role: Role::InitialState,
+            ..self.foreign(cx, me, rows, vec![])
+        };
+        let wanted: Vec<Shape> = shapes.flatten().into_iter().cloned().collect();
+        let wrong = what.failed(format!(
+            "its initial states must have the shapes {}",
+            wanted
+                .iter()
+                .map(|s| show_shape(s))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ));
+        let made = foreign(cx, what, &[])?;
+        let made: Vec<ValueId> = made.flatten().into_iter().map(|t| t.value).collect();
+        if made.iter().map(|&v| cx.shape(v)).ne(wanted) {
+            return Err(wrong);
+        }
+        made.iter()
+            .map(|&v| cx.cast(v, me.policy.compute))
+            .collect()
     }
 
     fn output_shape(&self, cx: &Cx, me: &LayerNode, x: &[usize]) -> Result<Shape> {
@@ -215,7 +248,7 @@ pub fn custom_activation(cx: &mut Cx, key: &str, x: ValueId) -> Result<ValueId> 
         key: key.to_string(),
         layer: cx.path().to_string(),
         class: "activation".to_string(),
-        activation: true,
+        role: Role::Activation,
         config: Json::Null,
         weights: vec![],
         inputs: Nest::Leaf(Given::Tensor(0)),

@@ -268,12 +268,24 @@ pub fn extract_patches(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
 }
 
 /// The values of a normalized bell curve.
-fn bell(size: usize, sigma: f64) -> Vec<f64> {
+fn bell(cx: &Cx, size: usize, sigma: f64) -> Result<Vec<f64>> {
+    cx.ask(size.saturating_mul(size_of::<f64>()), "a bell curve")?;
     let middle = (size as f64 - 1.0) / 2.0;
     let at = |i: usize| (-0.5 * ((i as f64 - middle) / sigma).powi(2)).exp();
     let values: Vec<f64> = (0..size).map(at).collect();
     let sum: f64 = values.iter().sum();
-    values.iter().map(|v| v / sum).collect()
+    Ok(values.iter().map(|v| v / sum).collect())
+}
+
+/// The products of the values of two curves.
+fn outer(cx: &Cx, a: &[f64], b: &[f64]) -> Result<Vec<f64>> {
+    let bytes = a
+        .len()
+        .saturating_mul(b.len())
+        .saturating_mul(size_of::<f64>());
+    cx.ask(bytes, "a filter")?;
+    let products = a.iter().flat_map(|a| b.iter().map(move |b| a * b));
+    Ok(products.collect())
 }
 
 /// Filters each channel by a kernel (rows, columns).
@@ -320,10 +332,9 @@ pub fn gaussian_blur(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
         Some(Some((_, v))) if v.len() == 2 => v,
         Some(_) => return Err(cfg.bad("sigma", "two numbers")),
     };
-    let (first, second) = (bell(size[0], sigma[0]), bell(size[1], sigma[1]));
+    let (first, second) = (bell(cx, size[0], sigma[0])?, bell(cx, size[1], sigma[1])?);
     // Keras makes the kernel (size[1], size[0]) and reads it as (size[0], size[1]).
-    let outer = second.iter().flat_map(|b| first.iter().map(move |a| a * b));
-    let kernel: Vec<f64> = outer.collect();
+    let kernel = outer(cx, &second, &first)?;
     through(cx, cfg, call, |cx, x| {
         floats(cx, x)?;
         filtered(cx, x, &kernel, [size[0], size[1]], true)
@@ -376,9 +387,8 @@ pub fn ssim(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let (a, b) = (enter(cx, a)?, enter(cx, b)?);
     let most = cfg.f64_or("max_val", 1.0)?;
     let size = cfg.usize_or("filter_size", 11)?;
-    let curve = bell(size, cfg.f64_or("filter_sigma", 1.5)?);
-    let outer = curve.iter().flat_map(|b| curve.iter().map(move |a| a * b));
-    let kernel: Vec<f64> = outer.collect();
+    let curve = bell(cx, size, cfg.f64_or("filter_sigma", 1.5)?)?;
+    let kernel = outer(cx, &curve, &curve)?;
     let c1 = (cfg.f64_or("k1", 0.01)? * most).powi(2);
     let c2 = (cfg.f64_or("k2", 0.03)? * most).powi(2);
     let local = |cx: &mut Cx, x: ValueId, y: ValueId| -> Result<ValueId> {
@@ -609,11 +619,8 @@ pub fn elastic_transform(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let (alpha, sigma) = (cfg.f64_or("alpha", 20.0)?, cfg.f64_or("sigma", 5.0)?);
     let warp = Elastic::read(cfg)?;
     let size = (6 * sigma as usize) | 1;
-    let bell = bell(size, sigma);
-    let kernel: Vec<f64> = bell
-        .iter()
-        .flat_map(|b| bell.iter().map(move |a| a * b))
-        .collect();
+    let bell = bell(cx, size, sigma)?;
+    let kernel = outer(cx, &bell, &bell)?;
     through(cx, cfg, call, |cx, x| {
         floats(cx, x)?;
         let shape = cx.shape(x);

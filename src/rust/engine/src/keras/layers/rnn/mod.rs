@@ -24,6 +24,16 @@ pub trait Recur {
     /// Shapes of the states for steps of shape `x`, as Keras nests them.
     fn state_shapes(&self, cx: &Cx, me: &LayerNode, x: &[usize]) -> Result<Nest<Shape>>;
 
+    /// Whether its states start from something else than zeros.
+    fn has_own_start(&self, _: &LayerNode) -> bool {
+        false
+    }
+
+    /// The states to start from.
+    fn start(&self, cx: &mut Cx, me: &LayerNode, x: &[usize]) -> Result<Vec<ValueId>> {
+        zeros(self, cx, me, x)
+    }
+
     /// Shape of the output of a step.
     fn output_shape(&self, cx: &Cx, me: &LayerNode, x: &[usize]) -> Result<Shape>;
 
@@ -66,6 +76,18 @@ pub trait Recur {
     fn step_rank(&self) -> Option<usize> {
         Some(2)
     }
+}
+
+/// States of a cell that are zero.
+pub fn zeros<R: Recur + ?Sized>(
+    cell: &R,
+    cx: &mut Cx,
+    me: &LayerNode,
+    x: &[usize],
+) -> Result<Vec<ValueId>> {
+    let shapes = cell.state_shapes(cx, me, x)?;
+    let zero = |shape: &Shape| cx.full(Fact::new(me.policy.compute, shape.clone()), 0.0);
+    shapes.flatten().into_iter().map(zero).collect()
 }
 
 /// The behaviour of a layer that is a cell.
@@ -254,7 +276,7 @@ impl Layer for Recurrent {
         step.remove(1);
         let nest = cell.state_shapes(cx, node, &step)?;
         let output = cell.output_shape(cx, node, &step)?;
-        let states = self.initial_states(cx, me, cell, &inputs, &nest)?;
+        let states = self.initial_states(cx, me, cell, &inputs, (&step, &nest))?;
         let mask = match inputs.mask {
             Some(m) => Some(step_mask(cx, m, &output)?),
             None => None,
@@ -320,17 +342,18 @@ impl Layer for Recurrent {
 }
 
 impl Recurrent {
-    /// The given initial states, those of the batch before, or zeros, in the
-    /// cell's layout and dtype.
+    /// The given initial states, those of the batch before, or the cell's own, in its
+    /// layout and dtype.
     fn initial_states(
         &self,
         cx: &mut Cx,
         me: &LayerNode,
         cell: &dyn Recur,
         inputs: &Inputs,
-        nest: &Nest<Shape>,
+        (step, nest): (&[usize], &Nest<Shape>),
     ) -> Result<Vec<ValueId>> {
-        let dtype = me.child("cell")?.policy.compute;
+        let node = me.child("cell")?;
+        let dtype = node.policy.compute;
         let shapes: Vec<Shape> = nest.flatten().into_iter().cloned().collect();
         let mut out = vec![];
         match &inputs.states {
@@ -352,6 +375,9 @@ impl Recurrent {
                 let wanted = counted(shapes.len(), "initial state", "initial states");
                 return Err(cx.call_error(format!("expected {wanted}, not {}", given.len())));
             }
+            None if self.stateful && cell.has_own_start(node) => {
+                return Err(cx.error("a stateful layer can only start from zeros"));
+            }
             None if self.stateful => {
                 for (at, shape) in shapes.iter().enumerate() {
                     // States are kept in Keras' layout; only its shape is of interest here.
@@ -363,11 +389,7 @@ impl Recurrent {
                     out.push(cell.enter(cx, kept)?);
                 }
             }
-            None => {
-                for shape in shapes {
-                    out.push(cx.full(Fact::new(dtype, shape), 0.0)?);
-                }
-            }
+            None => return cell.start(cx, node, step),
         }
         Ok(out)
     }

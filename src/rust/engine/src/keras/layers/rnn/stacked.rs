@@ -75,6 +75,19 @@ impl Recur for Stacked {
         Ok(Nest::List(shapes.collect::<Result<_>>()?))
     }
 
+    fn has_own_start(&self, me: &LayerNode) -> bool {
+        let mut cells = self.keys.iter().filter_map(|k| me.child(k).ok());
+        cells.any(|n| super::cell_of(n).is_some_and(|cell| cell.has_own_start(n)))
+    }
+
+    fn start(&self, cx: &mut Cx, me: &LayerNode, x: &[usize]) -> Result<Vec<ValueId>> {
+        let mut out = vec![];
+        for p in self.parts(cx, me, x)? {
+            out.extend(p.cell.start(cx, p.node, &p.input)?);
+        }
+        Ok(out)
+    }
+
     fn output_shape(&self, cx: &Cx, me: &LayerNode, x: &[usize]) -> Result<Shape> {
         let parts = self.parts(cx, me, x)?;
         match parts.last() {
