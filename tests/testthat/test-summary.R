@@ -103,3 +103,13 @@ test_that("outside of UTF-8 the table is plain", {
   expect_false(any(grepl("[^ -~]", out)))
   expect_match(out[2], "^\\+-+\\+-+\\+-+\\+$")
 })
+
+test_that("weights that are still to be loaded are counted like others", {
+  for (name in c("mlp", "order", "space", "table", "stateful")) {
+    folder <- tempfile()
+    utils::unzip(fixture(name), files = "config.json", exdir = folder)
+    bare <- load_model(file.path(folder, "config.json"))
+    unlink(folder, recursive = TRUE)
+    expect_identical(count_params(bare), count_params(loaded(name)))
+  }
+})

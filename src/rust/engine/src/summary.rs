@@ -138,19 +138,22 @@ impl Model {
     /// found out.
     fn lacking(&self) -> &Lacking {
         self.lacking.get_or_init(|| {
-            let found = self.probe(|m, facts, size| {
+            let found = |m: &Model, facts: &[Option<Fact>], size| -> Result<Lacking> {
                 let mut cx = m.sketching(size);
                 m.lower_into(&mut cx, facts)?;
-                Ok(cx.lacking.take().unwrap_or_default())
-            });
-            found.map(|(lacking, _)| lacking).unwrap_or_default()
+                Ok(cx.lacking.take().unwrap_or_default().take())
+            };
+            match self.probe(found) {
+                Ok((lacking, _)) => lacking,
+                Err(_) => self.some_batch(found).unwrap_or_default(),
+            }
         })
     }
 
     /// A context to find out shapes in.
     pub(crate) fn sketching(&self, size: usize) -> Cx {
         let mut cx = Cx::new(false).with_staged(Staged::Assumed(size));
-        cx.lacking = (!self.has_weights()).then(Lacking::new);
+        cx.lacking = (!self.has_weights()).then(Default::default);
         cx
     }
 
@@ -184,18 +187,19 @@ impl Model {
         let fixed = self.has_fixed_sizes();
         match self.output_shapes() {
             Err(e) if !e.is_of_sizes() => Err(e),
-            Err(e) if fixed && !self.takes_some_batch() => Err(e),
+            Err(e) if fixed => {
+                let lowered = |m: &Model, facts: &[_], size| m.lower_assuming(facts, size);
+                self.some_batch(lowered).map(|_| ()).ok_or(e)
+            }
             _ => Ok(()),
         }
     }
 
-    /// Whether the model takes some number of rows: literals and splits along the
-    /// batch's axis allow few.
-    fn takes_some_batch(&self) -> bool {
-        let sizes = (1..=8).chain([12, 16, 32, 64]);
-        sizes
-            .into_iter()
-            .any(|n| self.lower_assuming(&self.probe_facts(n, 1), 1).is_ok())
+    /// What `f` makes of inputs of the first number of rows that it takes: literals
+    /// and splits along the batch's axis allow few.
+    fn some_batch<R>(&self, f: impl Fn(&Model, &[Option<Fact>], usize) -> Result<R>) -> Option<R> {
+        let mut sizes = (1..=8).chain([12, 16, 32, 64]);
+        sizes.find_map(|n| f(self, &self.probe_facts(n, 1), 1).ok())
     }
 
     /// Facts of inputs of `batch` rows, where sizes that vary are `size`.

@@ -2,8 +2,10 @@
 //! variables, its sublayers, and a call that writes primitives.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value as Json};
@@ -504,7 +506,7 @@ pub struct Cx {
     pub trace: Option<Vec<Traced<T>>>,
     /// The weights that layers ask for and don't have, when they are to be found out,
     /// by the address of the layer and the position among its variables.
-    pub lacking: Option<Lacking>,
+    pub lacking: Option<Rc<RefCell<Lacking>>>,
     /// Calls of TensorFlow's functions, when asked for.
     pub functions: Option<Vec<FunctionCall>>,
     /// Inputs of the graph after those of the model, in order.
@@ -632,6 +634,7 @@ impl Cx {
     pub fn for_body(&self) -> Cx {
         let mut cx = Cx::new(self.training);
         cx.set_path(self.path().clone());
+        cx.lacking = self.lacking.clone();
         cx.body = true;
         cx
     }
@@ -1012,12 +1015,32 @@ impl Cx {
         shape: &[usize],
     ) -> Result<Option<ValueId>> {
         let at = me.vars.iter().position(|v| v.name == name);
-        let (Some(lacking), Some(at), None) = (&mut self.lacking, at, me.weights.get()) else {
+        let (Some(lacking), Some(at), None) = (&self.lacking, at, me.weights.get()) else {
             return Ok(None);
         };
         let fact = Fact::new(me.policy.variable, shape);
-        lacking.insert((address(me), at), fact.clone());
+        lacking.borrow_mut().insert((address(me), at), fact.clone());
         self.full(fact, 0.0).map(Some)
+    }
+
+    /// Tells of a weight that a layer has and doesn't use here.
+    pub fn has_weight(&self, me: &LayerNode, name: &str, fact: Fact) {
+        let at = me.vars.iter().position(|v| v.name == name);
+        if let (Some(lacking), Some(at)) = (&self.lacking, at) {
+            lacking.borrow_mut().insert((address(me), at), fact);
+        }
+    }
+
+    /// Dtype and shape of a layer's weight, or of the one that it lacks.
+    pub fn weight_fact(&self, me: &LayerNode, name: &str) -> Option<Fact> {
+        let at = me.vars.iter().position(|v| v.name == name)?;
+        match me.weights.get() {
+            Some(weights) => weights.get(at).map(|w| w.tensor.fact().clone()),
+            None => {
+                let lacking = self.lacking.as_ref()?.borrow();
+                lacking.get(&(address(me), at)).cloned()
+            }
+        }
     }
 
     /// Whether a layer's weights are not there, and are to be found out.

@@ -6,6 +6,7 @@ use crate::keras::activations::Activation;
 use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, T};
 
 use super::merging::{batch_dot, merge_axes};
+use crate::tensor::Fact;
 
 struct Highway {
     use_bias: bool,
@@ -249,6 +250,9 @@ impl Layer for Normalization {
             cx.reshape(w, &shape)
         };
         let (gamma, beta) = (weight("gamma")?, weight("beta")?);
+        for name in ["moving_mean", "moving_variance"] {
+            cx.has_weight(me, name, Fact::new(me.policy.variable, [n]));
+        }
         let mean = cx.reduce(Reduce::Mean, x, &over, true)?;
         let centred = cx.sub(x, mean)?;
         let square = cx.unary(Unary::Square, centred)?;

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::graph::{Reduce, Unary, ValueId};
 use crate::keras::cfg::as_f64;
 use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, T};
-use crate::tensor::{numel, show_shape, DType};
+use crate::tensor::{numel, show_shape, DType, Fact};
 
 /// What statistics are computed in: float32 at least.
 fn wide(dtype: DType) -> DType {
@@ -49,6 +49,9 @@ struct BatchNormalization {
     scale: bool,
     renorm: Option<Renorm>,
 }
+
+/// What batch renormalization keeps besides.
+const OF_RENORM: [&str; 3] = ["moving_stddev", "renorm_mean", "renorm_stddev"];
 
 /// Bounds of the corrections of batch renormalization.
 struct Renorm {
@@ -105,7 +108,7 @@ pub fn batch_normalization(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
         .frozen("moving_mean")
         .frozen("moving_variance");
     if renorm {
-        for name in ["moving_stddev", "renorm_mean", "renorm_stddev"] {
+        for name in OF_RENORM {
             built = built.frozen(name);
         }
     }
@@ -139,6 +142,12 @@ impl Layer for BatchNormalization {
         if self.scale {
             let gamma = weight(cx, me, "gamma", &[n], dtype)?;
             factor = cx.mul(factor, gamma)?;
+        }
+        if self.renorm.is_some() {
+            let fact = Fact::new(me.policy.variable, [n]);
+            for name in OF_RENORM {
+                cx.has_weight(me, name, fact.clone());
+            }
         }
         let mean = weight(cx, me, "moving_mean", &[n], dtype)?;
         let moved = cx.mul(mean, factor)?;

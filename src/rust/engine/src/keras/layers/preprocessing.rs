@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::graph::{Unary, ValueId};
 use crate::keras::cfg::numbers;
 use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, T};
-use crate::tensor::DType;
+use crate::tensor::{DType, Fact};
 
 /// An array of the config: its shape and its elements.
 type Array = (Vec<usize>, Vec<f64>);
@@ -86,10 +86,11 @@ impl Normalization {
                 axes.iter().for_each(|&a| along[a] = shape[a]);
                 let sizes: Vec<usize> = axes.iter().map(|&a| shape[a]).collect();
                 // The layer may have seen other data than the model takes.
-                let mean = cx.raw_weight(me, "mean")?;
-                if cx.shape(mean) != sizes {
+                let mean = cx.weight_fact(me, "mean");
+                if mean.is_some_and(|mean| mean.shape != sizes) {
                     return Err(cx.error("the mean doesn't fit the input"));
                 }
+                cx.has_weight(me, "count", Fact::new(DType::I64, []));
                 let mean = cx.weight(me, "mean", &sizes)?;
                 (mean, cx.weight(me, "variance", &sizes)?)
             }

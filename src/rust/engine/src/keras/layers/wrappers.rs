@@ -11,7 +11,7 @@ use crate::keras::layers::{rnn, MASKS_STAY};
 use crate::keras::promote::{result_type, Kind};
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
 use crate::nest::Nest;
-use crate::tensor::{numel, show_shape, DType};
+use crate::tensor::{numel, show_shape, DType, Fact};
 
 /// How the two directions become one output.
 #[derive(Copy, Clone, PartialEq)]
@@ -240,7 +240,15 @@ impl Layer for SpectralNormalization {
                 cx.replace_weight(node, self.kernel, outer);
                 y?
             }
-            false => cx.call_one(node, x)?,
+            false => {
+                let y = cx.call_one(node, x)?;
+                let kernel = cx.weight_fact(node, self.kernel);
+                if let Some(&last) = kernel.as_ref().and_then(|k| k.shape.last()) {
+                    let fact = Fact::new(me.policy.variable, [1, last]);
+                    cx.has_weight(me, "vector_u", fact);
+                }
+                y
+            }
         };
         let dtype = cx.dtype(x);
         let value = cx.cast(y.value, dtype)?;
