@@ -329,18 +329,31 @@ impl Index {
         })
     }
 
+    /// Where terms are looked up. A model whose weights are to be found out has no
+    /// vocabulary either.
+    fn table(&self, cx: &Cx) -> Result<Arc<Table>> {
+        if cx.lacking.is_none() || self.known.get().is_some() {
+            return Ok(self.known(cx)?.table.clone());
+        }
+        let keys = match self.text {
+            true => Keys::Strings(HashMap::new()),
+            false => Keys::Ints(HashMap::new()),
+        };
+        Ok(Table::new(keys, Some(0)))
+    }
+
     /// Entries of a vector of counts.
-    fn depth(&self, cx: &Cx, known: &Known) -> Result<usize> {
+    fn depth(&self, cx: &Cx) -> Result<usize> {
         match (self.pad, self.max_tokens) {
             (true, Some(max)) => Ok(max),
             (true, None) => Err(cx.call_error("`pad_to_max_tokens` needs `max_tokens`")),
-            (false, _) => Ok(known.size),
+            (false, _) => Ok(self.known(cx)?.size),
         }
     }
 
     fn indices(&self, cx: &mut Cx, x: ValueId) -> Result<ValueId> {
-        let known = self.known(cx)?;
-        let found = cx.lookup(x, &known.table)?;
+        let table = self.table(cx)?;
+        let found = cx.lookup(x, &table)?;
         if self.unknown < 2 {
             return Ok(found);
         }
@@ -399,7 +412,7 @@ impl Index {
     fn encoded(&self, cx: &mut Cx, indices: ValueId) -> Result<ValueId> {
         let depth = match self.mode {
             Mode::Int => 0,
-            _ => self.depth(cx, self.known(cx)?)?,
+            _ => self.depth(cx)?,
         };
         let mode = match self.mode {
             Mode::TfIdf => Mode::Count,
@@ -558,13 +571,12 @@ impl TextVectorization {
 impl Layer for TextVectorization {
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let mut x = cx.one(call)?.value;
-        let known = self.index.known(cx)?;
         let tokenizer = Arc::new(Tokenizer {
             lower: self.lower,
             strip: self.strip,
             split: self.split,
             ngrams: self.ngrams.clone(),
-            table: known.table.clone(),
+            table: self.index.table(cx)?,
         });
         let rank = cx.rank(x);
         if self.split == Split::Nowhere {
@@ -599,7 +611,7 @@ impl Layer for TextVectorization {
         if self.index.mode == Mode::OneHot || rank > 2 {
             return Err(cx.call_error("its result is ragged, which is not supported"));
         }
-        let depth = self.index.depth(cx, known)?;
+        let depth = self.index.depth(cx)?;
         let counts = cx.tokenize(x, &tokenizer, TokenOutput::Counts(depth))?;
         let counts = match self.index.mode {
             Mode::MultiHot => cx.clip(counts, None, Some(1.0))?,
