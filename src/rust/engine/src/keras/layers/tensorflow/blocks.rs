@@ -67,7 +67,7 @@ fn to_batch(cx: &mut Cx, a: &Args) -> Result<ValueId> {
     let shape = cx.shape(x);
     let (mut parted, mut moved) = (vec![shape[0]], vec![]);
     for (i, &block) in size.iter().enumerate() {
-        if shape[i + 1] % block != 0 {
+        if !shape[i + 1].is_multiple_of(block) {
             let n = shape[i + 1];
             return Err(cx.error(format!("an axis of {n} has no whole blocks of {block}")));
         }
@@ -95,7 +95,7 @@ fn from_batch(cx: &mut Cx, a: &Args) -> Result<ValueId> {
     let crops = pairs(cx, a, "crops", m)?;
     let shape = cx.shape(x);
     let all: usize = size.iter().product();
-    if shape[0] % all != 0 {
+    if !shape[0].is_multiple_of(all) {
         return Err(cx.error(format!(
             "a batch of {} has no whole blocks of {all}",
             shape[0]
