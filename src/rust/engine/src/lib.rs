@@ -16,6 +16,7 @@ pub mod model;
 pub mod nest;
 pub mod optimize;
 pub mod plan;
+pub mod results;
 pub mod run;
 pub mod summary;
 pub mod tensor;

@@ -1,11 +1,11 @@
 //! Models tried on made-up inputs.
 
 use std::ops::Range;
-use std::sync::Mutex;
 
 use crate::error::Result;
-use crate::model::{Model, RunOptions, Sink, Source};
-use crate::tensor::{DType, Fact, Tensor, View, ViewMut};
+use crate::model::{Model, RunOptions, Source};
+use crate::results::Results;
+use crate::tensor::{DType, Fact, Tensor, ViewMut};
 
 /// Rows of a trial.
 const ROWS: usize = 3;
@@ -43,13 +43,9 @@ fn is_close(want: &Tensor, have: &Tensor) -> bool {
 fn outputs(model: &Model, inputs: &MadeUp) -> Result<Vec<Tensor>> {
     let options = RunOptions::default();
     let facts = model.result_facts(inputs, ROWS, ROWS, &options)?;
-    let results = facts.into_iter().map(Tensor::zeros).map(Mutex::new);
-    let sink = Results(results.collect());
-    model.predict(inputs, &sink, 0..ROWS, ROWS, &options)?;
-    let results = sink.0.into_iter();
-    Ok(results
-        .map(|t| t.into_inner().unwrap_or_else(|e| e.into_inner()))
-        .collect())
+    let results = Results::new(facts);
+    model.predict(inputs, &results, 0..ROWS, ROWS, &options)?;
+    Ok(results.tensors())
 }
 
 /// Inputs that look random.
@@ -93,21 +89,5 @@ impl Source for MadeUp {
         for (to, value) in dst.bytes().chunks_exact_mut(size).zip(values) {
             to.copy_from_slice(Tensor::scalar(fact.dtype, value).bytes());
         }
-    }
-}
-
-struct Results(Vec<Mutex<Tensor>>);
-
-impl Sink for Results {
-    fn put(&self, output: usize, rows: Range<usize>, src: View) {
-        let mut to = self.0[output].lock().unwrap_or_else(|e| e.into_inner());
-        if src.dtype == DType::Str {
-            let row = src.numel() / rows.len().max(1);
-            to.view_mut().strings()[rows.start * row..rows.end * row]
-                .clone_from_slice(src.strings());
-            return;
-        }
-        let row = src.bytes().len() / rows.len().max(1);
-        to.bytes_mut()[rows.start * row..rows.end * row].copy_from_slice(src.bytes());
     }
 }

@@ -3,11 +3,11 @@
 use std::io::{Cursor, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use keraspredict_engine::optimize::Passes;
-use keraspredict_engine::tensor::{DType, Fact, Tensor, View, ViewMut};
-use keraspredict_engine::{Model, RunOptions, Sink, Source};
+use keraspredict_engine::results::Results;
+use keraspredict_engine::tensor::{DType, Fact, Tensor, ViewMut};
+use keraspredict_engine::{Model, RunOptions, Source};
 use serde_json::Value as Json;
 
 pub struct Case {
@@ -182,22 +182,6 @@ impl Source for Arrays<'_> {
     }
 }
 
-struct Results(Vec<Mutex<Tensor>>);
-
-impl Sink for Results {
-    fn put(&self, output: usize, rows: Range<usize>, src: View) {
-        let mut to = self.0[output].lock().expect("no panic elsewhere");
-        if src.dtype == DType::Str {
-            let row = src.numel() / rows.len().max(1);
-            to.view_mut().strings()[rows.start * row..rows.end * row]
-                .clone_from_slice(src.strings());
-            return;
-        }
-        let row = src.bytes().len() / rows.len().max(1);
-        to.bytes_mut()[rows.start * row..rows.end * row].copy_from_slice(src.bytes());
-    }
-}
-
 /// Predicts all rows, `step` of them in each call of the engine.
 pub fn predict(
     model: &Model,
@@ -224,23 +208,16 @@ pub fn predict(
             }
         }
     }
-    let sink = Results(
-        outputs
-            .into_iter()
-            .map(Tensor::zeros)
-            .map(Mutex::new)
-            .collect(),
-    );
+    let results = Results::new(outputs);
     let mut all = vec![];
     for _ in 0..case.repeats() {
         for start in (0..case.rows()).step_by(step) {
             let rows = start..(start + step).min(case.rows());
             model
-                .predict(&source, &sink, rows, batch_size, &options)
+                .predict(&source, &results, rows, batch_size, &options)
                 .map_err(|e| e.to_string())?;
         }
-        let results = sink.0.iter();
-        all.extend(results.map(|t| t.lock().expect("no panic elsewhere").clone()));
+        all.extend(results.tensors());
     }
     Ok(all)
 }

@@ -171,18 +171,6 @@ impl Recur for Custom {
         output.ok_or_else(|| what.failed("it gives no array"))
     }
 
-    fn drops(&self, _: &mut Cx, _: &LayerNode, _: &[usize]) -> Result<Vec<ValueId>> {
-        Ok(vec![])
-    }
-
-    fn drop_count(&self, _: bool, _: &LayerNode) -> usize {
-        0
-    }
-
-    fn prepare(&self, _: &mut Cx, _: &LayerNode, x: ValueId, _: &[ValueId]) -> Result<ValueId> {
-        Ok(x)
-    }
-
     fn step(
         &self,
         cx: &mut Cx,

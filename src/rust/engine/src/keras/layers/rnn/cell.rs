@@ -3,12 +3,11 @@
 use crate::error::Result;
 use crate::graph::{RnnActivation, RnnCell, ValueId};
 use crate::keras::activations::Activation;
-use crate::keras::layers::regularization::drop_out;
 use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Var};
 use crate::nest::Nest;
-use crate::tensor::{counted, Fact, Shape};
+use crate::tensor::{counted, Shape};
 
-use super::{states_of, Recur};
+use super::{dropout_masks, states_of, Recur};
 
 /// One step of a recurrent layer: kernel (features, gates * units),
 /// recurrent_kernel (units, gates * units), bias.
@@ -280,18 +279,10 @@ impl Recur for Cell {
 
     fn drops(&self, cx: &mut Cx, me: &LayerNode, x: &[usize]) -> Result<Vec<ValueId>> {
         let [inputs, states] = self.masks(cx.training);
-        let mut out = vec![];
         let state = [x[0], self.units];
-        for (count, rate, shape) in [
-            (inputs, self.dropout, x),
-            (states, self.recurrent_dropout, &state),
-        ] {
-            for _ in 0..count {
-                let ones = cx.full(Fact::new(me.policy.compute, shape), 1.0)?;
-                out.push(drop_out(cx, ones, rate, shape)?);
-            }
-        }
-        Ok(out)
+        let of_inputs = (inputs, self.dropout, x);
+        let of_states = (states, self.recurrent_dropout, &state[..]);
+        dropout_masks(cx, me, [of_inputs, of_states])
     }
 
     fn drop_count(&self, training: bool, _: &LayerNode) -> usize {

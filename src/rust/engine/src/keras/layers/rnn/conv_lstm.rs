@@ -4,13 +4,12 @@ use crate::error::Result;
 use crate::graph::{ConvAttrs, ValueId};
 use crate::keras::activations::Activation;
 use crate::keras::layers::conv::{same_pads, Window};
-use crate::keras::layers::regularization::drop_out;
 use crate::keras::layers::reshaping::{to_channels_first, to_channels_last};
 use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Var};
 use crate::nest::Nest;
-use crate::tensor::{Fact, Shape};
+use crate::tensor::Shape;
 
-use super::Recur;
+use super::{dropout_masks, Recur};
 
 /// kernel (spatial..., channels, 4 * filters), recurrent_kernel (spatial...,
 /// filters, 4 * filters), bias. Steps and states have channels last here.
@@ -172,17 +171,9 @@ impl Recur for ConvLstmCell {
     fn drops(&self, cx: &mut Cx, me: &LayerNode, x: &[usize]) -> Result<Vec<ValueId>> {
         let [inputs, states] = self.masks(cx.training);
         let state = self.output_shape(cx, me, x)?;
-        let mut out = vec![];
-        for (count, rate, shape) in [
-            (inputs, self.dropout, x),
-            (states, self.recurrent_dropout, &state),
-        ] {
-            for _ in 0..count {
-                let ones = cx.full(Fact::new(me.policy.compute, shape), 1.0)?;
-                out.push(drop_out(cx, ones, rate, shape)?);
-            }
-        }
-        Ok(out)
+        let of_inputs = (inputs, self.dropout, x);
+        let of_states = (states, self.recurrent_dropout, &state[..]);
+        dropout_masks(cx, me, [of_inputs, of_states])
     }
 
     fn drop_count(&self, training: bool, _: &LayerNode) -> usize {

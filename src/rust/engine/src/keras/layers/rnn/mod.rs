@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::graph::{RnnActivation, RnnAttrs, RnnCell, ScanAttrs, ValueId};
 use crate::keras::layers::custom::Custom;
+use crate::keras::layers::regularization::drop_out;
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
 use crate::nest::Nest;
 use crate::tensor::{counted, show_shape, DType, Fact, Shape};
@@ -38,19 +39,25 @@ pub trait Recur {
     fn output_shape(&self, cx: &Cx, me: &LayerNode, x: &[usize]) -> Result<Shape>;
 
     /// The dropout masks of a whole sequence, made before the loop.
-    fn drops(&self, cx: &mut Cx, me: &LayerNode, x: &[usize]) -> Result<Vec<ValueId>>;
+    fn drops(&self, _: &mut Cx, _: &LayerNode, _: &[usize]) -> Result<Vec<ValueId>> {
+        Ok(vec![])
+    }
 
     /// How many masks that is.
-    fn drop_count(&self, training: bool, me: &LayerNode) -> usize;
+    fn drop_count(&self, _training: bool, _: &LayerNode) -> usize {
+        0
+    }
 
     /// What can be done of one step's input, or of all steps (batch, time, ...).
     fn prepare(
         &self,
-        cx: &mut Cx,
-        me: &LayerNode,
+        _: &mut Cx,
+        _: &LayerNode,
         x: ValueId,
-        drops: &[ValueId],
-    ) -> Result<ValueId>;
+        _drops: &[ValueId],
+    ) -> Result<ValueId> {
+        Ok(x)
+    }
 
     /// The output and the new states, from a prepared step and the states before.
     fn step(
@@ -76,6 +83,22 @@ pub trait Recur {
     fn step_rank(&self) -> Option<usize> {
         Some(2)
     }
+}
+
+/// The dropout masks of inputs and of states: how many there are of a rate and a shape.
+fn dropout_masks(
+    cx: &mut Cx,
+    me: &LayerNode,
+    wanted: [(usize, f64, &[usize]); 2],
+) -> Result<Vec<ValueId>> {
+    let mut out = vec![];
+    for (count, rate, shape) in wanted {
+        for _ in 0..count {
+            let ones = cx.full(Fact::new(me.policy.compute, shape), 1.0)?;
+            out.push(drop_out(cx, ones, rate, shape)?);
+        }
+    }
+    Ok(out)
 }
 
 /// States of a cell that are zero.
