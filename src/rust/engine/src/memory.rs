@@ -95,9 +95,9 @@ pub fn caught(panic: Box<dyn Any + Send>) -> Error {
 #[cfg(target_os = "linux")]
 fn available() -> Option<usize> {
     let read = |path: &str| std::fs::read_to_string(path).ok();
-    let machine = read("/proc/meminfo").map(|text| {
-        let field = |name: &str| field(&text, name).unwrap_or(0) << 10;
-        field("MemAvailable:") + field("SwapFree:")
+    let machine = read("/proc/meminfo").and_then(|text| {
+        let swap = field(&text, "SwapFree:").unwrap_or(0);
+        Some((field(&text, "MemAvailable:")? + swap) << 10)
     });
     let process = read("/proc/self/limits").and_then(|limits| {
         let most = field(&limits, "Max address space")?;
