@@ -18,6 +18,64 @@ pub fn parse(text: &[u8]) -> serde_json::Result<Json> {
     }
 }
 
+/// A model's config as Python writes it: what operations hold is given as the bare
+/// number where [`parse`] made a string of it. Layers hold words too, which stay.
+pub fn text(config: &Json) -> String {
+    let mut config = config.clone();
+    if !mark_operations(&mut config) {
+        return config.to_string();
+    }
+    let text = config.to_string();
+    NON_FINITE.iter().fold(text, |text, number| {
+        let marked = Json::String(format!("{MARK}{number}")).to_string();
+        text.replace(&marked, number)
+    })
+}
+
+const NON_FINITE: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
+
+/// What stands before a number that is to lose its quotes.
+const MARK: &str = "\0\0";
+
+/// Marks the non-finite numbers of all operations; tells whether there are any.
+fn mark_operations(v: &mut Json) -> bool {
+    match v {
+        Json::Array(items) => items
+            .iter_mut()
+            .fold(false, |any, v| mark_operations(v) | any),
+        Json::Object(fields) => {
+            let module = fields.get("module").and_then(Json::as_str);
+            let operation = module.is_some_and(|m| m.starts_with("keras.src.ops"));
+            let mut any = false;
+            for (key, v) in fields.iter_mut() {
+                any |= match operation && matches!(key.as_str(), "config" | "inbound_nodes") {
+                    true => mark_numbers(v),
+                    false => mark_operations(v),
+                };
+            }
+            any
+        }
+        _ => false,
+    }
+}
+
+fn mark_numbers(v: &mut Json) -> bool {
+    match v {
+        Json::String(s) if NON_FINITE.contains(&s.as_str()) => {
+            s.insert_str(0, MARK);
+            true
+        }
+        Json::Array(items) => items.iter_mut().fold(false, |any, v| mark_numbers(v) | any),
+        Json::Object(fields) => {
+            let values = fields.iter_mut();
+            let values =
+                values.filter(|(key, _)| !matches!(key.as_str(), "name" | "keras_history"));
+            values.fold(false, |any, (_, v)| mark_numbers(v) | any)
+        }
+        _ => false,
+    }
+}
+
 /// A number of a config, non-finite ones included.
 pub fn number(value: &Json) -> Option<f64> {
     match value {
@@ -41,7 +99,6 @@ pub fn trim(text: &[u8]) -> &[u8] {
 
 /// The text with bare non-finite numbers in quotes, or `None` if there are none.
 fn quote_non_finite(text: &[u8]) -> Option<Vec<u8>> {
-    const TOKENS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
     let mut out = Vec::with_capacity(text.len() + 64);
     let mut found = false;
     let mut i = 0;
@@ -56,11 +113,12 @@ fn quote_non_finite(text: &[u8]) -> Option<Vec<u8>> {
             out.extend_from_slice(&text[start..i]);
             continue;
         }
-        match TOKENS.iter().find(|t| text[i..].starts_with(t)) {
+        let here = |t: &&&str| text[i..].starts_with(t.as_bytes());
+        match NON_FINITE.iter().find(here) {
             Some(token) => {
                 found = true;
                 out.push(b'"');
-                out.extend_from_slice(token);
+                out.extend_from_slice(token.as_bytes());
                 out.push(b'"');
                 i += token.len();
             }
@@ -76,6 +134,15 @@ fn quote_non_finite(text: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn operations_keep_their_bare_numbers() {
+        let given = r#"{"layers":[{"module":"keras.src.ops.linalg","config":{"name":"NaN","ord":Infinity},"inbound_nodes":[{"args":[-Infinity]}]},{"module":"keras.layers","config":{"vocabulary":["NaN"]}}]}"#;
+        let config = parse(given.as_bytes()).expect("a config");
+        assert_eq!(text(&config), given);
+        let plain = r#"{"a":"NaN"}"#;
+        assert_eq!(text(&parse(plain.as_bytes()).expect("a config")), plain);
+    }
 
     #[test]
     fn non_finite_numbers_of_python_are_read() {

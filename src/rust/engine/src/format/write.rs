@@ -89,7 +89,7 @@ fn texts(file: &ModelFile) -> [(&'static str, String); 2] {
     let metadata = json!({"keras_version": file.keras_version});
     [
         (METADATA, metadata.to_string()),
-        (CONFIG, file.config.to_string()),
+        (CONFIG, super::json::text(&file.config)),
     ]
 }
 
