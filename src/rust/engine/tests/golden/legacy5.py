@@ -23,7 +23,7 @@ def values(*shape):
 
 def resized(u):
     sizes = [(8, 11), (3, 2)]
-    return [tf.image.resize(u, s, m, antialias=a) for m in ("gaussian", "mitchellcubic") for s in sizes for a in (False, True)]
+    return [tf.image.resize(u, s, m, antialias=a) for m in ("gaussian", "mitchellcubic", "lanczos3", "bilinear", "bicubic") for s in sizes for a in (False, True)]
 
 
 def resized_before(u):
@@ -86,14 +86,9 @@ def main():
         tf.compat.v1.disable_eager_execution()
     w = Writer(args.out, "legacy5" + ("_nodes" if args.nodes else ""), args.seed)
     for case in (resized, resized_before, half_pixels, batches, dilated, transposed, chosen):
-        # The kernels of these have nodes of their own only with all sizes worked out.
-        if args.nodes and case is resized:
-            continue
-        u = lambda: L.Input((5, 6, 3), name="u")
-
         def build():
-            x = u()
-            return K.Model(x, case(x))
+            u = L.Input((5, 6, 3), name="u")
+            return K.Model(u, case(u))
 
         w.add(case.__name__, build)
     w.close()

@@ -403,6 +403,11 @@ fn signature(op: &str) -> Option<Signature> {
         "ResizeBilinear" => Some(("resize_bilinear", &["", "size"], RESIZE)),
         "ResizeNearestNeighbor" => Some(("resize_nearest_neighbor", &["", "size"], RESIZE)),
         "ResizeBicubic" => Some(("resize_bicubic", &["", "size"], RESIZE)),
+        "ScaleAndTranslate" => Some((
+            "scale_and_translate",
+            &["", "size", "scale", "translation"],
+            &[("kernel_type", "kernel_type"), ("antialias", "antialias")],
+        )),
         "ResizeArea" => Some(("resize_area", &["", "size"], RESIZE)),
         "SpaceToBatchND" => Some(("space_to_batch_nd", &["", "block_shape", "paddings"], &[])),
         "BatchToSpaceND" => Some(("batch_to_space_nd", &["", "block_shape", "crops"], &[])),

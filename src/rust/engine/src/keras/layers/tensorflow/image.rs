@@ -2,16 +2,16 @@
 
 use serde_json::Value as Json;
 
-use super::{moments, Args};
+use super::{literal, moments, plain, Args};
 use crate::error::Result;
 use crate::graph::{PadMode, Reduce, Unary, ValueId};
 use crate::keras::layers::no_image;
 use crate::keras::resize::{self, area_axis, old_bicubic_axis, Fit, Interpolation, Resize};
-use crate::keras::{Cx, Out};
+use crate::keras::{Arg, Cx, Out};
 use crate::tensor::DType;
 
 /// The functions of [`lower`].
-pub const NAMES: [&str; 20] = [
+pub const NAMES: [&str; 21] = [
     "adjust_brightness",
     "adjust_contrast",
     "central_crop",
@@ -32,6 +32,7 @@ pub const NAMES: [&str; 20] = [
     "resize_with_crop_or_pad",
     "resize_with_pad",
     "rot90",
+    "scale_and_translate",
 ];
 
 /// Writes a function of images; `None` where `keras.ops` has it, or nothing does.
@@ -105,6 +106,33 @@ pub fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> R
             };
             let (corners, centers) = (a.flag("align_corners"), a.flag("half_pixel_centers"));
             resized_before_2(cx, x, at, size, method, corners, centers)?
+        }
+        "scale_and_translate" => {
+            let size = [0, 1].map(|i| {
+                let sizes = a.ints(cx, "size").ok().flatten()?;
+                usize::try_from(*sizes.get(i)?).ok().filter(|&n| n > 0)
+            });
+            let [Some(h), Some(w)] = size else {
+                return Err(cx.call_error("`size` must be height and width"));
+            };
+            let whole = [(h, height), (w, width)].map(|(to, from)| to as f32 / from as f32);
+            let stretches = numbers(cx, a, "scale")? == whole;
+            if !stretches || numbers(cx, a, "translation")? != [0.0; 2] {
+                return Err(cx.call_error("only whole images can be resized"));
+            }
+            let how = match a.text("kernel_type").unwrap_or("lanczos3") {
+                "triangle" => Some(Interpolation::Bilinear),
+                "keyscubic" => Some(Interpolation::Bicubic),
+                name => Interpolation::of_tensorflow(name),
+            };
+            let x = cx.cast(x, DType::F32)?;
+            let resize = Resize {
+                size: [h, w],
+                how: how.ok_or_else(|| cx.call_error("`kernel_type` isn't known"))?,
+                antialias: a.flag("antialias"),
+                fit: Fit::Stretch,
+            };
+            resize.resample(cx, x, at)?
         }
         "flip_left_right" => cx.reverse(x, at as isize + 1)?,
         "flip_up_down" => cx.reverse(x, at as isize)?,
@@ -218,6 +246,15 @@ pub fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> R
         _ => return Ok(None),
     };
     Ok(Some(out.into()))
+}
+
+/// Numbers that follow from constants and sizes.
+fn numbers(cx: &Cx, a: &Args, key: &str) -> Result<Vec<f32>> {
+    let arg = a.get(key).cloned().unwrap_or(Arg::Lit(Json::Null));
+    let value = literal(&plain(cx, arg)?);
+    let numbers = value.as_ref().and_then(Json::as_array);
+    let numbers = numbers.and_then(|v| v.iter().map(|n| Some(n.as_f64()? as f32)).collect());
+    numbers.ok_or_else(|| cx.call_error(format!("`{key}` must be known before the run")))
 }
 
 /// The part of images from a start on, for height and width.
