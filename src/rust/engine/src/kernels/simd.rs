@@ -198,6 +198,13 @@ mod x86 {
     use super::Simd;
     use std::arch::x86_64::*;
 
+    /// A mask of the first `n` of eight elements.
+    #[inline(always)]
+    unsafe fn first(n: usize) -> __m256i {
+        const ONES: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+        _mm256_loadu_si256(ONES.as_ptr().add(8 - n).cast())
+    }
+
     /// AVX2 with FMA.
     #[derive(Copy, Clone)]
     pub struct Avx2;
@@ -219,6 +226,20 @@ mod x86 {
         #[inline(always)]
         unsafe fn store(p: *mut f32, v: __m256) {
             _mm256_storeu_ps(p, v)
+        }
+        #[inline(always)]
+        unsafe fn load_part(p: *const f32, n: usize) -> __m256 {
+            match n == Self::LANES {
+                true => Self::load(p),
+                false => _mm256_maskload_ps(p, first(n)),
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_part(p: *mut f32, v: __m256, n: usize) {
+            match n == Self::LANES {
+                true => Self::store(p, v),
+                false => _mm256_maskstore_ps(p, first(n), v),
+            }
         }
         ops! { __m256;
             zero() = _mm256_setzero_ps();
@@ -251,6 +272,14 @@ mod x86 {
         #[inline(always)]
         unsafe fn store(p: *mut f32, v: __m512) {
             _mm512_storeu_ps(p, v)
+        }
+        #[inline(always)]
+        unsafe fn load_part(p: *const f32, n: usize) -> __m512 {
+            _mm512_maskz_loadu_ps(((1u32 << n) - 1) as __mmask16, p)
+        }
+        #[inline(always)]
+        unsafe fn store_part(p: *mut f32, v: __m512, n: usize) {
+            _mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as __mmask16, v)
         }
         ops! { __m512;
             zero() = _mm512_setzero_ps();
