@@ -353,8 +353,17 @@ struct Reducer {
     /// Length of rows, or of columns side by side.
     inner: usize,
     rows: bool,
+    /// So many columns side by side are one result.
+    together: usize,
     /// Elements behind each result.
     count: usize,
+}
+
+/// Puts partial results to others.
+fn merge<T: Number>(fold: Fold, acc: &mut [T::Wide], part: &[T]) {
+    for (a, p) in acc.iter_mut().zip(part) {
+        *a = T::merge(fold, *a, p.wide());
+    }
 }
 
 /// The kernel of `Reduce`.
@@ -390,6 +399,18 @@ pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
         Some(&(reduced, n, _)) => (reduced, n),
         None => (true, 1),
     };
+    // Short rows, of which many are one result: columns, put together at the end.
+    let plain = !matches!(
+        kind,
+        Reduce::LogSumExp | Reduce::ArgMax | Reduce::ArgMin | Reduce::Any | Reduce::All
+    );
+    let (rows, inner, together) = match groups[..] {
+        [(true, n, _), (_, kept, _), _, ..] if plain && n < LANES => {
+            groups.remove(0);
+            (false, n * kept, n)
+        }
+        _ => (rows, inner, 1),
+    };
     let pick = |which: bool| -> Axes {
         let outer = groups.iter().skip(1).rev();
         let some = outer.filter(|g| g.0 == which);
@@ -405,6 +426,7 @@ pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
         reduced: pick(true),
         inner,
         rows,
+        together,
         count: count.product(),
     }))
 }
@@ -555,6 +577,7 @@ impl Reducer {
             false if parallel && kept * self.inner < 8 * BLOCK => BLOCK / 8,
             false => BLOCK,
         };
+        let width = width / self.together * self.together;
         let tiles = if self.rows {
             1
         } else {
@@ -708,7 +731,7 @@ impl Reducer {
     ) {
         let fold = self.fold_of::<T>();
         let at = offset(&self.kept, k) + from;
-        let to = k * self.inner + from;
+        let to = (k * self.inner + from) / self.together;
         let start = self.identity::<T>(fold);
         if self.arg() {
             let (mut best, mut index) = (Room::new(), Room::new());
@@ -726,47 +749,51 @@ impl Reducer {
             });
             return self.put_index(index, out, to);
         }
-        let mut part = Room::new();
-        let part = part.filled(w, start);
+        let (mut part, mut acc) = (Room::new(), Room::new());
+        let (part, acc) = (part.filled(w, start), acc.filled(w, start.wide()));
+        let mut shift = Room::new();
+        let shift = shift.filled(w, self.identity::<T>(Fold::Max));
         if matches!(fold, Fold::Max | Fold::Min) {
             self.blocks(x, at, w, |_, b, stride| T::columns(fold, b, stride, part));
-            return self.put(part, out, to);
-        }
-        let (mut shift, mut exps, mut acc) = (Room::new(), Room::new(), Room::new());
-        let (shift, exps) = (
-            shift.filled(w, self.identity::<T>(Fold::Max)),
-            exps.filled(w, start),
-        );
-        let acc = acc.filled(w, start.wide());
-        if self.kind == Reduce::LogSumExp {
+            for (a, p) in acc.iter_mut().zip(&*part) {
+                *a = p.wide();
+            }
+        } else if self.kind == Reduce::LogSumExp {
+            let mut exps = Room::new();
+            let exps = exps.filled(w, start);
             self.blocks(x, at, w, |_, b, stride| {
                 T::columns(Fold::Max, b, stride, shift)
             });
             for m in &mut *shift {
                 *m = m.shift();
             }
-        }
-        self.blocks(x, at, w, |_, b, stride| {
-            part.fill(start);
-            if self.kind == Reduce::LogSumExp {
+            self.blocks(x, at, w, |_, b, stride| {
+                part.fill(start);
                 for row in b.chunks(stride.max(1)) {
                     T::exp_minus(&row[..w], shift, exps);
                     T::columns(fold, exps, w, part);
                 }
-            } else {
+                merge(fold, acc, part);
+            });
+        } else {
+            self.blocks(x, at, w, |_, b, stride| {
+                part.fill(start);
                 T::columns(fold, b, stride, part);
-            }
-            for (a, p) in acc.iter_mut().zip(&*part) {
-                *a = T::merge(fold, *a, p.wide());
-            }
-        });
-        for ((d, &a), &m) in part.iter_mut().zip(&*acc).zip(&*shift) {
+                merge(fold, acc, part);
+            });
+        }
+        let results = &mut part[..w / self.together];
+        let columns = acc.chunks_exact(self.together);
+        for ((d, columns), &m) in results.iter_mut().zip(columns).zip(&*shift) {
+            let all = columns.iter().copied();
+            let all = all.reduce(|a, b| T::merge(fold, a, b));
+            let all = all.unwrap_or(start.wide());
             *d = match self.kind {
-                Reduce::LogSumExp => T::log_plus(a, m),
-                _ => T::total(a, self.mean_of()),
+                Reduce::LogSumExp => T::log_plus(all, m),
+                _ => T::total(all, self.mean_of()),
             };
         }
-        self.put(part, out, to);
+        self.put(results, out, to);
     }
 
     /// # Safety
@@ -956,6 +983,10 @@ mod tests {
             (&[3, 0], &[1]),
             (&[0, 3], &[0]),
             (&[3, 0, 2], &[2]),
+            (&[3, 90, 8, 4], &[1, 3]),
+            (&[2, 5, 200, 7], &[1, 3]),
+            (&[2, 3, 5, 3, 2], &[1, 2, 4]),
+            (&[2, 0, 5, 3], &[1, 3]),
             (&[1000], &[0]),
             (&[5, 33], &[1]),
             (&[300, 3], &[1]),
