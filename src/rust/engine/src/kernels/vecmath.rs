@@ -3,7 +3,7 @@
 //!
 //! Each is written once over [`Isa`] and gives the same bits on every CPU. The
 //! coefficients are minimax fits of our own; tests measure the error over all
-//! exponents (1 to 2 ulp, silu 3, gelu 4.5).
+//! exponents (1 to 2 ulp, atan 2.7, silu 3, gelu 4.5).
 
 /// How `a * b + c` with one rounding is computed.
 pub trait Isa: Copy {
@@ -288,6 +288,76 @@ pub fn tanh<I: Isa>(x: f32) -> f32 {
     select(t < 0.625, near, far.copysign(x))
 }
 
+/// Beyond it [`sin`] and [`cos`] lose what reduces their argument.
+pub const TURNS: f32 = 8192.0;
+const PI_2_HI: f32 = 1.570_796_4;
+const PI_2_MID: f32 = -4.371_139e-8;
+const PI_2_LO: f32 = -1.715_124_6e-15;
+
+/// `x = q pi/2 + r`: sine and cosine of r, and the quarter q.
+#[inline(always)]
+fn sin_cos_parts<I: Isa>(x: f32) -> (f32, f32, u32) {
+    let k = I::fma(x, std::f32::consts::FRAC_2_PI, MAGIC);
+    let quarter = k.to_bits();
+    let k = MAGIC - k;
+    let r = I::fma(k, PI_2_LO, I::fma(k, PI_2_MID, I::fma(k, PI_2_HI, x)));
+    let z = r * r;
+    let p = poly::<I, 3>(z, [-0.166_666_55, 0.008_332_176, -0.000_195_169_78]);
+    let sin = I::fma(p * z, r, r);
+    let p = poly::<I, 3>(z, [0.041_666_646, -0.001_388_736_4, 0.000_024_438_09]);
+    let cos = I::fma(z * z, p, I::fma(-0.5, z, 1.0));
+    (sin, cos, quarter)
+}
+
+/// For x within [`TURNS`].
+#[inline(always)]
+pub fn sin<I: Isa>(x: f32) -> f32 {
+    let (sin, cos, quarter) = sin_cos_parts::<I>(x);
+    let v = select(quarter & 1 == 0, sin, cos);
+    f32::from_bits(v.to_bits() ^ (quarter & 2) << 30)
+}
+
+/// For x within [`TURNS`].
+#[inline(always)]
+pub fn cos<I: Isa>(x: f32) -> f32 {
+    let (sin, cos, quarter) = sin_cos_parts::<I>(x);
+    let v = select(quarter & 1 == 0, cos, sin);
+    f32::from_bits(v.to_bits() ^ (quarter.wrapping_add(1) & 2) << 30)
+}
+
+/// The angle whose tangent is `low / high`, for 0 <= low <= high.
+#[inline(always)]
+fn angle<I: Isa>(low: f32, high: f32) -> f32 {
+    const EIGHTH: f32 = 0.414_213_57;
+    let t = low / high;
+    let far = t > EIGHTH;
+    let r = select(far, (t - 1.0) / (t + 1.0), t);
+    let z = r * r;
+    let c = [-0.333_329_53, 0.199_778_68, -0.138_791_52, 0.080_578_76];
+    let a = I::fma(poly::<I, 4>(z, c) * z, r, r);
+    select(far, std::f32::consts::FRAC_PI_4 + a, a)
+}
+
+#[inline(always)]
+pub fn atan<I: Isa>(x: f32) -> f32 {
+    let t = x.abs();
+    let steep = t > 1.0;
+    let a = angle::<I>(select(steep, 1.0, t), select(steep, t, 1.0));
+    let a = select(steep, std::f32::consts::FRAC_PI_2 - a, a);
+    a.copysign(x)
+}
+
+/// For y and x that are finite and not both 0.
+#[inline(always)]
+pub fn atan2<I: Isa>(y: f32, x: f32) -> f32 {
+    let (up, along) = (y.abs(), x.abs());
+    let steep = up > along;
+    let a = angle::<I>(select(steep, along, up), select(steep, up, along));
+    let a = select(steep, std::f32::consts::FRAC_PI_2 - a, a);
+    let a = select(x < 0.0, std::f32::consts::PI - a, a);
+    a.copysign(y)
+}
+
 #[inline(always)]
 pub fn sigmoid<I: Isa>(x: f32) -> f32 {
     let e = exp::<I>(-x.abs());
@@ -554,6 +624,9 @@ mod tests {
             ("log", 1.0, log::<Fused>, f64::ln),
             ("log1p", 1.0, log1p::<Fused>, f64::ln_1p),
             ("tanh", 1.5, tanh::<Fused>, f64::tanh),
+            ("sin", 1.5, sin::<Fused>, f64::sin),
+            ("cos", 1.6, cos::<Fused>, f64::cos),
+            ("atan", 2.7, atan::<Fused>, f64::atan),
             ("sigmoid", 2.1, sigmoid::<Fused>, sigmoid64),
             ("silu", 3.0, silu::<Fused>, |x| x * sigmoid64(x)),
             ("softplus", 1.6, softplus::<Fused>, |x| {
@@ -565,7 +638,8 @@ mod tests {
         let mut failed = Vec::new();
         for (name, limit, f, oracle) in cases {
             let mut worst = (0.0, 0.0);
-            for x in sweep() {
+            let turns = matches!(*name, "sin" | "cos");
+            for x in sweep().filter(|x| !turns || x.abs() <= TURNS) {
                 let err = ulps(f(x), oracle(x as f64));
                 if err > worst.0 {
                     worst = (err, x);

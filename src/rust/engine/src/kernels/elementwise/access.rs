@@ -49,6 +49,15 @@ impl Access {
     }
 }
 
+/// The length of what short runs repeat, if something, and how far it goes on.
+pub(super) fn pattern(dims: &[(usize, usize)]) -> Option<(usize, usize)> {
+    let axis = (1..dims.len()).find(|&i| dims[i].1 == 0)?;
+    let period: usize = dims[..axis].iter().map(|d| d.0).product();
+    let region = period * dims[axis].0;
+    let worth = dims[0].0 < LONG_RUN && period <= TILE && region >= 4 * LONG_RUN.max(period);
+    worth.then_some((period, region))
+}
+
 pub(super) struct Source {
     pub base: *const u8,
     pub access: Access,
@@ -63,6 +72,14 @@ pub(super) enum Feed {
     Fixed(usize),
     Tile(usize, usize, usize),
     Cut(usize),
+    /// A period that repeats throughout each region of so many elements, laid out
+    /// for the region that starts at `of`.
+    Pattern {
+        at: usize,
+        period: usize,
+        region: usize,
+        of: usize,
+    },
     Runs(usize),
 }
 
@@ -105,6 +122,31 @@ unsafe fn few<T: Copy>(src: *const u8, dst: *mut u8, step: usize, n: usize) {
     }
 }
 
+/// `n` elements, each `times` times.
+///
+/// # Safety
+/// As for [`load_body`].
+#[inline(always)]
+unsafe fn repeat<T: Copy>(src: *const u8, dst: *mut u8, times: usize, n: usize) {
+    #[inline(always)]
+    unsafe fn go<T: Copy>(src: *const T, dst: *mut T, times: usize, n: usize) {
+        for i in 0..n {
+            for k in 0..times {
+                *dst.add(i * times + k) = *src.add(i);
+            }
+        }
+    }
+    let (src, dst) = (src.cast::<T>(), dst.cast::<T>());
+    match times {
+        2 => go(src, dst, 2, n),
+        3 => go(src, dst, 3, n),
+        4 => go(src, dst, 4, n),
+        8 => go(src, dst, 8, n),
+        16 => go(src, dst, 16, n),
+        _ => go(src, dst, times, n),
+    }
+}
+
 /// A block of a broadcast operand: a pointer into it where one run covers the
 /// block, else the runs gathered at `dst`.
 ///
@@ -131,24 +173,50 @@ pub(super) unsafe fn runs(
     if step != 0 && native(dtype) && inner - index[0] >= n {
         return src.add(offset * each);
     }
+    let repeats = step == 0 && native(dtype) && dims.get(1).is_some_and(|d| d.1 == 1);
     let mut done = 0;
     loop {
-        let run = (inner - index[0]).min(n - done);
         let (from, to) = (src.add(offset * each), dst.add(done * size));
-        match (step, size) {
-            // A few elements are not worth a call.
-            (_, 4) if run < 16 && native(dtype) => few::<u32>(from, to, step, run),
-            (_, 8) if run < 16 && native(dtype) => few::<u64>(from, to, step, run),
-            (0, _) => fill(dtype, from, to, run),
-            _ => load(dtype, from, to, run),
-        }
-        done += run;
+        // The axes that have been walked through, and where the next one goes on.
+        let walked = match repeats && index[0] == 0 && inner <= n - done {
+            true => {
+                let count = ((n - done) / inner).min(dims[1].0 - index[1]);
+                match size {
+                    1 => repeat::<u8>(from, to, inner, count),
+                    4 => repeat::<u32>(from, to, inner, count),
+                    _ => repeat::<u64>(from, to, inner, count),
+                }
+                done += count * inner;
+                offset += count;
+                index[1] += count;
+                match index[1] == dims[1].0 {
+                    true => {
+                        offset -= index[1];
+                        index[1] = 0;
+                        2
+                    }
+                    false => dims.len(),
+                }
+            }
+            false => {
+                let run = (inner - index[0]).min(n - done);
+                match (step, size) {
+                    // A few elements are not worth a call.
+                    (_, 4) if run < 16 && native(dtype) => few::<u32>(from, to, step, run),
+                    (_, 8) if run < 16 && native(dtype) => few::<u64>(from, to, step, run),
+                    (0, _) => fill(dtype, from, to, run),
+                    _ => load(dtype, from, to, run),
+                }
+                done += run;
+                offset -= index[0] * step;
+                index[0] = 0;
+                1
+            }
+        };
         if done == n {
             return dst;
         }
-        offset -= index[0] * step;
-        index[0] = 0;
-        for (i, &(len, stride)) in index.iter_mut().zip(dims).skip(1) {
+        for (i, &(len, stride)) in index.iter_mut().zip(dims).skip(walked) {
             *i += 1;
             offset += stride;
             if *i < len {

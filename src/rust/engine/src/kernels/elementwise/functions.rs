@@ -52,6 +52,9 @@ pub(super) unsafe fn exec(
             }
             (true, Class::Int) => compare_i64(op, input(a, n), input(b, n), output(dst, n)),
             (true, Class::Bool) => compare_u8(op, input(a, n), input(b, n), output(dst, n)),
+            (_, Class::F32) if op == Binary::Atan2 => {
+                atan2_f32(input(a, n), input(b, n), output(dst, n))
+            }
             (_, Class::F32) => binary_f32(op, input(a, n), input(b, n), output(dst, n)),
             (_, Class::F64) => binary_f64(op, input(a, n), input(b, n), output(dst, n)),
             (_, Class::Int) => binary_int(op, dtype, input(a, n), input(b, n), output(dst, n)),
@@ -235,6 +238,30 @@ float!(
     unary_f64
 );
 
+/// Sines and the like of what is too large (or not finite) for a short reduction.
+#[inline(always)]
+fn many_turns(x: &[f32], d: &mut [f32], f: impl Fn(f32) -> f32) {
+    let few = |v: &f32| v.abs() <= vecmath::TURNS;
+    if x.iter().fold(true, |all, v| all & few(v)) {
+        return;
+    }
+    for (d, v) in d.iter_mut().zip(x).filter(|(_, v)| !few(v)) {
+        *d = f(*v);
+    }
+}
+
+#[inline(always)]
+fn atan2_f32_body<I: Isa>(y: &[f32], x: &[f32], d: &mut [f32]) {
+    map!(d, v = y, w = x => vecmath::atan2::<I>(v, w));
+    for ((d, &y), &x) in d.iter_mut().zip(y).zip(x) {
+        let size = y.abs() + x.abs();
+        if !(size > 0.0 && size < f32::INFINITY) {
+            *d = y.atan2(x);
+        }
+    }
+}
+multiversion!(fn atan2_f32(y: &[f32], x: &[f32], d: &mut [f32]) = atan2_f32_body::<_>);
+
 #[inline(always)]
 fn unary_f32_body<I: Isa>(op: Unary, x: &[f32], d: &mut [f32]) {
     match op {
@@ -254,6 +281,19 @@ fn unary_f32_body<I: Isa>(op: Unary, x: &[f32], d: &mut [f32]) {
         Unary::Log1p => map!(d, v = x => vecmath::log1p::<I>(v)),
         Unary::Tanh => map!(d, v = x => vecmath::tanh::<I>(v)),
         Unary::Erf => map!(d, v = x => vecmath::erf::<I>(v)),
+        Unary::Sin => {
+            map!(d, v = x => vecmath::sin::<I>(v));
+            many_turns(x, d, f32::sin);
+        }
+        Unary::Cos => {
+            map!(d, v = x => vecmath::cos::<I>(v));
+            many_turns(x, d, f32::cos);
+        }
+        Unary::Tan => {
+            map!(d, v = x => vecmath::sin::<I>(v) / vecmath::cos::<I>(v));
+            many_turns(x, d, f32::tan);
+        }
+        Unary::Atan => map!(d, v = x => vecmath::atan::<I>(v)),
         Unary::Sigmoid => map!(d, v = x => vecmath::sigmoid::<I>(v)),
         Unary::Softplus => map!(d, v = x => vecmath::softplus::<I>(v)),
         Unary::Silu => map!(d, v = x => vecmath::silu::<I>(v)),

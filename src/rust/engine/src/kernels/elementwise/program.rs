@@ -1,6 +1,8 @@
 //! Programs made ready to run, and the loop that runs them block by block.
 
-use super::access::{fill, runs, with_scratch, Access, Feed, Scratch, Source, LONG_RUN, TILE};
+use super::access::{
+    fill, pattern, runs, with_scratch, Access, Feed, Scratch, Source, LONG_RUN, TILE,
+};
 use super::functions::{exec, Code};
 use super::register::{load, native, normalise, store, Class, BLOCK};
 use crate::error::{Error, Result};
@@ -206,11 +208,21 @@ impl Compiled {
                     let len = range.len().min(BLOCK + p);
                     Feed::Tile(bytes, p, len)
                 }
-                Access::Period(_) | Access::Runs(_) => Feed::Runs(bytes),
+                Access::Period(_) => Feed::Runs(bytes),
+                Access::Runs(ref dims) => match pattern(dims) {
+                    Some((period, region)) => Feed::Pattern {
+                        at: bytes,
+                        period,
+                        region,
+                        of: usize::MAX,
+                    },
+                    None => Feed::Runs(bytes),
+                },
             };
             bytes += match feed {
                 Feed::Direct | Feed::Cut(_) => 0,
                 Feed::Tile(_, _, len) => (len * size).next_multiple_of(LINE),
+                Feed::Pattern { period, .. } => ((BLOCK + period) * size).next_multiple_of(LINE),
                 _ => BLOCK * size,
             };
             feeds.push(feed);
@@ -249,13 +261,14 @@ impl Compiled {
             for (i, feed) in feeds.iter().enumerate() {
                 match (feed, &sources[i].access) {
                     (Feed::Cut(p), _) => n = n.min(p - pos % p),
+                    (Feed::Pattern { region, .. }, _) => n = n.min(region - pos % region),
                     (Feed::Runs(_), Access::Runs(dims)) if dims[0].0 >= LONG_RUN => {
                         n = n.min(dims[0].0 - pos % dims[0].0)
                     }
                     _ => {}
                 }
             }
-            for (i, feed) in feeds.iter().enumerate() {
+            for (i, feed) in feeds.iter_mut().enumerate() {
                 let (dtype, src) = (self.inputs[i], sources[i].base);
                 let (size, each) = (Class::of(dtype).size(), dtype.size());
                 ptrs[i] = match *feed {
@@ -266,6 +279,20 @@ impl Compiled {
                     Feed::Load(at) => {
                         load(dtype, src.wrapping_add(pos * each), base.add(at), n);
                         base.add(at)
+                    }
+                    Feed::Pattern {
+                        at,
+                        period,
+                        region,
+                        ref mut of,
+                    } => {
+                        let start = pos - pos % region;
+                        if let (true, Access::Runs(dims)) = (*of != start, &sources[i].access) {
+                            let len = region.min(BLOCK + period);
+                            runs(dtype, src, dims, index, start, len, base.add(at));
+                            *of = start;
+                        }
+                        base.add(at + (pos - start) % period * size)
                     }
                     Feed::Runs(at) => {
                         let to = base.add(at);
