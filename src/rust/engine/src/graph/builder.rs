@@ -861,16 +861,63 @@ impl Builder {
 
     /// Values and int32 indices, sorted along the last axis.
     pub fn sort(&mut self, x: ValueId, descending: bool) -> Result<(ValueId, ValueId)> {
-        let f = self.fact(x).clone();
-        if f.shape.is_empty() {
-            return Err(self.error("can't sort a scalar"));
+        let all = self.shape(x).last().copied().unwrap_or(0);
+        self.sort_first(x, descending, all)
+    }
+
+    /// The first `keep` of [`Builder::sort`].
+    pub fn sort_first(
+        &mut self,
+        x: ValueId,
+        descending: bool,
+        keep: usize,
+    ) -> Result<(ValueId, ValueId)> {
+        let mut f = self.fact(x).clone();
+        match f.shape.last_mut() {
+            Some(last) if keep <= *last => *last = keep,
+            Some(last) => {
+                let message = format!("can't take the first {keep} of {last} elements");
+                return Err(self.error(message));
+            }
+            None => return Err(self.error("can't sort a scalar")),
         }
         let i = Fact::new(DType::I32, f.shape.clone());
         let path = self.path.clone();
-        let v = self
-            .graph
-            .push(Op::Sort { descending }, vec![x], vec![f, i], path);
+        let op = Op::Sort { descending, keep };
+        let v = self.graph.push(op, vec![x], vec![f, i], path);
         Ok((v, ValueId(v.0 + 1)))
+    }
+
+    /// Elements along an axis as weighted sums of those of `x` (float32): `indices`
+    /// and `weights` are (n, k).
+    ///
+    /// # Panics
+    /// While running, where an index is not below the size of the axis.
+    pub fn blend(
+        &mut self,
+        x: ValueId,
+        axis: usize,
+        indices: ValueId,
+        weights: ValueId,
+    ) -> Result<ValueId> {
+        let (f, i, w) = (self.fact(x), self.fact(indices), self.fact(weights));
+        let fits = f.dtype == DType::F32 && i.dtype == DType::I32 && w.dtype == DType::F32;
+        if !fits || axis >= f.rank() || i.rank() != 2 || i.shape != w.shape {
+            return Err(self.error(format!("can't blend {f} by {i} and {w}")));
+        }
+        let mut fact = f.clone();
+        fact.shape[axis] = i.shape[0];
+        Ok(self.push(Op::Blend { axis }, vec![x, indices, weights], fact))
+    }
+
+    /// How many of the bounds (n,) each element passes (int32).
+    pub fn search(&mut self, x: ValueId, bounds: ValueId, passing: Passing) -> Result<ValueId> {
+        let (f, b) = (self.fact(x), self.fact(bounds));
+        if b.rank() != 1 || b.dtype != f.dtype || f.dtype == DType::Str || f.dtype.is_complex() {
+            return Err(self.error(format!("can't search {f} in {b}")));
+        }
+        let fact = Fact::new(DType::I32, f.shape.clone());
+        Ok(self.push(Op::Search(passing), vec![x, bounds], fact))
     }
 
     /// Random numbers of a fact, float32 or float64; see [`Op::Random`].

@@ -206,6 +206,15 @@ pub struct Program {
     pub dtypes: Vec<DType>,
 }
 
+/// Which bounds an element passes.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Passing {
+    Below,
+    BelowOrEqual,
+    /// As `BelowOrEqual`, but that NaN passes all.
+    NotAbove,
+}
+
 /// Reductions over axes.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reduce {
@@ -466,9 +475,18 @@ pub enum Op {
     },
     /// x (strings; the last axis is a row): values of the tokens of each row (int64)
     Tokenize(Arc<Tokenizer>, TokenOutput),
-    /// x, sorted along the last axis; stable; gives values and indices (int32)
+    /// x (float32), indices (n, k; int32), weights (n, k; float32): each of n elements
+    /// along an axis is the sum of k of x's, weighted
+    Blend {
+        axis: usize,
+    },
+    /// x, bounds (n,) of one dtype: how many of the bounds each element passes (int32)
+    Search(Passing),
+    /// x, sorted along the last axis; stable; gives the first `keep` values and
+    /// their indices (int32)
     Sort {
         descending: bool,
+        keep: usize,
     },
 
     /// x

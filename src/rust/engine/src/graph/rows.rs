@@ -122,6 +122,10 @@ fn through(graph: &Graph, node: &Node, op: &Op, ins: &[Rows], batch: usize) -> O
             At { axis, .. } if axis + 2 >= shape(0).len() => None,
             r => Some(vec![r; node.outputs]),
         },
+        Op::Blend { axis: along } => {
+            (axis != *along && ins[1..] == [Free, Free]).then(|| vec![ins[0]])
+        }
+        Op::Search(_) => (ins[1] == Free).then(|| vec![ins[0]]),
         Op::Sort { .. } => (axis + 1 < shape(0).len()).then(|| vec![ins[0]; 2]),
         Op::Reduce { axes, keepdims, .. } => {
             if axes.contains(&axis) {

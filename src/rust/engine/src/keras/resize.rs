@@ -222,9 +222,6 @@ pub fn saturated(cx: &mut Cx, x: ValueId, dtype: DType) -> Result<ValueId> {
 /// What each output element is made of: (input index, weight).
 type Taps = Vec<Vec<(usize, f32)>>;
 
-/// Up to so many taps, gathering and adding costs less than a matrix product.
-const FEW: usize = 4;
-
 /// Resizes one axis of an image batch to `size` elements. All but `Nearest`
 /// give float32, as TensorFlow does.
 ///
@@ -245,9 +242,9 @@ pub fn axis(
     ask_for_taps(cx, from, size)?;
     let taps = taps(from, size, how, antialias);
     if how == Interpolation::Nearest {
-        return gather(cx, x, axis, &taps, 0);
+        let rows = cx.generated([size], |i| taps[i][0].0 as i32)?;
+        return cx.gather(x, rows, axis, 0);
     }
-    let x = cx.cast(x, DType::F32)?;
     sampled(cx, x, axis, &taps)
 }
 
@@ -282,59 +279,26 @@ pub fn old_bicubic_axis(
 /// Asks for the memory of the taps of `size` elements.
 fn ask_for_taps(cx: &Cx, from: usize, size: usize) -> Result<()> {
     // What is smaller than its source has more of it in each element.
-    let each = (2 * from.div_ceil(size.max(1)) + FEW) * size_of::<(usize, f32)>();
+    let each = (2 * from.div_ceil(size.max(1)) + 4) * size_of::<(usize, f32)>();
     cx.ask(size.saturating_mul(each), "a table of weights")
 }
 
+/// The sums of the taps, float32.
 fn sampled(cx: &mut Cx, x: ValueId, axis: usize, taps: &Taps) -> Result<ValueId> {
-    let from = cx.dim(x, axis as isize)?;
-    let widest = taps.iter().map(Vec::len).max().unwrap_or(0);
-    match widest <= FEW {
-        true => by_gathers(cx, x, axis, taps, widest),
-        false => by_matrix(cx, x, axis, taps, from),
-    }
+    let x = cx.cast(x, DType::F32)?;
+    let widest = taps.iter().map(Vec::len).max().unwrap_or(0).max(1);
+    // What a sum lacks counts for nothing.
+    let tap = |i: usize| {
+        let taps = &taps[i / widest];
+        let rest = (taps.last().map_or(0, |t| t.0), 0.0);
+        taps.get(i % widest).copied().unwrap_or(rest)
+    };
+    let shape = [taps.len(), widest];
+    let indices = cx.generated(shape, |i| tap(i).0 as i32)?;
+    let weights = cx.generated(shape, |i| tap(i).1)?;
+    cx.blend(x, axis, indices, weights)
 }
 
-/// The k-th tap of each output element.
-fn gather(cx: &mut Cx, x: ValueId, axis: usize, taps: &Taps, k: usize) -> Result<ValueId> {
-    let row = |t: &Vec<(usize, f32)>| t.get(k).or(t.last()).map_or(0, |t| t.0 as i32);
-    let rows = cx.generated([taps.len()], |i| row(&taps[i]))?;
-    cx.gather(x, rows, axis, 0)
-}
-
-fn by_gathers(cx: &mut Cx, x: ValueId, axis: usize, taps: &Taps, widest: usize) -> Result<ValueId> {
-    let mut shape = vec![1; cx.rank(x)];
-    shape[axis] = taps.len();
-    let mut sum = None;
-    for k in 0..widest.max(1) {
-        let rows = gather(cx, x, axis, taps, k)?;
-        let weight = |i: usize| taps[i].get(k).map_or(0.0, |t| t.1);
-        let weights = cx.generated(shape.clone(), weight)?;
-        let part = cx.mul(rows, weights)?;
-        sum = Some(match sum {
-            None => part,
-            Some(sum) => cx.add(sum, part)?,
-        });
-    }
-    sum.ok_or_else(|| cx.defect("nothing to interpolate"))
-}
-
-fn by_matrix(cx: &mut Cx, x: ValueId, axis: usize, taps: &Taps, from: usize) -> Result<ValueId> {
-    let to = taps.len();
-    let mut matrix = cx.blank(Fact::f32([from, to]))?;
-    let values = matrix.as_mut::<f32>();
-    for (column, taps) in taps.iter().enumerate() {
-        for &(row, weight) in taps {
-            values[row * to + column] += weight;
-        }
-    }
-    let matrix = cx.constant(matrix);
-    let mut perm: Vec<usize> = (0..cx.rank(x)).collect();
-    let last = perm.len() - 1;
-    perm.swap(axis, last);
-    let moved = cx.transpose(x, &perm)?;
-    let y = cx.dense(moved, matrix)?;
-    cx.transpose(y, &perm)
 }
 
 /// TensorFlow's samples, with half-pixel centres, in its own float32 steps.

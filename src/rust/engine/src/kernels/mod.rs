@@ -13,6 +13,7 @@ use crate::tensor::{Fact, Line, View, ViewMut};
 mod attention;
 mod beam;
 mod bitcast;
+mod blend;
 mod concat;
 mod conv;
 mod conv_transpose;
@@ -36,6 +37,7 @@ mod random;
 mod real;
 mod reduce;
 mod rnn;
+mod search;
 mod shared;
 mod simd;
 mod softmax;
@@ -222,6 +224,8 @@ pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
         Op::BeamSearch { width, paths } => Ok(Box::new(beam::Beam::new(*width, *paths, req))),
         Op::Bitcast(_) => Ok(Box::new(bitcast::Bitcast)),
         Op::Random { kind, stream } => Ok(Box::new(random::Random::new(*kind, *stream, req))),
+        Op::Blend { axis } => Ok(Box::new(blend::Blend::new(*axis, req))),
+        Op::Search(passing) => Ok(Box::new(search::Search(*passing))),
         Op::Sort { .. } => sort::prepare(req),
         Op::Reduce { .. } => reduce::prepare(req),
         Op::Cumulate { .. } => cumulate::prepare(req),

@@ -15,15 +15,17 @@ use crate::tensor::{DType, Line, View, ViewMut};
 struct Sort {
     descending: bool,
     len: usize,
+    keep: usize,
 }
 
 /// The kernel of `Sort`.
 pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
-    let Op::Sort { descending } = *req.op else {
+    let Op::Sort { descending, keep } = *req.op else {
         return Err(Error::internal("not a sort"));
     };
     Ok(Box::new(Sort {
         descending,
+        keep,
         len: req.ins[0].fact.shape.last().copied().unwrap_or(1),
     }))
 }
@@ -46,7 +48,7 @@ fn key(v: f32) -> Option<u32> {
 }
 
 impl Sort {
-    /// The order of each row, written to `order` by `task`.
+    /// The first of each row's order, written to `order` by `task`.
     fn rows<T: Sync>(
         &self,
         x: &[T],
@@ -56,11 +58,11 @@ impl Sort {
     ) {
         if par == Par::Pool && x.len() >= PARALLEL {
             x.par_chunks_exact(self.len)
-                .zip(order.par_chunks_exact_mut(self.len))
+                .zip(order.par_chunks_exact_mut(self.keep))
                 .for_each(|(x, order)| task(x, order));
         } else {
             x.chunks_exact(self.len)
-                .zip(order.chunks_exact_mut(self.len))
+                .zip(order.chunks_exact_mut(self.keep))
                 .for_each(|(x, order)| task(x, order));
         }
     }
@@ -68,10 +70,9 @@ impl Sort {
     /// By comparing.
     fn compared<T: PartialOrd + Sync>(&self, x: &[T], order: &mut [i32], par: Par) {
         self.rows(x, order, par, |x, order| {
-            for (i, o) in order.iter_mut().enumerate() {
-                *o = i as i32;
-            }
-            order.sort_by(|&a, &b| compare(&x[a as usize], &x[b as usize], self.descending));
+            let mut all: Vec<i32> = (0..x.len() as i32).collect();
+            all.sort_by(|&a, &b| compare(&x[a as usize], &x[b as usize], self.descending));
+            order.copy_from_slice(&all[..order.len()]);
         });
     }
 
@@ -90,6 +91,10 @@ impl Sort {
             let mut keys: Vec<u64> = keys
                 .map(|(i, &v)| (of(v) as u64) << 32 | i as u64)
                 .collect();
+            if order.len() < keys.len() {
+                keys.select_nth_unstable(order.len());
+                keys.truncate(order.len());
+            }
             keys.sort_unstable();
             for (o, k) in order.iter_mut().zip(keys) {
                 *o = k as i32;
@@ -99,7 +104,7 @@ impl Sort {
 
     fn values<T: Element>(&self, x: &[T], order: &[i32], dst: &mut [T]) {
         for (i, (d, &o)) in dst.iter_mut().zip(order).enumerate() {
-            d.clone_from(&x[i - i % self.len + o as usize]);
+            d.clone_from(&x[i / self.keep * self.len + o as usize]);
         }
     }
 }
@@ -149,7 +154,7 @@ impl Kernel for Sort {
 mod tests {
     use super::*;
     use crate::kernels::testing::{noise, pick, run, same_bits, DTYPES};
-    use crate::tensor::{Fact, Tensor};
+    use crate::tensor::{Fact, Shape, Tensor};
 
     #[test]
     fn is_stable_for_every_dtype() {
@@ -192,7 +197,11 @@ mod tests {
                         }
                     }
                     let facts = [Fact::new(dtype, shape), Fact::new(DType::I32, shape)];
-                    let got = run(&Op::Sort { descending }, &[&x], &facts).unwrap();
+                    let op = Op::Sort {
+                        descending,
+                        keep: n,
+                    };
+                    let got = run(&op, &[&x], &facts).unwrap();
                     same_bits(
                         &got[0],
                         &pick(&x, shape, &at),
@@ -200,6 +209,16 @@ mod tests {
                     );
                     let order: Vec<i32> = at.iter().map(|i| (i % n) as i32).collect();
                     assert_eq!(got[1].as_slice::<i32>(), order);
+                    let keep = n.min(3);
+                    let few: Shape = [&shape[..shape.len() - 1], &[keep]].concat();
+                    let facts = [Fact::new(dtype, few.clone()), Fact::new(DType::I32, few)];
+                    let got = run(&Op::Sort { descending, keep }, &[&x], &facts).unwrap();
+                    let first: Vec<i32> = order
+                        .chunks(n.max(1))
+                        .flat_map(|o| &o[..keep])
+                        .copied()
+                        .collect();
+                    assert_eq!(got[1].as_slice::<i32>(), first);
                 }
             }
         }
@@ -211,9 +230,16 @@ mod tests {
         let x = Tensor::from_slice([6], &[3.0, nan, -0.0, nan, 0.0, f32::NEG_INFINITY]);
         let facts = [Fact::f32([6]), Fact::new(DType::I32, [6])];
         let order = |descending| {
-            run(&Op::Sort { descending }, &[&x], &facts)
-                .unwrap()
-                .remove(1)
+            run(
+                &Op::Sort {
+                    descending,
+                    keep: 6,
+                },
+                &[&x],
+                &facts,
+            )
+            .unwrap()
+            .remove(1)
         };
         assert_eq!(order(false).as_slice::<i32>(), &[5, 2, 4, 0, 1, 3]);
         assert_eq!(order(true).as_slice::<i32>(), &[0, 2, 4, 5, 1, 3]);

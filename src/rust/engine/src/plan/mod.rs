@@ -409,6 +409,7 @@ fn cost(graph: &Graph, node: &crate::graph::Node) -> f64 {
             };
             2.0 * out * k as f64
         }
+        Op::Blend { .. } => 2.0 * out * last(1),
         Op::Attention(a) => {
             let k = &graph.fact(node.inputs[1]).shape;
             let n = k[if a.swapped[1] { 1 } else { k.len() - 2 }] as f64;

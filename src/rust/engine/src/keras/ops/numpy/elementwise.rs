@@ -1,7 +1,7 @@
 //! Arithmetic, comparison, logic and other elementwise operations.
 
 use crate::error::Result;
-use crate::graph::{Binary, Unary, ValueId};
+use crate::graph::{Binary, Passing, Unary, ValueId};
 use crate::keras::ops::args::*;
 use crate::keras::promote::{numpy_result_type, result_type, Kind};
 use crate::keras::{Call, Cfg, Cx, Out};
@@ -553,13 +553,7 @@ pub fn bucket(cx: &mut Cx, x: ValueId, bounds: ValueId) -> Result<ValueId> {
         _ => DType::F32,
     };
     let (x, bounds) = (cx.cast(x, compute)?, cx.cast(bounds, compute)?);
-    let last = cx.rank(x);
-    let x = cx.expand_dims(x, -1)?;
-    let below = cx.binary(Binary::Lt, x, bounds)?;
-    // NaN is below no bound.
-    let reached = cx.unary(Unary::Not, below)?;
-    let reached = cx.cast(reached, DType::I32)?;
-    cx.reduce(crate::graph::Reduce::Sum, reached, &[last], false)
+    cx.search(x, bounds, Passing::NotAbove)
 }
 
 /// Where values would go into a sorted sequence.
@@ -567,20 +561,11 @@ pub fn searchsorted(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let sorted = tensor(cx, call, 0, "sorted_sequence")?;
     let values = tensor(cx, call, 1, "values")?;
     cx.check_rank(sorted, 1)?;
-    let op = match cfg.one_of("side", "left", &["left", "right"])? {
-        "left" => Binary::Gt,
-        _ => Binary::Ge,
+    let passing = match cfg.one_of("side", "left", &["left", "right"])? {
+        "left" => Passing::Below,
+        _ => Passing::BelowOrEqual,
     };
-    count_bounds(cx, values, sorted, op)
-}
-
-fn count_bounds(cx: &mut Cx, x: ValueId, bounds: ValueId, op: Binary) -> Result<Out> {
-    let last = cx.rank(x);
-    let x = cx.expand_dims(x, -1)?;
-    let reached = cx.binary(op, x, bounds)?;
-    let reached = cx.cast(reached, DType::I32)?;
-    let y = cx.reduce(crate::graph::Reduce::Sum, reached, &[last], false)?;
-    Ok(y.into())
+    Ok(cx.search(values, sorted, passing)?.into())
 }
 
 /// `x` to the powers `n - 1 .. 0`, or `0 .. n`, along a new last axis.

@@ -395,9 +395,7 @@ pub fn top_k(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     cfg.pass_over(&["sorted"]);
     let x = tensor(cx, call, 0, "x")?;
     let k = cfg.usize("k")?;
-    let (values, indices) = cx.sort(x, true)?;
-    let values = cx.slice_axis(values, -1, 0, k)?;
-    let indices = cx.slice_axis(indices, -1, 0, k)?;
+    let (values, indices) = cx.sort_first(x, true, k)?;
     Ok(Out::List(vec![values.into(), indices.into()]))
 }
 
