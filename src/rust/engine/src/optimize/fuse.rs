@@ -1,6 +1,6 @@
 //! Fuses elementwise chains into single passes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::rewrite::{readers, Rewriter};
@@ -26,30 +26,11 @@ fn elementwise(graph: &Graph, node: &Node) -> bool {
 
 pub fn fuse(graph: &Graph) -> Graph {
     let uses = readers(graph);
-    // The chain (its last node) that each node joins: itself, or its readers' common one.
-    let mut root: Vec<usize> = (0..graph.nodes.len()).collect();
-    let mut sizes = vec![1usize; graph.nodes.len()];
-    for i in (0..graph.nodes.len()).rev() {
-        let node = &graph.nodes[i];
-        let read_by = &uses[node.first.0 as usize];
-        let Some(&reader) = read_by.first() else {
-            continue;
-        };
-        if !elementwise(graph, node) || read_by.contains(&usize::MAX) {
-            continue;
-        }
-        let to = root[reader];
-        let last = &graph.nodes[to];
-        let joins = elementwise(graph, last)
-            && read_by.iter().all(|&r| root[r] == to)
-            && graph.fact(node.first).shape == graph.fact(last.first).shape
-            && sizes[to] < STEPS;
-        if joins {
-            root[i] = to;
-            sizes[to] += 1;
-        }
+    let mut apart = vec![false; graph.nodes.len()];
+    let mut root = chains(graph, &uses, &apart);
+    while cut(graph, &root, &mut apart) {
+        root = chains(graph, &uses, &apart);
     }
-    limit_inputs(graph, &mut root);
     let mut members: HashMap<usize, Vec<usize>> = HashMap::new();
     for (i, &to) in root.iter().enumerate() {
         members.entry(to).or_default().push(i);
@@ -73,23 +54,66 @@ pub fn fuse(graph: &Graph) -> Graph {
     r.finish()
 }
 
-/// Chains with too many inputs are taken apart.
-fn limit_inputs(graph: &Graph, root: &mut [usize]) {
-    let mut inputs: HashMap<usize, Vec<ValueId>> = HashMap::new();
+/// The chain (its last node) that each node joins: its readers' common one, or its
+/// own, which is always so for those that are to stand `apart`.
+fn chains(graph: &Graph, uses: &[Vec<usize>], apart: &[bool]) -> Vec<usize> {
+    let mut root: Vec<usize> = (0..graph.nodes.len()).collect();
+    let mut sizes = vec![1usize; graph.nodes.len()];
+    for i in (0..graph.nodes.len()).rev() {
+        let node = &graph.nodes[i];
+        let read_by = &uses[node.first.0 as usize];
+        let Some(&reader) = read_by.first() else {
+            continue;
+        };
+        if apart[i] || !elementwise(graph, node) || read_by.contains(&usize::MAX) {
+            continue;
+        }
+        let to = root[reader];
+        let last = &graph.nodes[to];
+        let joins = elementwise(graph, last)
+            && read_by.iter().all(|&r| root[r] == to)
+            && graph.fact(node.first).shape == graph.fact(last.first).shape
+            && sizes[to] < STEPS;
+        if joins {
+            root[i] = to;
+            sizes[to] += 1;
+        }
+    }
+    root
+}
+
+/// Sets the largest part that a pass can take apart from each chain that has too
+/// many inputs; whether there was one.
+fn cut(graph: &Graph, root: &[usize], apart: &mut [bool]) -> bool {
+    // What each node and those of its chain before it read from outside.
+    let mut reads: Vec<BTreeSet<ValueId>> = vec![];
+    // Of each chain: the node to be cut off, with how many inputs it has.
+    let mut best: HashMap<usize, (usize, usize)> = HashMap::new();
+    let mut found = false;
     for (i, node) in graph.nodes.iter().enumerate() {
-        let seen = inputs.entry(root[i]).or_default();
+        let mut all = BTreeSet::new();
         for &v in &node.inputs {
-            let inside = root[graph.producers[v.0 as usize] as usize] == root[i];
-            if !inside && !seen.contains(&v) {
-                seen.push(v);
+            let producer = graph.producers[v.0 as usize] as usize;
+            match root[producer] == root[i] {
+                true => all.extend(reads[producer].iter().copied()),
+                false => all.extend([v]),
+            }
+        }
+        let count = all.len();
+        reads.push(all);
+        if root[i] != i {
+            let best = best.entry(root[i]).or_insert((i, 0));
+            if count <= INPUTS && count >= best.1 {
+                *best = (i, count);
+            }
+        } else if count > INPUTS {
+            if let Some(&(part, _)) = best.get(&i) {
+                apart[part] = true;
+                found = true;
             }
         }
     }
-    for (i, to) in root.iter_mut().enumerate() {
-        if inputs.get(to).is_some_and(|s| s.len() > INPUTS) {
-            *to = i;
-        }
-    }
+    found
 }
 
 /// The program of a chain (in order of the graph) and its inputs.

@@ -6,6 +6,7 @@ mod epilogue;
 mod fold;
 mod fuse;
 mod pad;
+mod power;
 mod prune;
 mod rewrite;
 mod scale;
@@ -35,7 +36,9 @@ impl Passes {
     pub const PAD: Passes = Passes(32);
     /// Products around a softmax become attention.
     pub const ATTENTION: Passes = Passes(64);
-    pub const ALL: Passes = Passes(127);
+    /// Powers of 2 are squares.
+    pub const POWER: Passes = Passes(128);
+    pub const ALL: Passes = Passes(255);
 
     pub fn has(self, pass: Passes) -> bool {
         self.0 & pass.0 != 0
@@ -50,6 +53,9 @@ pub fn optimize(graph: Graph, folds: &Folds, without: Passes) -> Result<Graph> {
     }
     if !without.has(Passes::FOLD) {
         g = fold::fold(&g, folds)?;
+    }
+    if !without.has(Passes::POWER) {
+        g = power::power(&g);
     }
     if !without.has(Passes::PAD) {
         g = pad::pad(&g);
