@@ -7,6 +7,7 @@ use std::ops::{Add, Mul, Sub};
 use rayon::prelude::*;
 
 use super::elementwise::PARALLEL;
+use super::vecmath::multiversion;
 use super::{Kernel, Par, Request};
 use crate::error::{Error, Result};
 use crate::graph::{FftAttrs, Op};
@@ -15,38 +16,59 @@ use crate::tensor::{DType, Line, View, ViewMut};
 /// Prime factors up to this one are radices.
 const LARGEST_RADIX: usize = 31;
 
-/// A complex number.
-#[derive(Copy, Clone, Default, PartialEq, Debug)]
-struct C(f64, f64);
+/// Rows that are transformed side by side.
+const LANES: usize = 4;
+
+/// A complex number of each row.
+#[derive(Copy, Clone, Default)]
+struct C([f64; LANES], [f64; LANES]);
+
+/// A complex number that is the same for all rows.
+#[derive(Copy, Clone, Default)]
+struct Factor(f64, f64);
+
+#[inline(always)]
+fn lanes(f: impl Fn(usize) -> f64) -> [f64; LANES] {
+    std::array::from_fn(f)
+}
 
 impl Add for C {
     type Output = C;
+    #[inline(always)]
     fn add(self, o: C) -> C {
-        C(self.0 + o.0, self.1 + o.1)
+        C(lanes(|i| self.0[i] + o.0[i]), lanes(|i| self.1[i] + o.1[i]))
     }
 }
 impl Sub for C {
     type Output = C;
+    #[inline(always)]
     fn sub(self, o: C) -> C {
-        C(self.0 - o.0, self.1 - o.1)
+        C(lanes(|i| self.0[i] - o.0[i]), lanes(|i| self.1[i] - o.1[i]))
     }
 }
-impl Mul for C {
+impl Mul<Factor> for C {
     type Output = C;
-    fn mul(self, o: C) -> C {
-        C(self.0 * o.0 - self.1 * o.1, self.0 * o.1 + self.1 * o.0)
+    #[inline(always)]
+    fn mul(self, o: Factor) -> C {
+        C(
+            lanes(|i| self.0[i] * o.0 - self.1[i] * o.1),
+            lanes(|i| self.0[i] * o.1 + self.1[i] * o.0),
+        )
     }
 }
 
 impl C {
+    #[inline(always)]
     fn conj(self) -> C {
-        C(self.0, -self.1)
+        C(self.0, lanes(|i| -self.1[i]))
     }
+}
 
+impl Factor {
     /// `exp(-2 pi i k / n)`.
-    fn root(k: usize, n: usize) -> C {
+    fn root(k: usize, n: usize) -> Factor {
         let (sin, cos) = (-2.0 * PI * (k % n) as f64 / n as f64).sin_cos();
-        C(cos, sin)
+        Factor(cos, sin)
     }
 }
 
@@ -55,7 +77,7 @@ struct Transform {
     n: usize,
     radices: Vec<usize>,
     /// `exp(-2 pi i k / n)` for each k.
-    roots: Vec<C>,
+    roots: Vec<Factor>,
     chirp: Option<Box<Chirp>>,
 }
 
@@ -64,9 +86,9 @@ struct Transform {
 struct Chirp {
     inner: Transform,
     /// `exp(-pi i k^2 / n)` for each k.
-    values: Vec<C>,
+    values: Vec<Factor>,
     /// The transform of the conjugated chirp, wrapped around, over its length.
-    filter: Vec<C>,
+    filter: Vec<Factor>,
 }
 
 impl Transform {
@@ -82,7 +104,7 @@ impl Transform {
         let chirp = (rest > 1).then(|| Box::new(Chirp::new(n)));
         let roots = match chirp {
             Some(_) => vec![],
-            None => (0..n).map(|k| C::root(k, n)).collect(),
+            None => (0..n).map(|k| Factor::root(k, n)).collect(),
         };
         Transform {
             n,
@@ -96,7 +118,7 @@ impl Transform {
     fn run(&self, x: &[C], y: &mut [C], space: &mut [C]) {
         match &self.chirp {
             Some(chirp) => chirp.run(x, y, space),
-            None => self.step(x, 1, y, &self.radices),
+            None => step(self, x, 1, y, &self.radices),
         }
     }
 
@@ -104,26 +126,7 @@ impl Transform {
         self.chirp.as_ref().map_or(0, |c| 2 * c.inner.n)
     }
 
-    /// Every `stride`-th element of `x`, transformed into `y`.
-    fn step(&self, x: &[C], stride: usize, y: &mut [C], radices: &[usize]) {
-        let Some((&p, rest)) = radices.split_first() else {
-            y[0] = x[0];
-            return;
-        };
-        let m = y.len() / p;
-        for (q, part) in y.chunks_exact_mut(m).enumerate() {
-            match rest.is_empty() {
-                true => part[0] = x[q * stride],
-                false => self.step(&x[q * stride..], stride * p, part, rest),
-            }
-        }
-        match p {
-            2 => self.two(y, m, stride),
-            4 => self.four(y, m, stride),
-            p => self.any(y, m, p, stride),
-        }
-    }
-
+    #[inline(always)]
     fn two(&self, y: &mut [C], m: usize, stride: usize) {
         let (low, high) = y.split_at_mut(m);
         for (k, (a, b)) in low.iter_mut().zip(high).enumerate() {
@@ -133,6 +136,7 @@ impl Transform {
         }
     }
 
+    #[inline(always)]
     fn four(&self, y: &mut [C], m: usize, stride: usize) {
         for k in 0..m {
             let w = |q: usize| self.roots[q * k * stride];
@@ -141,7 +145,7 @@ impl Transform {
             let (even, odd) = (a + c, b + d);
             let (even2, odd2) = (a - c, b - d);
             // -i times odd2
-            let turned = C(odd2.1, -odd2.0);
+            let turned = C(odd2.1, lanes(|i| -odd2.0[i]));
             y[k] = even + odd;
             y[k + m] = even2 + turned;
             y[k + 2 * m] = even - odd;
@@ -149,6 +153,7 @@ impl Transform {
         }
     }
 
+    #[inline(always)]
     fn any(&self, y: &mut [C], m: usize, p: usize, stride: usize) {
         let mut terms = [C::default(); LARGEST_RADIX];
         for k in 0..m {
@@ -169,20 +174,45 @@ impl Transform {
     }
 }
 
+#[inline(always)]
+fn step_body(t: &Transform, x: &[C], stride: usize, y: &mut [C], radices: &[usize]) {
+    let Some((&p, rest)) = radices.split_first() else {
+        y[0] = x[0];
+        return;
+    };
+    let m = y.len() / p;
+    for (q, part) in y.chunks_exact_mut(m).enumerate() {
+        match rest.is_empty() {
+            true => part[0] = x[q * stride],
+            false => step(t, &x[q * stride..], stride * p, part, rest),
+        }
+    }
+    match p {
+        2 => t.two(y, m, stride),
+        4 => t.four(y, m, stride),
+        p => t.any(y, m, p, stride),
+    }
+}
+multiversion! {
+    /// Every `stride`-th element of `x`, transformed into `y`.
+    fn step(t: &Transform, x: &[C], stride: usize, y: &mut [C], radices: &[usize]) = step_body
+}
+
 impl Chirp {
     fn new(n: usize) -> Chirp {
         let inner = Transform::new((2 * n - 1).next_power_of_two());
-        let values: Vec<C> = (0..n)
-            .map(|k| C::root(((k as u128 * k as u128) % (2 * n as u128)) as usize, 2 * n))
+        let values: Vec<Factor> = (0..n)
+            .map(|k| Factor::root(((k as u128 * k as u128) % (2 * n as u128)) as usize, 2 * n))
             .collect();
         let size = inner.n;
         let mut wrapped = vec![C::default(); size];
         for (k, v) in values.iter().enumerate() {
-            wrapped[k] = C(v.0 / size as f64, -v.1 / size as f64);
+            wrapped[k] = C([v.0 / size as f64; LANES], [-v.1 / size as f64; LANES]);
             wrapped[(size - k) % size] = wrapped[k];
         }
         let mut filter = vec![C::default(); size];
         inner.run(&wrapped, &mut filter, &mut []);
+        let filter = filter.iter().map(|f| Factor(f.0[0], f.1[0])).collect();
         Chirp {
             inner,
             values,
@@ -215,7 +245,7 @@ struct Fft {
     transform: Transform,
     halved: bool,
     /// `exp(-2 pi i k / n)`, to join the halves.
-    joints: Vec<C>,
+    joints: Vec<Factor>,
 }
 
 /// The kernel of `Fft`.
@@ -226,7 +256,7 @@ pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
     let n = req.ins[0].fact.shape.last().copied().unwrap_or(1);
     let halved = req.ins.len() == 1 && n.is_multiple_of(2);
     let joints = match halved {
-        true => (0..=n / 2).map(|k| C::root(k, n)).collect(),
+        true => (0..=n / 2).map(|k| Factor::root(k, n)).collect(),
         false => vec![],
     };
     Ok(Box::new(Fft {
@@ -277,21 +307,24 @@ impl Fft {
         }
     }
 
-    /// One row: the inverse swaps the parts, which turns the exponent's sign.
-    fn row<R: Real>(&self, re: &[R], given: Option<&[R]>, to: (&mut [R], &mut [R]), w: &mut Work) {
-        let inverse = self.attrs.inverse;
+    /// Up to [`LANES`] rows: the inverse swaps the parts, which turns the exponent's
+    /// sign.
+    fn rows<R: Real>(&self, re: &[R], given: Option<&[R]>, to: (&mut [R], &mut [R]), w: &mut Work) {
+        let (n, inverse, keep) = (self.n, self.attrs.inverse, self.attrs.keep);
+        let count = re.len() / n.max(1);
+        let of = |x: &[R], k: usize| lanes(|i| x[i.min(count - 1) * n + k].wide());
         for (k, x) in w.x.iter_mut().enumerate() {
             *x = match (self.halved, given) {
-                (true, _) => C(re[2 * k].wide(), re[2 * k + 1].wide()),
-                (false, None) => C(re[k].wide(), 0.0),
-                (false, Some(im)) if inverse => C(im[k].wide(), re[k].wide()),
-                (false, Some(im)) => C(re[k].wide(), im[k].wide()),
+                (true, _) => C(of(re, 2 * k), of(re, 2 * k + 1)),
+                (false, None) => C(of(re, k), [0.0; LANES]),
+                (false, Some(im)) if inverse => C(of(im, k), of(re, k)),
+                (false, Some(im)) => C(of(re, k), of(im, k)),
             };
         }
         self.transform.run(&w.x, &mut w.y, &mut w.space);
-        for (k, (re, im)) in to.0.iter_mut().zip(to.1).enumerate() {
+        for k in 0..keep {
             let v = match self.halved {
-                true if k > self.n / 2 => self.joined(&w.y, self.n - k).conj(),
+                true if k > n / 2 => self.joined(&w.y, n - k).conj(),
                 true => self.joined(&w.y, k),
                 false => w.y[k],
             };
@@ -301,19 +334,19 @@ impl Fft {
                 (true, false) => v.conj(),
                 (false, _) => v,
             };
-            *re = R::narrow(v.0);
-            *im = R::narrow(v.1);
+            for i in 0..count {
+                to.0[i * keep + k] = R::narrow(v.0[i]);
+                to.1[i * keep + k] = R::narrow(v.1[i]);
+            }
         }
     }
 
-    /// The k-th coefficient of a real row from those of its even and odd halves.
+    /// The k-th coefficient of real rows from those of their even and odd halves.
     fn joined(&self, y: &[C], k: usize) -> C {
         let m = y.len();
         let (a, b) = (y[k % m], y[(m - k) % m].conj());
         let (even, odd) = (a + b, a - b);
-        // -i/2 times odd
-        let odd = C(odd.1 * 0.5, odd.0 * -0.5);
-        C(even.0 * 0.5, even.1 * 0.5) + odd * self.joints[k]
+        even * Factor(0.5, 0.0) + odd * Factor(0.0, -0.5) * self.joints[k]
     }
 
     fn go<R: Real>(&self, re: &[R], im: Option<&[R]>, to: (&mut [R], &mut [R]), par: Par) {
@@ -322,26 +355,27 @@ impl Fft {
             return;
         }
         let part = |i: usize| {
-            let range = i * n..(i + 1) * n;
+            let range = i * LANES * n..((i + 1) * LANES * n).min(re.len());
             (&re[range.clone()], im.map(|im| &im[range]))
         };
+        let group = LANES * keep;
         if par == Par::Pool && re.len() >= PARALLEL / 8 {
-            to.0.par_chunks_exact_mut(keep)
-                .zip(to.1.par_chunks_exact_mut(keep))
+            to.0.par_chunks_mut(group)
+                .zip(to.1.par_chunks_mut(group))
                 .enumerate()
                 .for_each_init(
                     || self.work(),
                     |w, (i, to)| {
                         let (re, im) = part(i);
-                        self.row(re, im, to, w);
+                        self.rows(re, im, to, w);
                     },
                 );
         } else {
             let mut w = self.work();
-            let rows = to.0.chunks_exact_mut(keep).zip(to.1.chunks_exact_mut(keep));
-            for (i, to) in rows.enumerate() {
+            let groups = to.0.chunks_mut(group).zip(to.1.chunks_mut(group));
+            for (i, to) in groups.enumerate() {
                 let (re, im) = part(i);
-                self.row(re, im, to, &mut w);
+                self.rows(re, im, to, &mut w);
             }
         }
     }
@@ -378,35 +412,69 @@ impl Kernel for Fft {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::testing::{noise, run};
+    use crate::tensor::Tensor;
 
-    /// The sum by its definition.
-    fn slowly(x: &[C]) -> Vec<C> {
+    /// The sum by its definition, of complex numbers.
+    fn slowly(x: &[(f64, f64)]) -> Vec<(f64, f64)> {
         let n = x.len();
-        let term = |k: usize| move |(j, &v): (usize, &C)| v * C::root(j * k, n);
-        (0..n)
-            .map(|k| {
-                let terms = x.iter().enumerate().map(term(k));
-                terms.fold(C::default(), Add::add)
+        let sum = |k: usize| {
+            x.iter().enumerate().fold((0.0, 0.0), |sum, (j, v)| {
+                let w = Factor::root(j * k, n);
+                (sum.0 + v.0 * w.0 - v.1 * w.1, sum.1 + v.0 * w.1 + v.1 * w.0)
             })
-            .collect()
+        };
+        (0..n).map(sum).collect()
     }
 
     #[test]
     fn every_length_is_the_definition() {
         for n in (1..=130).chain([211, 256, 360, 997, 1024, 1155]) {
+            let rows: Vec<Vec<(f64, f64)>> = (0..LANES)
+                .map(|row| {
+                    let at = |i: usize| (row * n + i) as f64;
+                    (0..n)
+                        .map(|i| ((at(i) * 1.7).sin(), (at(i) * 0.3 + 1.0).cos()))
+                        .collect()
+                })
+                .collect();
             let x: Vec<C> = (0..n)
-                .map(|i| C((i as f64 * 1.7).sin(), (i as f64 * 0.3 + 1.0).cos()))
+                .map(|k| C(lanes(|i| rows[i][k].0), lanes(|i| rows[i][k].1)))
                 .collect();
             let t = Transform::new(n);
             let mut y = vec![C::default(); n];
             let mut space = vec![C::default(); t.space()];
             t.run(&x, &mut y, &mut space);
-            let far = y.iter().zip(slowly(&x)).map(|(a, b)| {
-                let d = *a - b;
-                d.0.hypot(d.1)
+            for (i, row) in rows.iter().enumerate() {
+                let far = y.iter().zip(slowly(row));
+                let far = far.map(|(a, b)| (a.0[i] - b.0).hypot(a.1[i] - b.1));
+                let far = far.fold(0.0, f64::max);
+                assert!(far < 1e-10 * n as f64, "length {n}: off by {far}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_stand_alone() {
+        for (n, complex) in [(12, false), (15, false), (10, true)] {
+            let all = noise(DType::F32, &[7, n], 3);
+            let op = Op::Fft(FftAttrs {
+                inverse: false,
+                keep: n,
             });
-            let far = far.fold(0.0, f64::max);
-            assert!(far < 1e-10 * n as f64, "length {n}: off by {far}");
+            let transform = |x: &Tensor| {
+                let facts = vec![x.fact().clone(); 2];
+                let ins: &[&Tensor] = if complex { &[x, x] } else { &[x] };
+                run(&op, ins, &facts).unwrap()
+            };
+            let together = transform(&all);
+            for row in 0..7 {
+                let x = &all.as_slice::<f32>()[row * n..][..n];
+                let alone = transform(&Tensor::from_slice([1, n], x));
+                for (a, b) in together.iter().zip(&alone) {
+                    assert_eq!(&a.as_slice::<f32>()[row * n..][..n], b.as_slice::<f32>());
+                }
+            }
         }
     }
 }
