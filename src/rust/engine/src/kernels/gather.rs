@@ -116,21 +116,26 @@ impl Gather {
         if dst.is_empty() {
             return;
         }
-        // A row of the output: batch, outer position, index.
-        let row = |r: usize| {
-            let (block, i) = (r / n, r % n);
-            let at = positions[block / self.outer * n + i] as usize;
-            (block * self.size + at) * inner
-        };
-        let task = |first: usize, rows: &mut [T]| {
-            if inner == 1 {
-                for (i, d) in rows.iter_mut().enumerate() {
-                    d.clone_from(&table[row(first + i)]);
+        // Rows of the output go by batch, outer position and index.
+        let task = |first: usize, mut rows: &mut [T]| {
+            let mut first = first;
+            while !rows.is_empty() {
+                let (block, i) = (first / n, first % n);
+                let part = (n - i).min(rows.len() / inner);
+                let (some, rest) = rows.split_at_mut(part * inner);
+                let table = &table[block * self.size * inner..][..self.size * inner];
+                let at = &positions[block / self.outer * n + i..][..part];
+                if inner == 1 {
+                    for (d, &at) in some.iter_mut().zip(at) {
+                        d.clone_from(&table[at as usize]);
+                    }
+                } else {
+                    for (d, &at) in some.chunks_exact_mut(inner).zip(at) {
+                        copy(d, &table[at as usize * inner..][..inner]);
+                    }
                 }
-            } else {
-                for (i, d) in rows.chunks_exact_mut(inner).enumerate() {
-                    copy(d, &table[row(first + i)..][..inner]);
-                }
+                rows = rest;
+                first += part;
             }
         };
         if par == Par::Pool && dst.len() >= PARALLEL {

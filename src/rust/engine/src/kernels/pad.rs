@@ -87,12 +87,21 @@ impl Padding {
         if dst.len() == src.len() {
             return dst.clone_from_slice(src);
         }
-        if let (true, Some(value)) = (rest.is_empty(), value) {
+        if rest.is_empty() {
             let (before, others) = dst.split_at_mut(axis.before);
             let (middle, after) = others.split_at_mut(axis.size);
-            before.fill(value.clone());
             middle.clone_from_slice(src);
-            return after.fill(value.clone());
+            let ends = [(0, before), (axis.before + axis.size, after)];
+            for (first, end) in ends {
+                for (i, d) in (first..).zip(end) {
+                    match (axis.source(i, self.mode), value) {
+                        (Some(source), _) => d.clone_from(&src[source]),
+                        (None, Some(value)) => d.clone_from(value),
+                        (None, None) => {}
+                    }
+                }
+            }
+            return;
         }
         let (from, to) = (src.len() / axis.size.max(1), dst.len() / axis.padded());
         for (i, d) in dst.chunks_exact_mut(to).enumerate() {

@@ -198,102 +198,105 @@ mod x86 {
     use super::Simd;
     use std::arch::x86_64::*;
 
-    /// A mask of the first `n` of eight elements.
+    /// A mask of the first `n` of eight elements of four bytes.
     #[inline(always)]
     unsafe fn first(n: usize) -> __m256i {
         const ONES: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
         _mm256_loadu_si256(ONES.as_ptr().add(8 - n).cast())
     }
 
-    /// AVX2 with FMA.
-    #[derive(Copy, Clone)]
-    pub struct Avx2;
+    /// A register type: its name, elements, registers and sizes, the instructions, and
+    /// the mask of the first `n` elements with its loads and stores.
+    macro_rules! registers {
+        ($(#[$doc:meta])* $name:ident, $e:ty, $v:ty, $lanes:expr, $rows:expr,
+         $set1:ident, $zero:ident, $load:ident, $store:ident, $add:ident, $fma:ident,
+         $div:ident, $max:ident, $min:ident,
+         |$n:ident| $mask:expr, |$p:ident, $m:ident| $load_part:expr,
+         |$q:ident, $k:ident, $w:ident| $store_part:expr) => {
+            $(#[$doc])*
+            #[derive(Copy, Clone)]
+            pub struct $name;
 
-    impl Simd for Avx2 {
-        type E = f32;
-        type V = __m256;
-        const LANES: usize = 8;
-        const ROWS: usize = 6;
+            impl Simd for $name {
+                type E = $e;
+                type V = $v;
+                const LANES: usize = $lanes;
+                const ROWS: usize = $rows;
 
-        #[inline(always)]
-        unsafe fn splat(x: f32) -> __m256 {
-            _mm256_set1_ps(x)
-        }
-        #[inline(always)]
-        unsafe fn load(p: *const f32) -> __m256 {
-            _mm256_loadu_ps(p)
-        }
-        #[inline(always)]
-        unsafe fn store(p: *mut f32, v: __m256) {
-            _mm256_storeu_ps(p, v)
-        }
-        #[inline(always)]
-        unsafe fn load_part(p: *const f32, n: usize) -> __m256 {
-            match n == Self::LANES {
-                true => Self::load(p),
-                false => _mm256_maskload_ps(p, first(n)),
+                #[inline(always)]
+                unsafe fn splat(x: $e) -> $v {
+                    $set1(x)
+                }
+                #[inline(always)]
+                unsafe fn load(p: *const $e) -> $v {
+                    $load(p)
+                }
+                #[inline(always)]
+                unsafe fn store(p: *mut $e, v: $v) {
+                    $store(p, v)
+                }
+                #[inline(always)]
+                unsafe fn load_part($p: *const $e, $n: usize) -> $v {
+                    if $n == Self::LANES {
+                        return Self::load($p);
+                    }
+                    let $m = $mask;
+                    $load_part
+                }
+                #[inline(always)]
+                unsafe fn store_part($q: *mut $e, $w: $v, $n: usize) {
+                    if $n == Self::LANES {
+                        return Self::store($q, $w);
+                    }
+                    let $k = $mask;
+                    $store_part
+                }
+                ops! { $v;
+                    zero() = $zero();
+                    add(a, b) = $add(a, b);
+                    fma(a, b, c) = $fma(a, b, c);
+                    div(a, b) = $div(a, b);
+                    max(a, b) = $max(a, b);
+                    min(a, b) = $min(a, b);
+                }
             }
-        }
-        #[inline(always)]
-        unsafe fn store_part(p: *mut f32, v: __m256, n: usize) {
-            match n == Self::LANES {
-                true => Self::store(p, v),
-                false => _mm256_maskstore_ps(p, first(n), v),
-            }
-        }
-        ops! { __m256;
-            zero() = _mm256_setzero_ps();
-            add(a, b) = _mm256_add_ps(a, b);
-            fma(a, b, c) = _mm256_fmadd_ps(a, b, c);
-            div(a, b) = _mm256_div_ps(a, b);
-            max(a, b) = _mm256_max_ps(a, b);
-            min(a, b) = _mm256_min_ps(a, b);
-        }
+        };
     }
 
-    /// AVX-512 (foundation).
-    #[derive(Copy, Clone)]
-    pub struct Avx512;
-
-    impl Simd for Avx512 {
-        type E = f32;
-        type V = __m512;
-        const LANES: usize = 16;
-        const ROWS: usize = 12;
-
-        #[inline(always)]
-        unsafe fn splat(x: f32) -> __m512 {
-            _mm512_set1_ps(x)
-        }
-        #[inline(always)]
-        unsafe fn load(p: *const f32) -> __m512 {
-            _mm512_loadu_ps(p)
-        }
-        #[inline(always)]
-        unsafe fn store(p: *mut f32, v: __m512) {
-            _mm512_storeu_ps(p, v)
-        }
-        #[inline(always)]
-        unsafe fn load_part(p: *const f32, n: usize) -> __m512 {
-            _mm512_maskz_loadu_ps(((1u32 << n) - 1) as __mmask16, p)
-        }
-        #[inline(always)]
-        unsafe fn store_part(p: *mut f32, v: __m512, n: usize) {
-            _mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as __mmask16, v)
-        }
-        ops! { __m512;
-            zero() = _mm512_setzero_ps();
-            add(a, b) = _mm512_add_ps(a, b);
-            fma(a, b, c) = _mm512_fmadd_ps(a, b, c);
-            div(a, b) = _mm512_div_ps(a, b);
-            max(a, b) = _mm512_max_ps(a, b);
-            min(a, b) = _mm512_min_ps(a, b);
-        }
+    registers! {
+        /// AVX2 with FMA.
+        Avx2, f32, __m256, 8, 6,
+        _mm256_set1_ps, _mm256_setzero_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps,
+        _mm256_fmadd_ps, _mm256_div_ps, _mm256_max_ps, _mm256_min_ps,
+        |n| first(n), |p, m| _mm256_maskload_ps(p, m), |p, m, v| _mm256_maskstore_ps(p, m, v)
+    }
+    registers! {
+        /// AVX2 with FMA, of float64.
+        Avx2Wide, f64, __m256d, 4, 6,
+        _mm256_set1_pd, _mm256_setzero_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_add_pd,
+        _mm256_fmadd_pd, _mm256_div_pd, _mm256_max_pd, _mm256_min_pd,
+        |n| first(2 * n), |p, m| _mm256_maskload_pd(p, m), |p, m, v| _mm256_maskstore_pd(p, m, v)
+    }
+    registers! {
+        /// AVX-512 (foundation).
+        Avx512, f32, __m512, 16, 12,
+        _mm512_set1_ps, _mm512_setzero_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps,
+        _mm512_fmadd_ps, _mm512_div_ps, _mm512_max_ps, _mm512_min_ps,
+        |n| ((1u32 << n) - 1) as __mmask16, |p, m| _mm512_maskz_loadu_ps(m, p),
+        |p, m, v| _mm512_mask_storeu_ps(p, m, v)
+    }
+    registers! {
+        /// AVX-512 (foundation), of float64.
+        Avx512Wide, f64, __m512d, 8, 12,
+        _mm512_set1_pd, _mm512_setzero_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_add_pd,
+        _mm512_fmadd_pd, _mm512_div_pd, _mm512_max_pd, _mm512_min_pd,
+        |n| ((1u32 << n) - 1) as __mmask8, |p, m| _mm512_maskz_loadu_pd(m, p),
+        |p, m, v| _mm512_mask_storeu_pd(p, m, v)
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-use x86::{Avx2, Avx512};
+use x86::{Avx2, Avx2Wide, Avx512, Avx512Wide};
 
 /// Work on elements `E` that is compiled for each instruction set. `run` and
 /// all it calls must be `#[inline(always)]`, so that they become part of a
@@ -359,7 +362,7 @@ impl Num for f32 {
 
 impl Num for f64 {
     fn dispatch<J: Job<f64>>(job: J) -> J::Out {
-        widest!(f64, job, Portable<f64, true>, Portable<f64, true>)
+        widest!(f64, job, Avx512Wide, Avx2Wide)
     }
 }
 

@@ -18,6 +18,7 @@ pub struct Folds {
 }
 
 /// Folding must not blow up memory: broadcasts of this size are left to the run.
+/// Casts are not: weights in few bits would be cast for each tile of rows.
 const LARGEST: usize = 1 << 20;
 
 /// Replaces nodes whose inputs are all constant.
@@ -39,7 +40,7 @@ pub fn fold(graph: &Graph, folds: &Folds) -> Result<Graph> {
             Some(ins)
                 if !ins.is_empty()
                     && !matches!(node.op, Op::Scan(_) | Op::Foreign(_))
-                    && !grows(&ins) =>
+                    && (matches!(node.op, Op::Cast(_)) || !grows(&ins)) =>
             {
                 let results = evaluate(&node.op, &ins, &facts, &node.path, folds)?;
                 for (v, c) in node.output_ids().zip(results) {

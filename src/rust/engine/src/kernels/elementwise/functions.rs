@@ -278,6 +278,9 @@ fn unary_f32_body<I: Isa>(op: Unary, x: &[f32], d: &mut [f32]) {
         Unary::Exp => map!(d, v = x => vecmath::exp::<I>(v)),
         Unary::Expm1 => map!(d, v = x => vecmath::expm1::<I>(v)),
         Unary::Log => map!(d, v = x => vecmath::log::<I>(v)),
+        // As Keras: quotients of natural logarithms.
+        Unary::Log2 => map!(d, v = x => vecmath::log::<I>(v) / std::f32::consts::LN_2),
+        Unary::Log10 => map!(d, v = x => vecmath::log::<I>(v) / std::f32::consts::LN_10),
         Unary::Log1p => map!(d, v = x => vecmath::log1p::<I>(v)),
         Unary::Tanh => map!(d, v = x => vecmath::tanh::<I>(v)),
         Unary::Erf => map!(d, v = x => vecmath::erf::<I>(v)),
