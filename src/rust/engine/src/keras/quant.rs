@@ -448,9 +448,37 @@ pub fn dequantize(
     groups: ValueId,
     axis: usize,
 ) -> Result<ValueId> {
+    let shape = cx.shape(x);
+    if let Some(block) = block_size(cx, groups, cx.shape(scale)[axis], shape[axis]) {
+        // As usual, neighbours have one scale: nothing as large as x need be made.
+        let mut blocks = shape.clone();
+        blocks.splice(axis..=axis, [shape[axis] / block, block]);
+        let x = cx.reshape(x, &blocks)?;
+        let scale = cx.expand_dims(scale, axis as isize + 1)?;
+        let zero = cx.expand_dims(zero, axis as isize + 1)?;
+        let y = moved_and_scaled(cx, x, scale, zero)?;
+        return cx.reshape(y, &shape);
+    }
     let groups = cx.cast(groups, DType::I32)?;
     let scale = cx.gather(scale, groups, axis, 0)?;
     let zero = cx.gather(zero, groups, axis, 0)?;
+    moved_and_scaled(cx, x, scale, zero)
+}
+
+/// The length of groups that are all equally long and follow one another.
+fn block_size(cx: &Cx, groups: ValueId, count: usize, len: usize) -> Option<usize> {
+    let groups = cx.graph.constant(groups)?.tensor.to_f64();
+    let block = groups.len().checked_div(count).filter(|&b| b > 0)?;
+    let regular = groups.len() == len
+        && len == count * block
+        && groups
+            .iter()
+            .enumerate()
+            .all(|(i, &g)| g == (i / block) as f64);
+    regular.then_some(block)
+}
+
+fn moved_and_scaled(cx: &mut Cx, x: ValueId, scale: ValueId, zero: ValueId) -> Result<ValueId> {
     let dtype = cx.dtype(scale);
     let zero = cx.cast(zero, dtype)?;
     let moved = mixed(cx, Binary::Sub, x, zero)?;

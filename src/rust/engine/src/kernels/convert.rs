@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
+use half::bf16;
 use half::slice::HalfFloatSliceExt;
-use half::{bf16, f16};
 
-use super::{Kernel, Operand, Par, Request};
+use super::{halves, Kernel, Operand, Par, Request};
 use crate::error::Result;
 use crate::graph::Const;
 use crate::tensor::{lines, DType, Elem, Fact, Line, Tensor, View, ViewMut};
@@ -33,9 +33,9 @@ fn convert(from: View, mut to: ViewMut) {
         }
     }
     match (from.dtype, to.dtype) {
-        (DType::F16, DType::F32) => from.as_slice::<f16>().convert_to_f32_slice(to.as_mut()),
+        (DType::F16, DType::F32) => halves::to_f32(from.as_slice(), to.as_mut()),
         (DType::BF16, DType::F32) => from.as_slice::<bf16>().convert_to_f32_slice(to.as_mut()),
-        (DType::F32, DType::F16) => to.as_mut::<f16>().convert_from_f32_slice(from.as_slice()),
+        (DType::F32, DType::F16) => halves::from_f32(from.as_slice(), to.as_mut()),
         (DType::F32, DType::BF16) => to.as_mut::<bf16>().convert_from_f32_slice(from.as_slice()),
         (DType::Bool | DType::U8, DType::I64) => ints(from, &mut to, |x: u8| x as i64),
         (DType::U16, DType::I64) => ints(from, &mut to, |x: u16| x as i64),

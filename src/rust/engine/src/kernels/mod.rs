@@ -27,6 +27,7 @@ mod fft;
 mod foreign;
 mod gather;
 mod gemm;
+mod halves;
 mod hash;
 mod linalg;
 mod matmul;

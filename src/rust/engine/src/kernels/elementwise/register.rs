@@ -1,8 +1,6 @@
 //! Registers: blocks of elements in the form that they are computed in.
 
-use half::f16;
-use half::slice::HalfFloatSliceExt;
-
+use crate::kernels::halves;
 use crate::kernels::vecmath::multiversion;
 use crate::tensor::DType;
 
@@ -85,7 +83,7 @@ unsafe fn load_body(dtype: DType, src: *const u8, dst: *mut u8, n: usize) {
         };
     }
     match dtype {
-        DType::F16 => input::<f16>(src, n).convert_to_f32_slice(output(dst, n)),
+        DType::F16 => halves::to_f32(input(src, n), output(dst, n)),
         DType::BF16 => {
             map!(output::<u32>(dst, n), v = input::<u16>(src, n) => (v as u32) << 16)
         }
@@ -111,7 +109,7 @@ unsafe fn store_body(dtype: DType, src: *const u8, dst: *mut u8, n: usize) {
         };
     }
     match dtype {
-        DType::F16 => output::<f16>(dst, n).convert_from_f32_slice(input(src, n)),
+        DType::F16 => halves::from_f32(input(src, n), output(dst, n)),
         DType::BF16 => {
             map!(output::<u16>(dst, n), v = input::<u32>(src, n) => (rounded_bf16(v) >> 16) as u16)
         }
@@ -146,11 +144,7 @@ unsafe fn normalise_body(dtype: DType, p: *mut u8, n: usize) {
         };
     }
     match dtype {
-        DType::F16 => {
-            let mut half = [f16::ZERO; BLOCK];
-            half[..n].convert_from_f32_slice(input(p, n));
-            half[..n].convert_to_f32_slice(output(p, n));
-        }
+        DType::F16 => halves::round(output(p, n)),
         DType::BF16 => {
             for v in output::<u32>(p, n) {
                 *v = rounded_bf16(*v);
