@@ -4,7 +4,7 @@ use super::cfg::Cfg;
 use super::layer::Cx;
 use crate::error::Result;
 use crate::graph::{PadMode, Unary, ValueId};
-use crate::tensor::{DType, Fact};
+use crate::tensor::DType;
 
 /// How values between pixels are made.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -297,8 +297,6 @@ fn sampled(cx: &mut Cx, x: ValueId, axis: usize, taps: &Taps) -> Result<ValueId>
     let indices = cx.generated(shape, |i| tap(i).0 as i32)?;
     let weights = cx.generated(shape, |i| tap(i).1)?;
     cx.blend(x, axis, indices, weights)
-}
-
 }
 
 /// TensorFlow's samples, with half-pixel centres, in its own float32 steps.
