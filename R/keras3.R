@@ -19,9 +19,10 @@
 #' * `keras$name` is an error: it is a part of Keras in Python.
 #' * `as_tensor()`, `op_convert_to_tensor()`, `op_convert_to_numpy()`,
 #'   `np_array()` and `keras_array()` give `x` as an array of R, as numbers of the
-#'   given type. `op_softmax()`, `op_sigmoid()`, `op_argmax()`, `op_cast()`,
-#'   `op_reshape()`, `op_expand_dims()`, `op_squeeze()` and `op_concatenate()` do for
-#'   arrays what they do for tensors.
+#'   given type. `op_softmax()`, `op_sigmoid()`, `op_argmax()`, `op_mean()`,
+#'   `op_sum()`, `op_max()`, `op_min()`, `op_cast()`, `op_reshape()`,
+#'   `op_expand_dims()`, `op_squeeze()`, `op_concatenate()`, `op_ones()` and
+#'   `op_zeros()` do for arrays what they do for tensors.
 #'
 #' @param backend,gpu,version,... Not used, but for what is passed on to
 #'   reticulate.
@@ -36,8 +37,9 @@
 #' @param xs A list of arrays.
 #' @param sparse,order Not used.
 #' @param axis The axis that is reduced, made, dropped or joined, counted from 1, or
-#'   from the end where it is negative. With `NULL`, `op_argmax()` takes the array as
-#'   one vector in Keras' order, and `op_squeeze()` drops all axes of size 1.
+#'   from the end where it is negative; for `op_mean()` and the like also several.
+#'   `NULL` is all of them: `op_argmax()` takes the array as one vector in Keras' order,
+#'   and `op_squeeze()` drops all axes of size 1.
 #' @param keepdims Whether the axis stays, with size 1.
 #' @param zero_indexed Whether positions count from 0.
 #' @returns `op_argmax()`: an array of integers. The other `op_` functions: an array.
@@ -351,6 +353,63 @@ op_argmax <- function(x, axis = NULL, keepdims = FALSE, zero_indexed = FALSE) {
   at <- apply(x, along, which.max) - zero_indexed
   storage.mode(at) <- "integer"
   array(at, if (keepdims) replace(shape, axis, 1L) else shape[along])
+}
+
+# What `f` makes of the values along axes (NULL is all).
+reduce_axes <- function(x, axis, keepdims, f) {
+  x <- plain_array(x)
+  check_flag(keepdims, "keepdims")
+  shape <- array_dim(x)
+  axis <- if (is.null(axis)) {
+    seq_along(shape)
+  } else {
+    unique(vapply(axis, function(a) check_axis(x, a), 0L))
+  }
+  rest <- setdiff(seq_along(shape), axis)
+  y <- if (length(rest)) apply(array(x, shape), rest, f) else f(x)
+  if (keepdims) {
+    array(y, replace(shape, axis, 1L))
+  } else if (length(rest)) {
+    array(y, shape[rest])
+  } else {
+    y
+  }
+}
+
+#' @rdname keras3
+#' @export
+op_mean <- function(x, axis = NULL, keepdims = FALSE) {
+  reduce_axes(x, axis, keepdims, mean)
+}
+
+#' @rdname keras3
+#' @export
+op_sum <- function(x, axis = NULL, keepdims = FALSE) {
+  reduce_axes(x, axis, keepdims, sum)
+}
+
+#' @rdname keras3
+#' @export
+op_max <- function(x, axis = NULL, keepdims = FALSE) {
+  reduce_axes(x, axis, keepdims, max)
+}
+
+#' @rdname keras3
+#' @export
+op_min <- function(x, axis = NULL, keepdims = FALSE) {
+  reduce_axes(x, axis, keepdims, min)
+}
+
+#' @rdname keras3
+#' @export
+op_ones <- function(shape, dtype = NULL) {
+  plain_array(array(1, unlist(shape)), dtype)
+}
+
+#' @rdname keras3
+#' @export
+op_zeros <- function(shape, dtype = NULL) {
+  plain_array(array(0, unlist(shape)), dtype)
 }
 
 #' @rdname keras3

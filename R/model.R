@@ -145,6 +145,7 @@ model_handle <- function(self) {
 #' * `input_shape`, `output_shape`: their shapes, with `NA` for open sizes (a
 #'   list where there are several).
 #' * `input_dtype`: the type of the inputs.
+#' * `trainable`: whether training would have changed its weights.
 #' * `params`, `count_params()`: the number of weights.
 #' * `weights`, `get_weights()`: a list of their arrays.
 #' * `get_layer()`, `get_config()`: as the functions of these names.
@@ -239,6 +240,7 @@ model_parts <- list(
   input_dtype = function(self, model) {
     one_or_list(lapply(self$info$inputs, `[[`, "dtype"))
   },
+  trainable = function(self, model) !isFALSE(get_config(model)$trainable),
   params = function(self, model) model_counts(self)[["total"]],
   count_params = function(self, model) {
     function() model_counts(self)[["total"]]
@@ -287,7 +289,6 @@ training_parts <- c(
   "loss",
   "losses",
   "metrics",
-  "trainable",
   "set_weights",
   "stop_training"
 )

@@ -1,6 +1,6 @@
 test_that("a script of keras3 runs with another library() call", {
   skip_if_not_installed("png")
-  script <- readLines(test_path("fixtures", "script.R"))
+  script <- readLines(test_path("fixtures", "scripts", "script.R"))
   expect_identical(sum(script == "library(keras3)"), 1L)
   case <- cases()$mlp
   two <- cases()$two
@@ -69,6 +69,40 @@ test_that("a script of keras3 runs with another library() call", {
   expect_match(out[[from + 5]], "^2/2 - 0s - [0-9]+[mu]s/step$")
   expect_match(out[[from + 6]], "^2/2 .{20} 0s [0-9]+[mu]s/step$")
   expect_length(out, from + 6)
+})
+
+# What a script of keras3 prints with this package.
+run_script <- function(name) {
+  folder <- normalizePath(test_path("fixtures", "scripts"))
+  script <- readLines(file.path(folder, paste0(name, ".R")), encoding = "UTF-8")
+  expect_identical(sum(script == "library(keras3)"), 1L)
+  run_r(
+    c(
+      sprintf("folder <- %s", deparse(folder)),
+      sub("library(keras3)", "library(keraspredict)", script, fixed = TRUE)
+    ),
+    env = "LC_ALL=C.UTF-8"
+  )
+}
+
+# The numbers in lines, and the lines without them.
+numbers_of <- function(lines) {
+  as.numeric(unlist(regmatches(lines, gregexpr("-?[0-9]+[.][0-9]+", lines))))
+}
+words_of <- function(lines) {
+  trimws(gsub("-?[0-9]+[.][0-9]+", "#", lines))
+}
+
+test_that("scripts like those of keras3's guides print what Keras does", {
+  skip_if_not(l10n_info()[["UTF-8"]])
+  for (name in c("guide", "tables")) {
+    printed <- test_path("fixtures", "scripts", paste0(name, ".txt"))
+    expected <- readLines(printed, encoding = "UTF-8")
+    got <- run_script(name)
+    expect_identical(words_of(got), words_of(expected), label = name)
+    # The last digit that is printed may be rounded either way.
+    expect_equal(numbers_of(got), numbers_of(expected), tolerance = 0.002)
+  }
 })
 
 test_that("a generator of unknown length has no steps, and can be stopped", {
@@ -273,6 +307,21 @@ test_that("ops on predictions are those of Keras", {
     op_concatenate(list())
     op_concatenate(list(y, y[, 1:2]))
   })
+})
+
+test_that("ops reduce arrays along axes", {
+  x <- array(c(1:23, 30), c(2, 3, 4))
+  expect_identical(op_sum(x), sum(x))
+  expect_identical(op_mean(x, axis = 2), apply(x, c(1, 3), mean))
+  expect_identical(op_max(x, axis = c(1, -1)), array(apply(x, 2, max)))
+  expect_identical(
+    op_min(x, axis = 1, keepdims = TRUE),
+    array(apply(x, c(2, 3), min), c(1, 3, 4))
+  )
+  expect_identical(op_mean(c(1, 3), keepdims = TRUE), array(2, 1))
+  expect_identical(op_ones(c(2, 3)), matrix(1, 2, 3))
+  expect_identical(op_zeros(list(2, 1), "int32"), matrix(0L, 2, 1))
+  expect_error(op_sum(x, axis = 4), class = "keraspredict_error_bad_argument")
 })
 
 test_that("arrays are reshaped in the order of Keras", {
