@@ -71,20 +71,6 @@ test_that("a script of keras3 runs with another library() call", {
   expect_length(out, from + 6)
 })
 
-# What a script of keras3 prints with this package.
-run_script <- function(name) {
-  folder <- normalizePath(test_path("fixtures", "scripts"))
-  script <- readLines(file.path(folder, paste0(name, ".R")), encoding = "UTF-8")
-  expect_identical(sum(script == "library(keras3)"), 1L)
-  run_r(
-    c(
-      sprintf("folder <- %s", deparse(folder)),
-      sub("library(keras3)", "library(keraspredict)", script, fixed = TRUE)
-    ),
-    env = "LC_ALL=C.UTF-8"
-  )
-}
-
 # The numbers in lines, and the lines without them.
 numbers_of <- function(lines) {
   as.numeric(unlist(regmatches(lines, gregexpr("-?[0-9]+[.][0-9]+", lines))))
