@@ -590,7 +590,34 @@ test_that("options of layers that can't be used are told", {
       x = "[null, 4, 2]"
     ),
     c("layers.SpectralNormalization", config = '"layer": null'),
-    c("layers.Pipeline", config = '"layers": 3')
+    c("layers.Pipeline", config = '"layers": 3'),
+    c(
+      "layers.LocallyConnected1D",
+      config = '"filters": 2, "kernel_size": 2, "implementation": 7',
+      x = "[null, 4, 2]"
+    ),
+    c(
+      "layers.StringLookup",
+      config = '"vocabulary": ["a", "a"]',
+      dtype = "string"
+    ),
+    c(
+      "layers.RandomErasing",
+      config = '"factor": 0.5, "scale": 0.5, "fill_value": [1, 2]',
+      x = "[null, 4, 4, 3]"
+    ),
+    c(
+      "layers.ReversibleEmbedding",
+      config = '"input_dim": 2, "output_dim": 2, "reverse_dtype": "best"'
+    ),
+    c("layers.FeatureSpace", config = '"features": 3'),
+    c("layers.FeatureSpace", config = '"features": {"a": 3}'),
+    c(
+      "layers.MultiHeadAttention",
+      "$x, $x",
+      '"num_heads": 2, "key_dim": 2, "output_shape": [1, 2, 3, 4]',
+      x = "[null, 4, 3]"
+    )
   )
   expect_snapshot(told_calls(cases))
 })

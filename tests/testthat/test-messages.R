@@ -67,6 +67,51 @@ test_that("weights that don't fit are told where they may be left out", {
   )))
 })
 
+test_that("graphs that can't be followed are told", {
+  tensor <- function(layer, call = 0, output = 0) {
+    sprintf(
+      '{"class_name": "__keras_tensor__", "config": {"shape": [null, 2],
+        "dtype": "float32", "keras_history": ["%s", %d, %d]}}',
+      layer,
+      call,
+      output
+    )
+  }
+  layer <- function(
+    name,
+    from,
+    nodes = sprintf('[{"args": [%s], "kwargs": {}}]', from)
+  ) {
+    sprintf(
+      '{"class_name": "ReLU", "config": {"name": "%s"}, "name": "%1$s",
+        "inbound_nodes": %s}',
+      name,
+      nodes
+    )
+  }
+  graph <- function(..., input = '["x", 0, 0]', output = '["y", 0, 0]') {
+    load_model(charToRaw(sprintf(
+      '{"class_name": "Functional", "config": {"name": "graph", "layers": [
+        {"class_name": "InputLayer", "name": "x", "inbound_nodes": [],
+          "config": {"name": "x", "batch_shape": [null, 2]}}, %s],
+        "input_layers": [%s], "output_layers": [%s]}}',
+      paste(..., sep = ", "),
+      input,
+      output
+    )))
+  }
+  expect_snapshot(error = TRUE, {
+    graph(layer("y", tensor("none")))
+    graph(layer("y", tensor("x", 3)))
+    graph(layer("y", tensor("z")), layer("z", tensor("y")))
+    graph(layer("y", nodes = "[3]"))
+    graph(layer("y", tensor("x")), input = '["y", 0, 0]')
+    graph(layer("y", tensor("x")), input = "3")
+    graph(layer("y", tensor("x")), output = '["none", 0, 0]')
+    predict(graph(layer("y", tensor("x", 0, 2))), matrix(0, 1, 2))
+  })
+})
+
 test_that("files of other kinds, and damaged ones, are told", {
   of_text <- function(text) load_model(charToRaw(text))
   good <- readBin(fixture("mlp"), "raw", file.size(fixture("mlp")))

@@ -291,7 +291,7 @@ impl Model {
         let weights = file.weights.take();
         let weights = weights.ok_or_else(|| Error::internal("the weights are gone"))?;
         let skipped = load::assign_over(&root, &self.root, &read, &weights)?;
-        file.weights = Some(Weights::Tree(save::tree(&root)));
+        file.weights = Some(Weights::Tree(save::tree(&root, None)));
         Ok((Model::with_functions(file, &self.functions())?, skipped))
     }
 
@@ -368,8 +368,15 @@ impl Model {
     }
 
     /// A part of this model as a model of its own, which shares the weights and
-    /// what is made of them.
-    fn part(&self, config: Json, root: Arc<LayerNode>, calls: Arc<Calls>) -> Model {
+    /// what is made of them. `whole` has layers of the same names as `root`, if that is
+    /// new.
+    fn part(
+        &self,
+        config: Json,
+        root: Arc<LayerNode>,
+        calls: Arc<Calls>,
+        whole: Option<&LayerNode>,
+    ) -> Model {
         let mut config = config;
         let functions = self.functions();
         if !functions.is_empty() {
@@ -382,7 +389,7 @@ impl Model {
             config,
             keras_version: self.file.keras_version.clone(),
             backend: self.file.backend.clone(),
-            weights: weights.map(|_| Weights::Tree(save::tree(&root))),
+            weights: weights.map(|_| Weights::Tree(save::tree(&root, whole))),
             assets: self.assets_of(&root),
         };
         Model {
@@ -424,7 +431,7 @@ impl Model {
         let functions = Functions::new(self.functions());
         let (root, calls) = load::Loader::root(&config, &functions)?;
         load::share_weights(&root, &self.root);
-        let model = self.part(config, root, calls);
+        let model = self.part(config, root, calls, Some(&self.root));
         load::restore(&model.root, model.file.weights.as_ref(), &model.file.assets)?;
         model.check()?;
         Ok(model)
@@ -435,7 +442,7 @@ impl Model {
         let (_, node) = self.root.children.iter().find(|(_, n)| n.name == layer)?;
         let nested = ModelLayer::of(node)?;
         let config = self.layer_config(layer)?;
-        Some(self.part(config.clone(), node.clone(), nested.graph.clone()))
+        Some(self.part(config.clone(), node.clone(), nested.graph.clone(), None))
     }
 
     /// Names of the caller's functions that the model may call.

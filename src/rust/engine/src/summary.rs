@@ -217,9 +217,13 @@ impl Model {
     /// Whether all sizes but the number of rows are known; the number of a text's
     /// tokens is not.
     fn has_fixed_sizes(&self) -> bool {
-        self.inputs()
-            .iter()
-            .all(|i| i.dtype != DType::Str && i.shape.iter().skip(1).all(Option::is_some))
+        !self.has_open_sizes() && self.inputs().iter().all(|i| i.dtype != DType::Str)
+    }
+
+    /// Whether an input has a size besides its rows that isn't known.
+    fn has_open_sizes(&self) -> bool {
+        let mut inputs = self.inputs().iter();
+        inputs.any(|i| i.shape.iter().skip(1).any(Option::is_none))
     }
 
     /// What `f` makes of the model's inputs at two sizes.
@@ -235,7 +239,12 @@ impl Model {
                 Err(e) => failed = failed.or(Some(e)),
             }
         }
-        Err(failed.unwrap_or_else(|| Error::internal("no probe")))
+        // Where only the number of rows is open, few of them may do.
+        let alone = match self.has_open_sizes() {
+            true => None,
+            false => self.some_batch(|m, facts, size| Ok((f(m, facts, size)?, f(m, facts, size)?))),
+        };
+        alone.ok_or_else(|| failed.unwrap_or_else(|| Error::internal("no probe")))
     }
 
     /// The calls of TensorFlow's functions at two sizes of the inputs.

@@ -215,6 +215,27 @@ fn check_saved(model: &Model, case: &Case) -> Result<(), String> {
     all_close(&outputs, &case.outputs)
 }
 
+/// The model between its own inputs and outputs, read back from its bytes, must answer
+/// the same, unless it takes sizes that no probe finds.
+fn check_parts(model: &Model, case: &Case) -> Result<(), String> {
+    let outputs = match model.output_symbols() {
+        Err(e) if e.kind() == "shape" => return Ok(()),
+        outputs => outputs,
+    };
+    let whole = || {
+        let outputs = outputs?.map(&mut |s| Ok(s.history.clone()))?;
+        model.between("part", &model.input_symbols()?, &outputs)
+    };
+    let part = whole().map_err(|e| format!("between: {e}"))?;
+    if part.params().total() != model.params().total() || part.summary().is_empty() {
+        return Err("between: other layers".to_string());
+    }
+    let kept = Model::from_bytes(part.to_bytes(), &case.id).map_err(|e| format!("kept: {e}"))?;
+    let (rows, batch) = (case.rows(), case.batch_size());
+    let outputs = predict(&kept, case, batch, rows, Passes::default())?;
+    all_close(&outputs, &case.outputs)
+}
+
 /// Runs all checks of a case; gives (check, what is wrong) for those that fail.
 fn check(case: &Case) -> Vec<(&'static str, String)> {
     let model = match Model::from_bytes(case.model.clone(), &case.id) {
@@ -258,6 +279,7 @@ fn check(case: &Case) -> Vec<(&'static str, String)> {
     if case.id.starts_with("legacy") {
         note("saved", check_saved(&model, case));
     }
+    note("parts", check_parts(&model, case));
     if case.meta["row_independent"].as_bool() == Some(true) {
         note(
             "rows",

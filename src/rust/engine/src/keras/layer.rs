@@ -435,6 +435,11 @@ impl LayerNode {
             .map(|(_, n)| n)
             .ok_or_else(|| Error::internal(format!("{} has no sublayer {key}", self.class)))
     }
+
+    /// The first sublayer of a name.
+    pub fn child_named(&self, name: &str) -> Option<&Arc<LayerNode>> {
+        self.children.iter().map(|c| &c.1).find(|n| n.name == name)
+    }
 }
 
 /// A state that a layer keeps from batch to batch: the layer's address, and

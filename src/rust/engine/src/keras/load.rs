@@ -560,8 +560,7 @@ pub fn share_weights(part: &LayerNode, whole: &LayerNode) {
         let _ = part.names.set(names.clone());
     }
     for (_, child) in &part.children {
-        let own = whole.children.iter().find(|(_, n)| n.name == child.name);
-        if let Some((_, own)) = own {
+        if let Some(own) = whole.child_named(&child.name) {
             share_weights(child, own);
         }
     }

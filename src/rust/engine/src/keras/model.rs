@@ -642,7 +642,7 @@ impl Resolver<'_, '_> {
             return Err(bad(
                 self.cfg,
                 "inbound_nodes",
-                format!("a reference to '{layer}', which is not there"),
+                format!("a reference to `{layer}`, which is not there"),
             ));
         };
         let node = match shift {
@@ -653,7 +653,7 @@ impl Resolver<'_, '_> {
             return Err(bad(
                 self.cfg,
                 "inbound_nodes",
-                format!("a reference to call {node} of '{layer}'"),
+                format!("a reference to call {node} of `{layer}`"),
             ));
         }
         Ok(first + node)
@@ -828,7 +828,7 @@ pub fn functional(cfg: &Cfg, loader: &Loader) -> Result<Built> {
             bad(
                 cfg,
                 "input_layers",
-                format!("'{name}', which is no InputLayer"),
+                format!("`{name}`, which is no InputLayer"),
             )
         })?;
         inputs.push(spec.clone());

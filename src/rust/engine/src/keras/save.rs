@@ -48,13 +48,13 @@ pub fn modern(
             rename_children(root, &mut tree);
             Some(Weights::Tree(tree))
         }
-        Some(_) if major >= Some(3) => Some(Weights::Tree(tree(root))),
+        Some(_) if major >= Some(3) => Some(Weights::Tree(tree(root, None))),
         // What Keras 2 shares between models gets copies: Keras 3 counts the calls of
         // shared ones otherwise.
         Some(_) => {
             apart(&mut config);
             let mut out = WeightTree::default();
-            add(root, &mut out, &mut None);
+            add(root, None, &mut out, &mut None);
             Some(Weights::Tree(out))
         }
     };
@@ -272,15 +272,21 @@ pub fn is_old_hard_sigmoid(config: &Json) -> bool {
         && config == &old_hard_sigmoid()["config"]
 }
 
-/// The store of a model's weights.
-pub fn tree(root: &LayerNode) -> WeightTree {
+/// The store of a model's weights. Layers that keep some by name keep them in `whole`,
+/// if the model is a new part of that.
+pub fn tree(root: &LayerNode, whole: Option<&LayerNode>) -> WeightTree {
     let mut out = WeightTree::default();
-    add(root, &mut out, &mut Some(Vec::new()));
+    add(root, whole, &mut out, &mut Some(Vec::new()));
     out
 }
 
 /// Adds a layer: once, where it is met first, if those met are given.
-fn add<'a>(node: &'a LayerNode, at: &mut WeightTree, met: &mut Option<Vec<&'a LayerNode>>) {
+fn add<'a>(
+    node: &'a LayerNode,
+    whole: Option<&LayerNode>,
+    at: &mut WeightTree,
+    met: &mut Option<Vec<&'a LayerNode>>,
+) {
     if let Some(met) = met {
         if met.iter().any(|n| ptr::eq(*n, node)) {
             return;
@@ -314,7 +320,7 @@ fn add<'a>(node: &'a LayerNode, at: &mut WeightTree, met: &mut Option<Vec<&'a La
             tensor: constant.tensor.clone(),
         });
     }
-    for (group, variable) in node.layer.named_variables() {
+    for (group, variable) in whole.unwrap_or(node).layer.named_variables() {
         let group = match group {
             "" => &mut *at,
             group => at.children.entry(group.to_string()).or_default(),
@@ -334,7 +340,8 @@ fn add<'a>(node: &'a LayerNode, at: &mut WeightTree, met: &mut Option<Vec<&'a La
         let group = key.split('/').fold(&mut *at, |group, part| {
             group.children.entry(part.to_string()).or_default()
         });
-        add(child, group, met);
+        let of_whole = whole.and_then(|w| w.child_named(&child.name)).map(|n| &**n);
+        add(child, of_whole, group, met);
     }
 }
 
