@@ -1066,11 +1066,6 @@ test_that("arguments of functions of TensorFlow are told", {
 test_that("what layers can't do in training is told", {
   cases <- list(
     c(
-      "layers.RandomElasticTransform",
-      config = '"factor": 0.5',
-      x = "[null, 4, 4, 3]"
-    ),
-    c(
       "layers.RandomBrightness",
       config = '"factor": 0.5, "dtype": "int32"',
       x = "[null, 4, 4, 3]",

@@ -108,14 +108,20 @@ test_that("a package that is missing is named", {
 
 test_that("a model that asks for more memory than there is can't be run", {
   x <- array(0, c(1, 4, 4, 3))
-  huge <- json_model("[null, 4, 4, 3]", c(UpSampling2D = '"size": [100000, 100000]'))
+  huge <- json_model(
+    "[null, 4, 4, 3]",
+    c(UpSampling2D = '"size": [100000, 100000]')
+  )
   condition <- tryCatch(predict(huge, x), error = identity)
   expect_s3_class(condition, "keraspredict_error_memory")
   expect_identical(condition$layer, "layer_1")
   expect_gt(as.numeric(condition$bytes), 1e12)
   expect_match(conditionMessage(condition), "Layer `layer_1` needs more memory")
   long <- json_model("[null, 4]", c(RepeatVector = '"n": 2147483647'))
-  expect_error(predict(long, matrix(0, 1e4, 4)), class = "keraspredict_error_memory")
+  expect_error(
+    predict(long, matrix(0, 1e4, 4)),
+    class = "keraspredict_error_memory"
+  )
 })
 
 test_that("the weights of a model from JSON are not made to count them", {
