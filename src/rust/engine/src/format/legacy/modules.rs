@@ -181,6 +181,7 @@ const MODULES: [(&str, &[&str]); 6] = [
         "core",
         &[
             "Cast",
+            "ConvertToTensor",
             "SaturateCast",
             "Scatter",
             "ScatterUpdate",
