@@ -15,7 +15,9 @@ use crate::graph::{rows_are_independent, Graph, Op, ValueId};
 use crate::host::{Functions, FUNCTIONS};
 use crate::keras::model::{identity, Graph as Calls, InputSpec, ModelLayer};
 use crate::keras::submodel::{self, History, Symbol};
-use crate::keras::{load, save, Cx, Hidden, Lacking, LayerNode, Reading, Staged, StateKey, T};
+use crate::keras::{
+    legacy, load, save, Cx, Hidden, Lacking, LayerNode, Reading, Staged, StateKey, T,
+};
 use crate::kernels::{PackCache, Par};
 use crate::nest::Nest;
 use crate::optimize::{optimize, Folds, Passes};
@@ -242,7 +244,7 @@ impl Model {
     /// # Errors
     /// As [`Model::load`].
     pub fn with_functions(mut file: ModelFile, functions: &[String]) -> Result<Model> {
-        format::legacy::modernize(&mut file)?;
+        legacy::modernize(&mut file)?;
         let kept = file.config[FUNCTIONS].as_array().into_iter().flatten();
         let kept = kept.filter_map(Json::as_str).map(str::to_string);
         let functions = Functions::new(functions.iter().cloned().chain(kept));
@@ -277,14 +279,14 @@ impl Model {
             tree => tree,
         };
         let mut file = ModelFile {
-            config: format::legacy::original(&self.file.config).clone(),
+            config: legacy::original(&self.file.config).clone(),
             weights: Some(weights),
             ..self.file.clone()
         };
         if !skip_mismatch {
             return Ok((Model::with_functions(file, &self.functions())?, vec![]));
         }
-        format::legacy::modernize(&mut file)?;
+        legacy::modernize(&mut file)?;
         let functions = Functions::new(self.functions());
         let (root, _) = load::Loader::root(&file.config, &functions)?;
         let (read, _) = load::Loader::root(&file.config, &functions)?;
@@ -383,7 +385,7 @@ impl Model {
             config[FUNCTIONS] = functions.into();
         }
         // It is a part of a config that has been rewritten.
-        format::legacy::mark_as_modern(&mut config);
+        legacy::mark_as_modern(&mut config);
         let weights = self.file.weights.as_ref();
         let file = ModelFile {
             config,
@@ -456,7 +458,7 @@ impl Model {
         let mut config = self.file.config.clone();
         if let Some(o) = config.as_object_mut() {
             o.remove(FUNCTIONS);
-            o.remove(format::legacy::MODERN);
+            o.remove(legacy::MODERN);
         }
         config
     }

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
-use crate::format::legacy::FunctionCall;
 use crate::graph::Graph as Lowered;
+use crate::keras::legacy::FunctionCall;
 use crate::keras::model::{join_path, Graph as Calls, InputSpec, ModelLayer, Target};
 use crate::keras::policy::Quantization;
 use crate::keras::submodel::{History, Symbol};

@@ -10,7 +10,6 @@ mod bytes;
 mod hdf5;
 mod hdf5_write;
 pub mod json;
-pub mod legacy;
 pub mod native;
 mod shards;
 mod source;

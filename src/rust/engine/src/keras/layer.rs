@@ -14,9 +14,9 @@ use super::cfg::Cfg;
 use super::lora::Lora;
 use super::policy::Policy;
 use crate::error::{Error, Result};
-use crate::format::legacy::FunctionCall;
 use crate::format::{Assets, StoredWeight};
 use crate::graph::{Builder, Const, RandomKind, Tokenizer, ValueId};
+use crate::keras::legacy::FunctionCall;
 use crate::nest::Nest;
 use crate::tensor::{show_shape, DType, Fact, Tensor};
 

@@ -5,6 +5,7 @@ pub mod cfg;
 mod feature_space;
 pub mod layer;
 pub mod layers;
+pub mod legacy;
 pub mod load;
 mod lora;
 pub mod model;

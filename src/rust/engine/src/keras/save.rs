@@ -9,8 +9,8 @@ use super::layers::{BIAS_ON_CHANNELS, MASKS_STAY};
 use super::load::rename_children;
 use super::LayerNode;
 use crate::error::{Error, Result};
-use crate::format::legacy::{functions_as_operations, FunctionCall, MODERN};
 use crate::format::{ModelFile, StoredWeight, WeightTree, Weights};
+use crate::keras::legacy::{functions_as_operations, FunctionCall, MODERN};
 use crate::tensor::{DType, Fact, Tensor};
 
 /// The model in the form of Keras 3, whichever version it came from. `functions` are

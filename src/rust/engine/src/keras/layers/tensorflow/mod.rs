@@ -14,11 +14,11 @@ mod special;
 use serde_json::{json, Map, Value as Json};
 
 use crate::error::Result;
-use crate::format::legacy::{translate, FunctionCall};
 use crate::graph::{Binary, Cumulate, Reduce, Unary, ValueId};
 use crate::keras::cfg::as_int;
 use crate::keras::layer::Call;
 use crate::keras::layers::no_image;
+use crate::keras::legacy::{translate, FunctionCall};
 use crate::keras::model::history;
 use crate::keras::ops::{self, numpy::shape::diagonal_of};
 use crate::keras::{Arg, Built, Cfg, Cx, Layer, LayerNode, Nested, OfComplex, Out, T};
@@ -512,7 +512,7 @@ pub(crate) fn runs(symbol: &str) -> bool {
             || colour::NAMES.contains(&function)
             || image::NAMES.contains(&function)
             || blocks::NAMES.contains(&function)
-            || crate::format::legacy::has_like(function))
+            || crate::keras::legacy::has_like(function))
 }
 
 /// The functions of [`lower`].

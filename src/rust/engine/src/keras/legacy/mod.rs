@@ -21,8 +21,8 @@ pub(crate) use ops::{has_like, translate};
 
 use serde_json::{json, Map, Value as Json};
 
-use super::{ModelFile, Weights};
 use crate::error::{Error, Result};
+use crate::format::{ModelFile, Weights};
 
 /// A JSON object.
 type Object = Map<String, Json>;
