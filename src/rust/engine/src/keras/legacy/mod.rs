@@ -11,7 +11,6 @@
 mod functions;
 mod graph;
 mod layers;
-mod modules;
 mod nodes;
 mod ops;
 mod weights;
@@ -253,7 +252,7 @@ fn add_modules(mut old: Object) -> Object {
         let module = match class.as_str() {
             "Sequential" => "keras".to_string(),
             "Functional" => "keras.src.models.functional".to_string(),
-            _ if is_operation(&class, &old) => modules::module(&class).unwrap_or_default(),
+            _ if is_operation(&class, &old) => module(&class).unwrap_or_default(),
             _ => "keras.layers".to_string(),
         };
         old.insert("module".into(), module.into());
@@ -285,12 +284,20 @@ fn add_modules_to(value: &mut Json) {
 /// Config keys under which layers keep other layers.
 const SUBLAYERS: [&str; 4] = ["layer", "backward_layer", "forward_layer", "cell"];
 
+/// Where Keras 3 defines the operation of this class.
+fn module(class: &str) -> Option<String> {
+    super::ops::find(class).map(|op| match op.module {
+        own @ ("activations" | "quantizers") => format!("keras.src.{own}.{own}"),
+        module => format!("keras.src.ops.{module}"),
+    })
+}
+
 /// Whether a class that may be a layer or an operation is the operation: the
 /// config of a layer says whether it is trainable; merging layers take a list,
 /// operations their operands one by one.
 fn is_operation(class: &str, entry: &Object) -> bool {
     let trainable = entry.get("config").and_then(|c| c.get("trainable"));
-    if modules::module(class).is_none() || trainable.is_some() {
+    if module(class).is_none() || trainable.is_some() {
         return false;
     }
     if !layers::SHARED_WITH_OPERATIONS.contains(&class) {
@@ -673,10 +680,21 @@ mod tests {
                 {"class_name": "Add", "name": "op", "config": {"name": "op"},
                  "inbound_nodes": [{"args": [tensor("x"), 1.0], "kwargs": {}}]},
                 {"class_name": "Add", "name": "layer", "config": {"name": "layer"},
-                 "inbound_nodes": [{"args": [[tensor("x"), tensor("op")]], "kwargs": {}}]}]}}),
+                 "inbound_nodes": [{"args": [[tensor("x"), tensor("op")]], "kwargs": {}}]},
+                {"class_name": "RFFT", "name": "fft", "config": {"name": "fft"}},
+                {"class_name": "Mish", "name": "mish", "config": {"name": "mish"}},
+                {"class_name": "Average", "name": "mean",
+                 "config": {"name": "mean", "trainable": true}}]}}),
         );
-        assert_eq!(layers(&got)[0]["module"], "keras.src.ops.numpy");
-        assert_eq!(layers(&got)[1]["module"], "keras.layers");
+        let modules: Vec<&Json> = layers(&got).iter().map(|l| &l["module"]).collect();
+        let expected = [
+            "keras.src.ops.numpy",
+            "keras.layers",
+            "keras.src.ops.math",
+            "keras.src.activations.activations",
+            "keras.layers",
+        ];
+        assert_eq!(modules, expected);
     }
 
     #[test]

@@ -5,8 +5,7 @@ use std::cell::RefCell;
 use serde_json::{json, Value as Json};
 
 use super::graph::literal;
-use super::modules::module;
-use super::{keras_tensor, Object};
+use super::{keras_tensor, module, Object};
 
 /// One operation to be.
 struct Op {
