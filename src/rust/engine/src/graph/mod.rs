@@ -1,9 +1,6 @@
 //! The primitive graph: nodes in topological order, each value with its fact.
 
 mod builder;
-mod einsum;
-mod half;
-mod half_products;
 mod op;
 mod rows;
 mod text;
