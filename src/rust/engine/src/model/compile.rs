@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::predict::RunOptions;
-use super::Model;
+use super::{Model, RunOptions};
 use crate::error::{Error, Result};
 use crate::graph::{rows_are_independent, Graph};
 use crate::keras::{Cx, Hidden, Out, Reading, Staged, StateKey, T};

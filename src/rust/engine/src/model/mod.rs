@@ -5,6 +5,7 @@ mod predict;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::Value as Json;
@@ -26,7 +27,31 @@ use crate::trial;
 use compile::{Part, PlanCache, Signature};
 
 pub use compile::{Compiled, Lowered};
-pub use predict::{RunOptions, Sink, Source, StepTime};
+pub use predict::{Sink, Source, StepTime};
+
+/// How a prediction runs.
+pub struct RunOptions<'a> {
+    /// Whether layers train. `None`, as in `model(x)`, leaves it to what each
+    /// call of a graph was recorded with; predictions give false.
+    pub training: Option<bool>,
+    /// What random numbers in training come from: equal seeds, equal numbers.
+    pub seed: u64,
+    /// Set by the caller to end the run after the batches under way.
+    pub cancel: Option<&'a AtomicBool>,
+    /// Which optimiser passes are left out, for tests.
+    pub without: Passes,
+}
+
+impl Default for RunOptions<'_> {
+    fn default() -> Self {
+        RunOptions {
+            training: Some(false),
+            seed: 0,
+            cancel: None,
+            without: Passes::default(),
+        }
+    }
+}
 
 /// A model ready to predict. It can be shared by threads.
 pub struct Model {

@@ -1,17 +1,16 @@
 //! Predictions over any number of rows: batches, tiles and threads.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
 
 use super::compile::{with_rows, Compiled, Ready};
-use super::{Model, States};
+use super::{Model, RunOptions, States};
 use crate::error::{Error, Result};
 use crate::keras::Hidden;
 use crate::kernels::Par;
-use crate::optimize::Passes;
 use crate::plan::Plan;
 use crate::run::{pool, State};
 use crate::tensor::{show_shape, DType, Fact, Tensor, View, ViewMut};
@@ -47,30 +46,6 @@ pub trait Sink: Sync {
     /// whose data give another are an error.
     fn shape(&self, _output: usize) -> Option<&[usize]> {
         None
-    }
-}
-
-/// How a prediction runs.
-pub struct RunOptions<'a> {
-    /// Whether layers train. `None`, as in `model(x)`, leaves it to what each
-    /// call of a graph was recorded with; predictions give false.
-    pub training: Option<bool>,
-    /// What random numbers in training come from: equal seeds, equal numbers.
-    pub seed: u64,
-    /// Set by the caller to end the run after the batches under way.
-    pub cancel: Option<&'a AtomicBool>,
-    /// Which optimiser passes are left out, for tests.
-    pub without: Passes,
-}
-
-impl Default for RunOptions<'_> {
-    fn default() -> Self {
-        RunOptions {
-            training: Some(false),
-            seed: 0,
-            cancel: None,
-            without: Passes::default(),
-        }
     }
 }
 
