@@ -4,6 +4,7 @@ use std::ops::Range;
 
 /// A pointer that tasks may share.
 pub struct Shared<T>(pub *mut T);
+
 impl<T> Clone for Shared<T> {
     fn clone(&self) -> Self {
         *self
