@@ -247,7 +247,7 @@ test_that("the plumber API answers", {
     expect_equal(
       unname(as.matrix(y)),
       unname(expected_iris()[c(1, 60, 150), ]),
-      tolerance = 1e-3
+      tolerance = 1e-6
     )
     expect_identical(ask(port, "/predict", "[{\"a\": 1}]")$status, 400L)
     expect_identical(

@@ -13,7 +13,7 @@ species <- c("setosa", "versicolor", "virginica")
 #* The probabilities of the three species for each row
 #* @post /predict
 #* @parser json
-#* @serializer json
+#* @serializer unboxedJSON list(digits = NA)
 function(req, res) {
   rows <- req$body
   if (!is.data.frame(rows) || !all(columns %in% names(rows))) {
@@ -39,7 +39,7 @@ function(req, res) {
 
 #* What the model is
 #* @get /model
-#* @serializer json
+#* @serializer unboxedJSON list(digits = NA)
 function() {
   layers <- as.data.frame(model)
   list(
