@@ -142,7 +142,11 @@ check_choice <- function(x, arg, choices) {
         "`",
         arg,
         "` must be ",
-        paste0("\"", choices, "\"", collapse = " or "),
+        sub(
+          ", ([^,]*)$",
+          " or \\1",
+          paste0("\"", choices, "\"", collapse = ", ")
+        ),
         ", not ",
         show_value(x),
         "."

@@ -115,7 +115,7 @@ image_smart_resize <- function(
   check_choice(
     interpolation,
     "interpolation",
-    c("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area")
+    array_interpolations
   )
   check_choice(data_format, "data_format", c("channels_last", "channels_first"))
   if (inherits(x, "keraspredict_image")) {
@@ -130,24 +130,70 @@ image_smart_resize <- function(
     )
   }
   images <- array(as.numeric(x), c(if (rank == 3) 1, dim(x)))
-  y <- resizer(size, interpolation, data_format)(images)
+  y <- resizer(size, interpolation, data_format, TRUE)(images)
   if (rank == 3) array(y, dim(y)[-1]) else y
 }
 
-# A model of the layer that resizes, which cuts images as smart_resize() does.
-resizer <- function(size, interpolation, data_format) {
+# What the engine resizes arrays by.
+array_interpolations <- c(
+  "nearest",
+  "bilinear",
+  "bicubic",
+  "lanczos3",
+  "lanczos5",
+  "area"
+)
+
+# A model of the layer that resizes; if it crops, as smart_resize() does.
+resizer <- function(size, interpolation, data_format, crop) {
   load_model(charToRaw(sprintf(
     '{"class_name": "Sequential", "config": {"name": "resize", "layers": [
       {"class_name": "InputLayer", "config": {
         "name": "x", "batch_shape": [null, null, null, null], "dtype": "float32"}},
       {"class_name": "Resizing", "config": {
         "name": "resizing", "height": %d, "width": %d, "interpolation": "%s",
-        "crop_to_aspect_ratio": true, "data_format": "%s", "dtype": "float32"}}]}}',
+        "crop_to_aspect_ratio": %s, "data_format": "%s", "dtype": "float32"}}]}}',
     as.integer(size[[1]]),
     as.integer(size[[2]]),
     interpolation,
+    if (crop) "true" else "false",
     data_format
   )))
+}
+
+# Resizes an image (1, rows, columns, channels) so that it fits, with zeros at the
+# sides, as tf.image.resize_with_pad() does.
+padder <- function(size, interpolation) {
+  function(x) {
+    shape <- dim(x)[2:3]
+    fitting <- shape / max(shape / size)
+    inner <- floor(fitting)
+    before <- floor((size - fitting) / 2)
+    y <- resizer(inner, interpolation, "channels_last", FALSE)(x)
+    out <- array(0, c(1, size, dim(x)[[4]]))
+    at <- lapply(1:2, function(i) before[[i]] + seq_len(inner[[i]]))
+    out[, at[[1]], at[[2]], ] <- y
+    out
+  }
+}
+
+# An image as tf.image.decode_image() gives it: of 16 bits the upper ones count,
+# transparency is left out where it isn't asked for, and grey is weighed as libpng
+# does.
+tensorflow_image <- function(path, color_mode) {
+  pixels <- read_pixels(path)
+  values <- if (pixels$deep) floor(pixels$values / 256) else pixels$values
+  if (color_mode != "grayscale" || dim(values)[[3]] < 3) {
+    return(recolour(values, color_mode, FALSE))
+  }
+  x <- if (is.null(pixels$full)) values else pixels$full
+  grey <- 9797 * x[, , 1] + 19234 * x[, , 2] + 3737 * x[, , 3]
+  grey <- if (is.null(pixels$full)) {
+    floor(grey / 2^15)
+  } else {
+    floor(floor((grey + 2^14) / 2^15) / 256)
+  }
+  array(grey, c(dim(x)[1:2], 1L))
 }
 
 #' @export
@@ -196,7 +242,7 @@ check_size <- function(x, arg) {
 
 # Pixels as (rows, columns, channels), from 0 to 255, or to 65535 where the
 # image is `deep`: of one channel of 16 bits. Of other images of 16 bits, the
-# upper ones are taken, as Pillow does.
+# upper ones are taken, as Pillow does; `full` has all of them.
 read_pixels <- function(path) {
   if (!file.exists(path)) {
     abort(
@@ -231,10 +277,11 @@ read_pixels <- function(path) {
   } else {
     round(255 * as.numeric(x))
   }
+  full <- if (bits > 8) array(values, shape)
   if (bits > 8 && !deep) {
     values <- floor(values / 256)
   }
-  list(values = array(values, shape), deep = deep)
+  list(values = array(values, shape), deep = deep, full = full)
 }
 
 # Channels as Pillow converts them.

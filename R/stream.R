@@ -22,7 +22,9 @@ batch_source <- function(x, self, batch_size) {
       if (is.null(batch_size)) source_rows else batch_size
     ))
   }
-  source <- if (is_python(x)) {
+  source <- if (inherits(x, "keraspredict_dataset")) {
+    dataset_batches(x)
+  } else if (is_python(x)) {
     kind <- dataset_kind(x)
     if (!is.null(kind)) dataset_source(x, kind)
   } else if (is.function(x) && !inherits(x, "keraspredict_model")) {
