@@ -1172,11 +1172,20 @@ pub struct OpDef {
     pub note: &'static str,
     /// The same for calls with complex tensors, if it takes them.
     pub complex: Option<Lower>,
+    /// Whether Keras gives the very tensor where there is nothing to do.
+    pub hands_on: bool,
 }
 
 impl OpDef {
     pub const fn note(self, note: &'static str) -> OpDef {
         OpDef { note, ..self }
+    }
+
+    pub const fn hands_on(self) -> OpDef {
+        OpDef {
+            hands_on: true,
+            ..self
+        }
     }
 
     pub const fn complex(self, lower: Lower) -> OpDef {

@@ -10,6 +10,7 @@ pub mod load;
 mod lora;
 pub mod model;
 pub mod ops;
+mod order;
 pub mod policy;
 pub mod promote;
 pub mod quant;

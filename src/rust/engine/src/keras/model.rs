@@ -10,6 +10,7 @@ use super::activations::is_layer;
 use super::cfg::{dims, short};
 use super::layer::{Arg, Built, Call, Cx, Layer, LayerNode, OfComplex, OpDef, Out, T};
 use super::load::Loader;
+use super::order::{run_order, Node};
 use super::policy::Policy;
 use super::{ops, Cfg};
 use crate::error::{Error, Result};
@@ -128,8 +129,15 @@ impl Graph {
                     .collect::<Result<_>>()?,
             };
             let out = match &self.targets[step.target] {
-                Target::Layer(node) => cx.call(node, &call)?,
-                Target::Op { name, def, config } => cx.call_op(name, def, config, &call)?,
+                Target::Layer(node) if ModelLayer::of(node).is_some() => cx.call(node, &call)?,
+                Target::Layer(node) => {
+                    let out = cx.call(node, &call)?;
+                    told_apart(cx, &call, out, false)?
+                }
+                Target::Op { name, def, config } => {
+                    let out = cx.call_op(name, def, config, &call)?;
+                    told_apart(cx, &call, out, def.hands_on)?
+                }
             };
             if cx.trace.is_some() {
                 let path = join_path(cx.path(), self.targets[step.target].name());
@@ -169,14 +177,7 @@ impl Graph {
     /// The same of a target.
     fn calls_to(&self, target: usize) -> Vec<(usize, Vec<(usize, usize)>)> {
         let steps = self.steps.iter().filter(|s| s.target == target);
-        let mut calls: Vec<_> = steps
-            .map(|step| {
-                let mut taken = vec![];
-                let args = step.args.iter().chain(step.kwargs.iter().map(|(_, a)| a));
-                args.for_each(|a| refs(a, &mut taken));
-                (step.slot, taken)
-            })
-            .collect();
+        let mut calls: Vec<_> = steps.map(|step| (step.slot, taken(step))).collect();
         calls.sort();
         calls
     }
@@ -223,12 +224,38 @@ impl Graph {
     }
 }
 
+/// What a call gives, told apart from the tensors that it takes: a mask is on a
+/// tensor of Keras, which one of ours may stand for twice where a call has nothing to
+/// do. A call that hands its tensor on leaves the mask on it.
+fn told_apart(cx: &mut Cx, call: &Call, out: Out, hands_on: bool) -> Result<Out> {
+    let mut masked = call.tensors();
+    masked.retain(|t| t.mask.is_some());
+    if masked.is_empty() {
+        return Ok(out);
+    }
+    out.map(&mut |&t| {
+        let mut alike = masked.iter().filter(|m| m.value == t.value);
+        Ok(match alike.next() {
+            Some(taken) if hands_on => *taken,
+            Some(taken) if taken.mask != t.mask => T {
+                value: cx.another(t.value),
+                ..t
+            },
+            _ => t,
+        })
+    })
+}
+
 fn refs(t: &Template, out: &mut Vec<(usize, usize)>) {
     match t {
         Template::Ref(slot, at) => out.push((*slot, *at)),
         Template::Lit(_) => {}
         Template::List(items) => items.iter().for_each(|i| refs(i, out)),
-        Template::Dict(items) => items.iter().for_each(|(_, i)| refs(i, out)),
+        Template::Dict(items) => {
+            let mut sorted: Vec<_> = items.iter().collect();
+            sorted.sort_by(|a, b| a.0.cmp(&b.0));
+            sorted.into_iter().for_each(|(_, i)| refs(i, out));
+        }
     }
 }
 
@@ -813,8 +840,7 @@ pub fn functional(cfg: &Cfg, loader: &Loader) -> Result<Built> {
         }
     }
 
-    let (steps, depths) = steps(cfg, &resolver, &entries)?;
-    children.extend(mapped_layers(&entries, &targets, &resolver, &depths));
+    let steps = steps(cfg, &resolver, &entries)?;
     let ends = |key: &str| -> Result<Nest<(String, usize, usize)>> {
         cfg.get(key)
             .and_then(triples)
@@ -851,6 +877,10 @@ pub fn functional(cfg: &Cfg, loader: &Loader) -> Result<Built> {
         Nest::List(mut one) if one.len() == 1 => one.swap_remove(0),
         other => other,
     };
+    let ends: Vec<usize> = outputs.flatten().into_iter().map(|end| end.0).collect();
+    let (steps, depths) = in_run_order(steps, slots, &ends)
+        .ok_or_else(|| bad(cfg, "inbound_nodes", "a graph with a loop".to_string()))?;
+    children.extend(mapped_layers(&entries, &targets, &resolver, &depths));
     let order = entries.iter().map(|e| (e.name.clone(), e.target)).collect();
     let graph = Graph {
         inputs,
@@ -908,19 +938,16 @@ pub fn is_functional(class: &str) -> bool {
     matches!(class, "Functional" | "Model")
 }
 
-/// The calls in an order in which every input is there before it is used, and how
-/// far the slots are from an output.
-fn steps(cfg: &Cfg, resolver: &Resolver, entries: &[Entry]) -> Result<(Vec<Step>, Vec<usize>)> {
-    let mut waiting = vec![];
-    let mut done: Vec<bool> = vec![];
+/// The calls as they were recorded.
+fn steps(cfg: &Cfg, resolver: &Resolver, entries: &[Entry]) -> Result<Vec<Step>> {
+    let mut steps = vec![];
     for e in entries {
-        let (first, calls) = resolver.slots[&e.name];
-        done.resize(first + calls, e.target.is_none());
+        let (first, _) = resolver.slots[&e.name];
         let Some(target) = e.target else { continue };
         for (i, node) in e.nodes.iter().enumerate() {
             let (args, kwargs) =
                 arguments(node).ok_or_else(|| bad(cfg, "inbound_nodes", short(node)))?;
-            waiting.push(Step {
+            steps.push(Step {
                 target,
                 args: args
                     .iter()
@@ -935,43 +962,46 @@ fn steps(cfg: &Cfg, resolver: &Resolver, entries: &[Entry]) -> Result<(Vec<Step>
             });
         }
     }
-    let mut steps = vec![];
-    while !waiting.is_empty() {
-        let before = waiting.len();
-        for step in std::mem::take(&mut waiting) {
-            let mut needs = vec![];
-            let all = step.args.iter().chain(step.kwargs.iter().map(|(_, a)| a));
-            all.for_each(|a| refs(a, &mut needs));
-            if needs.iter().all(|(slot, _)| done[*slot]) {
-                done[step.slot] = true;
-                steps.push(step);
-            } else {
-                waiting.push(step);
-            }
-        }
-        if waiting.len() == before {
-            return Err(bad(cfg, "inbound_nodes", "a graph with a loop".to_string()));
-        }
-    }
-    let depths = farthest_first(&mut steps, done.len());
-    Ok((steps, depths))
+    Ok(steps)
 }
 
-/// Sorts steps as Keras runs them, those farthest from an output first: a layer
-/// that takes the mask off a tensor does so for the steps after it. Gives how far
-/// each slot is.
-fn farthest_first(steps: &mut [Step], slots: usize) -> Vec<usize> {
-    let mut depths = vec![0; slots];
-    for step in steps.iter().rev() {
-        let mut needs = vec![];
-        let all = step.args.iter().chain(step.kwargs.iter().map(|(_, a)| a));
-        all.for_each(|a| refs(a, &mut needs));
-        for (slot, _) in needs {
-            depths[slot] = depths[slot].max(depths[step.slot] + 1);
-        }
+/// Steps in the order in which Keras runs them, and how far each slot is from an
+/// output. `None` if the graph has a loop.
+fn in_run_order(
+    steps: Vec<Step>,
+    slots: usize,
+    outputs: &[usize],
+) -> Option<(Vec<Step>, Vec<usize>)> {
+    let mut of_slot = vec![None; slots];
+    for (i, step) in steps.iter().enumerate() {
+        of_slot[step.slot] = Some(i);
     }
-    steps.sort_by_key(|step| std::cmp::Reverse(depths[step.slot]));
-    depths
+    let nodes: Vec<Node> = steps
+        .iter()
+        .map(|step| Node {
+            target: step.target,
+            inputs: taken(step).iter().filter_map(|t| of_slot[t.0]).collect(),
+        })
+        .collect();
+    let outputs: Vec<usize> = outputs.iter().filter_map(|&slot| of_slot[slot]).collect();
+    let order = run_order(&nodes, &outputs)?;
+    let mut depths = vec![0; slots];
+    for (step, depth) in steps.iter().zip(order.depths) {
+        depths[step.slot] = depth;
+    }
+    let mut left: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
+    let sorted = order.calls.into_iter().filter_map(|i| left[i].take());
+    Some((sorted.collect(), depths))
+}
+
+/// The tensors that a step takes, in the order in which Keras flattens arguments.
+fn taken(step: &Step) -> Vec<(usize, usize)> {
+    let mut named: Vec<_> = step.kwargs.iter().collect();
+    named.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut found = vec![];
+    let all = step.args.iter().chain(named.into_iter().map(|(_, a)| a));
+    all.for_each(|a| refs(a, &mut found));
+    found
 }
 
 type Kwargs<'a> = Option<&'a Map<String, Json>>;

@@ -51,6 +51,7 @@ GROUPS = [
     "sweep2",
     "sweep3",
     "sweep4",
+    "sweep5",
     "halves",
     "halves2",
 ]

@@ -23,6 +23,12 @@ impl Builder {
         ))
     }
 
+    /// The same tensor under another id.
+    pub fn another(&mut self, x: ValueId) -> ValueId {
+        let fact = self.fact(x).clone();
+        self.push(Op::Reshape(fact.shape.clone()), vec![x], fact)
+    }
+
     /// A new axis of size 1 before `axis` of the result.
     pub fn expand_dims(&mut self, x: ValueId, axis: isize) -> Result<ValueId> {
         let mut shape = self.shape(x);

@@ -32,6 +32,7 @@ const fn op(module: &'static str, class: &'static str, lower: Lower) -> OpDef {
         lower: Some(lower),
         note: "",
         complex: None,
+        hands_on: false,
     }
 }
 
@@ -43,6 +44,7 @@ const fn refused(module: &'static str, class: &'static str, note: &'static str) 
         lower: None,
         note,
         complex: None,
+        hands_on: false,
     }
 }
 
@@ -98,7 +100,7 @@ pub static OPS: &[OpDef] = &[
     numpy("Arctan", on_call!(el::float_unary, U::Atan)),
     numpy("Arctan2", el::arctan2),
     numpy("Arctanh", on_call!(el::float_unary, U::Atanh)),
-    numpy("Array", core::convert_to_tensor),
+    numpy("Array", core::convert_to_tensor).hands_on(),
     numpy("BitwiseAnd", on_call!(el::bitwise, B::And)),
     numpy("BitwiseInvert", on_call!(el::unary, U::Not)),
     numpy("BitwiseLeftShift", on_call!(el::bitwise, B::Shl)),
@@ -109,8 +111,10 @@ pub static OPS: &[OpDef] = &[
     numpy("Cbrt", el::cbrt),
     numpy("Ceil", on_call!(el::float_unary, U::Ceil)),
     numpy("Clip", el::clip),
-    numpy("Conj", complex::conjugate).of_complex(),
-    numpy("Conjugate", complex::conjugate).of_complex(),
+    numpy("Conj", complex::conjugate).of_complex().hands_on(),
+    numpy("Conjugate", complex::conjugate)
+        .of_complex()
+        .hands_on(),
     numpy("Copy", el::identity).complex(complex::by_parts),
     numpy("Cos", on_call!(el::float_unary, U::Cos)),
     numpy("Cosh", on_call!(el::float_unary, U::Cosh)),
@@ -168,7 +172,7 @@ pub static OPS: &[OpDef] = &[
     numpy("OnesLike", on_config!(el::like, 1.0)),
     numpy("Power", el::power),
     numpy("Rad2deg", on_call!(el::scaled, 180.0, std::f64::consts::PI)),
-    numpy("Real", complex::real).of_complex(),
+    numpy("Real", complex::real).of_complex().hands_on(),
     numpy("Reciprocal", on_call!(el::unary, U::Reciprocal)).complex(complex::reciprocal),
     numpy("RightShift", on_call!(el::bitwise, B::Shr)),
     numpy("Round", el::round),
@@ -277,7 +281,9 @@ pub static OPS: &[OpDef] = &[
     numpy("Linspace", shape::linspace),
     numpy("Logspace", shape::logspace),
     numpy("Meshgrid", shape::meshgrid),
-    numpy("Moveaxis", shape::moveaxis).complex(complex::by_parts),
+    numpy("Moveaxis", shape::moveaxis)
+        .complex(complex::by_parts)
+        .hands_on(),
     numpy("Ndim", shape::ndim),
     numpy("Pad", shape::pad).complex(complex::by_parts),
     numpy("Ravel", shape::ravel).complex(complex::by_parts),
@@ -289,7 +295,9 @@ pub static OPS: &[OpDef] = &[
     numpy("Split", shape::split).complex(complex::by_parts),
     numpy("Squeeze", shape::squeeze).complex(complex::by_parts),
     numpy("Stack", shape::stacked).complex(complex::by_parts),
-    numpy("Swapaxes", shape::swapaxes).complex(complex::by_parts),
+    numpy("Swapaxes", shape::swapaxes)
+        .complex(complex::by_parts)
+        .hands_on(),
     numpy("Take", shape::take).complex(complex::by_parts),
     numpy("TakeAlongAxis", shape::take_along_axis).complex(complex::by_parts),
     numpy("Tile", shape::tile).complex(complex::by_parts),
@@ -309,8 +317,10 @@ pub static OPS: &[OpDef] = &[
     numpy("Vstack", shape::vstack).complex(complex::by_parts),
     numpy("Geomspace", shape::geomspace),
     // core
-    core("Cast", complex::cast).of_complex(),
-    core("ConvertToTensor", core::convert_to_tensor).complex(complex::by_parts),
+    core("Cast", complex::cast).of_complex().hands_on(),
+    core("ConvertToTensor", core::convert_to_tensor)
+        .complex(complex::by_parts)
+        .hands_on(),
     core("SaturateCast", core::saturate_cast),
     core("Map", map::map).note(MAPPED),
     core("Scatter", shape::scatter),
