@@ -1,10 +1,11 @@
 //! Blocks of pixels in TensorFlow: moved into the batch and back, dilated, eroded,
 //! and convolved to an output of a given size.
 
-use super::{ints, Args};
+use super::args::{ints, Args};
+use super::Name;
 use crate::error::Result;
 use crate::graph::{whole_slices, Binary, ConvTransposeAttrs, PadMode, SliceDim, Unary, ValueId};
-use crate::keras::Cx;
+use crate::keras::{Cx, Out};
 
 /// The functions of [`lower`].
 pub const NAMES: [&str; 8] = [
@@ -18,14 +19,15 @@ pub const NAMES: [&str; 8] = [
     "space_to_batch_nd",
 ];
 
-pub fn lower(cx: &mut Cx, function: &str, a: &Args) -> Result<ValueId> {
-    match function {
+pub fn lower(cx: &mut Cx, name: &Name, a: &Args) -> Result<Option<Out>> {
+    let out = match name.function {
         "space_to_batch" | "space_to_batch_nd" => to_batch(cx, a),
         "batch_to_space" | "batch_to_space_nd" => from_batch(cx, a),
         "dilation2d" => dilated(cx, a, false),
         "erosion2d" => dilated(cx, a, true),
         _ => transposed(cx, a),
-    }
+    };
+    Ok(Some(out?.into()))
 }
 
 /// The sizes of the blocks of an input.

@@ -1,10 +1,11 @@
 //! Colours of `tf.image`.
 
-use super::Args;
+use super::args::Args;
+use super::Name;
 use crate::error::Result;
 use crate::graph::{Binary, Unary, ValueId};
 use crate::keras::ops::image::{from_hsv, to_hsv};
-use crate::keras::Cx;
+use crate::keras::{Cx, Out};
 
 /// The functions of [`lower`].
 pub const NAMES: [&str; 7] = [
@@ -17,7 +18,11 @@ pub const NAMES: [&str; 7] = [
     "yuv_to_rgb",
 ];
 
-pub fn lower(cx: &mut Cx, function: &str, a: &Args) -> Result<ValueId> {
+pub fn lower(cx: &mut Cx, name: &Name, a: &Args) -> Result<Option<Out>> {
+    Ok(Some(coloured(cx, name.function, a)?.into()))
+}
+
+fn coloured(cx: &mut Cx, function: &str, a: &Args) -> Result<ValueId> {
     let x = a.first(cx)?;
     if !cx.dtype(x).is_float() {
         return Err(cx.call_error(format!("expected float images, not {}", cx.dtype(x))));

@@ -2,7 +2,9 @@
 
 use serde_json::Value as Json;
 
-use super::{literal, moments, plain, Args};
+use super::args::{literal, plain, Args};
+use super::nets::moments;
+use super::Name;
 use crate::error::Result;
 use crate::graph::{PadMode, Reduce, Unary, ValueId};
 use crate::keras::layers::no_image;
@@ -36,7 +38,12 @@ pub const NAMES: [&str; 21] = [
 ];
 
 /// Writes a function of images; `None` where `keras.ops` has it, or nothing does.
-pub fn lower(cx: &mut Cx, space: &str, function: &str, old: bool, a: &Args) -> Result<Option<Out>> {
+pub fn lower(cx: &mut Cx, name: &Name, a: &Args) -> Result<Option<Out>> {
+    let &Name {
+        space,
+        function,
+        old,
+    } = name;
     if !matches!(space, "image" | "") {
         return Ok(None);
     }

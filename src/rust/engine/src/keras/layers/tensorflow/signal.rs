@@ -1,6 +1,7 @@
 //! `tf.signal`: transforms of signals along the last axis.
 
-use super::{ints, literal, Args};
+use super::args::{ints, literal, Args};
+use super::Name;
 use crate::error::Result;
 use crate::graph::{FftAttrs, Unary, ValueId};
 use crate::keras::spectrum::{self, Complex};
@@ -20,7 +21,8 @@ pub const NAMES: [&str; 9] = [
     "stft",
 ];
 
-pub fn lower(cx: &mut Cx, function: &str, a: &Args) -> Result<Out> {
+pub fn lower(cx: &mut Cx, name: &Name, a: &Args) -> Result<Option<Out>> {
+    let function = name.function;
     let x = a.first(cx)?;
     let count = |cx: &Cx, key: &str| -> Result<usize> {
         match a.int(cx, key)? {
@@ -37,7 +39,7 @@ pub fn lower(cx: &mut Cx, function: &str, a: &Args) -> Result<Out> {
             }
             let frames = spectrum::frames(cx, x, length, step)?;
             if function == "frame" {
-                return Ok(frames.into());
+                return Ok(Some(frames.into()));
             }
             if a.get("window_fn").is_some() {
                 return Err(cx.call_error("`window_fn` must be that of a Hann window"));
@@ -102,7 +104,7 @@ pub fn lower(cx: &mut Cx, function: &str, a: &Args) -> Result<Out> {
             spectrum::overlapped(cx, x, step)?
         }
     };
-    Ok(out.into())
+    Ok(Some(out.into()))
 }
 
 /// The first size under `fft_length`.

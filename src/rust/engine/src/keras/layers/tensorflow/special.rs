@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::{op, Args};
+use super::args::Args;
+use super::like::op;
+use super::Name;
 use crate::error::Result;
 use crate::graph::{Binary, Reduce, Unary, ValueId};
 use crate::keras::layer::Call;
@@ -37,7 +39,8 @@ pub const NAMES: [&str; 24] = [
     "zero_fraction",
 ];
 
-pub fn lower(cx: &mut Cx, function: &str, a: &Args) -> Result<Option<Out>> {
+pub fn lower(cx: &mut Cx, name: &Name, a: &Args) -> Result<Option<Out>> {
+    let function = name.function;
     let out: ValueId = match function {
         "angle" | "imag" | "real" | "conj" => {
             let class = match function {
