@@ -42,6 +42,24 @@ impl std::hash::Hash for F {
     }
 }
 
+/// Special functions that few models have.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Special {
+    BesselJ0,
+    BesselJ1,
+    BesselK0,
+    BesselK0e,
+    BesselK1,
+    BesselK1e,
+    BesselY0,
+    BesselY1,
+    Dawson,
+    Expint,
+    FresnelCos,
+    FresnelSin,
+    Spence,
+}
+
 /// Elementwise functions of one tensor. The dtype stays, but for the tests
 /// (`IsNan`, `IsInf`, `IsFinite`, `Not`), which give bool.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
@@ -85,6 +103,7 @@ pub enum Unary {
     Digamma,
     /// The modified Bessel function of the first kind and order 0.
     BesselI0,
+    Special(Special),
     Sigmoid,
     /// `log(1 + exp(x))`.
     Softplus,
@@ -139,6 +158,14 @@ pub enum Binary {
     Shr,
     /// The greatest common divisor of integers.
     Gcd,
+    /// The regularized lower incomplete gamma function, of the exponent and the bound.
+    Igamma,
+    /// The upper one.
+    Igammac,
+    /// Hurwitz' zeta function, of the exponent and the offset.
+    Zeta,
+    /// A derivative of the digamma function, of its order and the place.
+    Polygamma,
 }
 
 impl Binary {
@@ -188,7 +215,9 @@ impl Step {
                     (_, DType::Str) => return None,
                     (Add | Mul | Max | Min | And | Or | Xor, DType::Bool) => d,
                     (_, DType::Bool) => return None,
-                    (Atan2, d) => d.is_float().then_some(d)?,
+                    (Atan2 | Igamma | Igammac | Zeta | Polygamma, d) => {
+                        d.is_float().then_some(d)?
+                    }
                     (And | Or | Xor | Shl | Shr | Gcd, d) => d.is_int().then_some(d)?,
                     (_, d) => d,
                 }

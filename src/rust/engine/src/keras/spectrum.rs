@@ -23,7 +23,7 @@ pub fn frames(cx: &mut Cx, x: ValueId, length: usize, stride: usize) -> Result<V
 }
 
 /// The last axis cut, or filled up with zeros, to a size.
-fn fitted(cx: &mut Cx, x: ValueId, size: usize) -> Result<ValueId> {
+pub fn fitted(cx: &mut Cx, x: ValueId, size: usize) -> Result<ValueId> {
     let have = cx.dim(x, -1)?;
     if have >= size {
         return cx.slice_axis(x, -1, 0, size);

@@ -43,6 +43,7 @@ mod shared;
 mod simd;
 mod softmax;
 mod sort;
+mod special;
 mod strided;
 #[cfg(test)]
 mod testing;

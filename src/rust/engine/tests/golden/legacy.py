@@ -61,8 +61,8 @@ class Writer:
         self.pack.close()
         print(f"{self.group}: {len(self.names)} cases, {os.path.getsize(self.path) / 1e6:.2f} MB")
 
-    def add(self, name, build, inputs=None, rewrite=None, suffixes=("h5",), weights=None):
-        """`rewrite(config, weights)` makes a file of an older version: (version, backend, config, weights)."""
+    def add(self, name, build, inputs=None, rewrite=None, suffixes=("h5",), weights=None, mixes=False):
+        """`rewrite(config, weights)` makes a file of an older version: (version, backend, config, weights); `mixes` says that rows are mixed."""
         K.backend.clear_session()
         rng = rng_of(self.seed, self.group, name)
         model = build()
@@ -93,7 +93,7 @@ class Writer:
                 "batch_size": 32,
                 "nest": plain_nest(structure),
                 "exact": all(o.dtype.kind not in "f" for o in outputs),
-                "row_independent": True,
+                "row_independent": not mixes,
                 "keras_reloads": False,
                 "call": "predict",
             }

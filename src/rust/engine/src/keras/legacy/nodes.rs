@@ -41,6 +41,13 @@ pub(super) fn of_node(config: &Object, tensors: &Json) -> Option<(String, Json, 
             rest.insert(to.to_string(), value);
         }
     }
+    // As long as there was no choice.
+    if op.starts_with("Matrix") && op.ends_with("V2") {
+        rest.insert("align".into(), "LEFT_LEFT".into());
+    }
+    if op == "UpperBound" {
+        rest.insert("side".into(), "right".into());
+    }
     if op == "Cast" {
         rest.insert("dtype".into(), attr("DstT")?);
     }
@@ -153,6 +160,11 @@ fn signature(op: &str) -> Option<Signature> {
         ("data_format", "data_format"),
         ("dilations", "dilations"),
     ];
+    const ALIGN: &[(&str, &str)] = &[("align", "align")];
+    const IDS: &[&str] = &["", "segment_ids"];
+    const COUNTED: &[&str] = &["", "segment_ids", "num_segments"];
+    const RANGE: &[&str] = &["", "min", "max"];
+    const FAKE: &[(&str, &str)] = &[("num_bits", "num_bits"), ("narrow_range", "narrow_range")];
     let one = |function| Some((function, &[""][..], &[][..]));
     let two = |function| Some((function, &["", "y"][..], &[][..]));
     let over = |function| Some((function, &["", "axis"][..], KEEP));
@@ -190,6 +202,25 @@ fn signature(op: &str) -> Option<Signature> {
         "Erfinv" => one("erfinv"),
         "Ndtri" => one("ndtri"),
         "Lgamma" => one("lgamma"),
+        "BesselJ0" => one("bessel_j0"),
+        "BesselJ1" => one("bessel_j1"),
+        "BesselK0" => one("bessel_k0"),
+        "BesselK0e" => one("bessel_k0e"),
+        "BesselK1" => one("bessel_k1"),
+        "BesselK1e" => one("bessel_k1e"),
+        "BesselY0" => one("bessel_y0"),
+        "BesselY1" => one("bessel_y1"),
+        "Dawsn" => one("dawsn"),
+        "Expint" => one("expint"),
+        "FresnelCos" => one("fresnel_cos"),
+        "FresnelSin" => one("fresnel_sin"),
+        "Spence" => one("spence"),
+        "Igamma" => Some(("igamma", &["", "x"], &[])),
+        "Igammac" => Some(("igammac", &["", "x"], &[])),
+        "Polygamma" => Some(("polygamma", &["", "x"], &[])),
+        "Betainc" => Some(("betainc", &["", "b", "x"], &[])),
+        "Zeta" => Some(("zeta", &["", "q"], &[])),
+        "Complex" => Some(("complex", &["", "imag"], &[])),
         "Digamma" => one("digamma"),
         "BesselI0" => one("bessel_i0"),
         "BesselI0e" => one("bessel_i0e"),
@@ -201,6 +232,10 @@ fn signature(op: &str) -> Option<Signature> {
         "Angle" => one("angle"),
         "Conj" => one("conj"),
         "FFT" => one("fft"),
+        "FFT2D" => one("fft2d"),
+        "FFT3D" => one("fft3d"),
+        "IFFT2D" => one("ifft2d"),
+        "IFFT3D" => one("ifft3d"),
         "IFFT" => one("ifft"),
         "RFFT" => Some(("rfft", &["", "fft_length"], &[])),
         "IRFFT" => Some(("irfft", &["", "fft_length"], &[])),
@@ -228,7 +263,7 @@ fn signature(op: &str) -> Option<Signature> {
         "Softmax" => one("softmax"),
         "LogSoftmax" => one("log_softmax"),
         "Rank" => one("rank"),
-        "MatrixInverse" => one("inv"),
+        "MatrixInverse" => Some(("inv", &[""], &[("adjoint", "adjoint")])),
         "MatrixDeterminant" => one("det"),
         "Cholesky" => one("cholesky"),
         "RGBToHSV" => one("rgb_to_hsv"),
@@ -237,14 +272,14 @@ fn signature(op: &str) -> Option<Signature> {
         "MatrixDiagV2" | "MatrixDiagV3" => Some((
             "diag",
             &["", "k", "num_rows", "num_cols", "padding_value"],
-            &[],
+            ALIGN,
         )),
         "MatrixDiagPart" => one("diag_part"),
         "MatrixDiagPartV2" | "MatrixDiagPartV3" => {
-            Some(("diag_part", &["", "k", "padding_value"], &[]))
+            Some(("diag_part", &["", "k", "padding_value"], ALIGN))
         }
         "MatrixSetDiag" => Some(("set_diag", &["", "diagonal"], &[])),
-        "MatrixSetDiagV2" | "MatrixSetDiagV3" => Some(("set_diag", &["", "diagonal", "k"], &[])),
+        "MatrixSetDiagV2" | "MatrixSetDiagV3" => Some(("set_diag", &["", "diagonal", "k"], ALIGN)),
         "Shape" => Some(("shape", &[""], &[("out_type", "out_type")])),
         "Size" => Some(("size", &[""], &[("out_type", "out_type")])),
         "Add" | "AddV2" => two("add"),
@@ -333,6 +368,24 @@ fn signature(op: &str) -> Option<Signature> {
         "TensorScatterUpdate" => {
             Some(("tensor_scatter_nd_update", &["", "indices", "updates"], &[]))
         }
+        "TensorScatterSub" => Some(("tensor_scatter_nd_sub", &["", "indices", "updates"], &[])),
+        "SegmentMax" => Some(("segment_max", IDS, &[])),
+        "SegmentMean" => Some(("segment_mean", IDS, &[])),
+        "SegmentMin" => Some(("segment_min", IDS, &[])),
+        "SegmentProd" => Some(("segment_prod", IDS, &[])),
+        "SegmentSum" => Some(("segment_sum", IDS, &[])),
+        "UnsortedSegmentMax" => Some(("unsorted_segment_max", COUNTED, &[])),
+        "UnsortedSegmentMin" => Some(("unsorted_segment_min", COUNTED, &[])),
+        "UnsortedSegmentProd" => Some(("unsorted_segment_prod", COUNTED, &[])),
+        "UnsortedSegmentSum" => Some(("unsorted_segment_sum", COUNTED, &[])),
+        "CumulativeLogsumexp" => Some((
+            "cumulative_logsumexp",
+            &["", "axis"],
+            &[("exclusive", "exclusive"), ("reverse", "reverse")],
+        )),
+        "LowerBound" | "UpperBound" => {
+            Some(("searchsorted", &["", "values"], &[("out_type", "out_type")]))
+        }
         "TensorScatterAdd" => Some(("tensor_scatter_nd_add", &["", "indices", "updates"], &[])),
         "StridedSlice" => Some((
             "strided_slice",
@@ -368,6 +421,18 @@ fn signature(op: &str) -> Option<Signature> {
             &["", "rhs"],
             &[("lower", "lower"), ("adjoint", "adjoint")],
         )),
+        "Qr" => Some(("qr", &[""], &[("full_matrices", "full_matrices")])),
+        "Svd" => Some((
+            "svd",
+            &[""],
+            &[
+                ("compute_uv", "compute_uv"),
+                ("full_matrices", "full_matrices"),
+            ],
+        )),
+        "Lu" => Some(("lu", &[""], &[("output_idx_type", "output_idx_type")])),
+        "SelfAdjointEigV2" => one("eigh"),
+        "MatrixExponential" => one("expm"),
         "MatrixBandPart" => Some(("band_part", &["", "num_lower", "num_upper"], &[])),
         "Cross" => Some(("cross", &["", "b"], &[])),
         "BiasAdd" => Some(("bias_add", &["", "bias"], &[("data_format", "data_format")])),
@@ -421,6 +486,80 @@ fn signature(op: &str) -> Option<Signature> {
             ],
         )),
         "Conv2DBackpropInput" => Some(("conv2d_transpose", &["output_shape", "filters", ""], CONV)),
+        "Conv3DBackpropInputV2" => {
+            Some(("conv3d_transpose", &["output_shape", "filters", ""], CONV))
+        }
+        "CropAndResize" => Some((
+            "crop_and_resize",
+            &["", "boxes", "box_indices", "crop_size"],
+            &[
+                ("method", "method"),
+                ("extrapolation_value", "extrapolation_value"),
+            ],
+        )),
+        "NonMaxSuppressionV3" => Some((
+            "non_max_suppression",
+            &[
+                "",
+                "scores",
+                "max_output_size",
+                "iou_threshold",
+                "score_threshold",
+            ],
+            &[],
+        )),
+        "CombinedNonMaxSuppression" => Some((
+            "combined_non_max_suppression",
+            &[
+                "",
+                "scores",
+                "max_output_size_per_class",
+                "max_total_size",
+                "iou_threshold",
+                "score_threshold",
+            ],
+            &[
+                ("pad_per_class", "pad_per_class"),
+                ("clip_boxes", "clip_boxes"),
+            ],
+        )),
+        "FakeQuantWithMinMaxArgs" => Some((
+            "fake_quant_with_min_max_args",
+            &[""],
+            &[
+                ("min", "min"),
+                ("max", "max"),
+                ("num_bits", "num_bits"),
+                ("narrow_range", "narrow_range"),
+            ],
+        )),
+        "FakeQuantWithMinMaxVars" => Some(("fake_quant_with_min_max_vars", RANGE, FAKE)),
+        "FakeQuantWithMinMaxVarsPerChannel" => {
+            Some(("fake_quant_with_min_max_vars_per_channel", RANGE, FAKE))
+        }
+        "QuantizeAndDequantizeV2" | "QuantizeAndDequantizeV4" => Some((
+            "quantize_and_dequantize_v2",
+            &["", "input_min", "input_max"],
+            &[
+                ("signed_input", "signed_input"),
+                ("num_bits", "num_bits"),
+                ("range_given", "range_given"),
+                ("round_mode", "round_mode"),
+                ("narrow_range", "narrow_range"),
+                ("axis", "axis"),
+            ],
+        )),
+        "MaxPoolWithArgmax" => Some((
+            "max_pool_with_argmax",
+            &[""],
+            &[
+                ("ksize", "ksize"),
+                ("strides", "strides"),
+                ("padding", "padding"),
+                ("Targmax", "output_dtype"),
+                ("include_batch_in_index", "include_batch_in_index"),
+            ],
+        )),
         "SpaceToDepth" => Some((
             "space_to_depth",
             &[""],

@@ -71,7 +71,7 @@ impl Args<'_> {
     fn has_unread(&self) -> bool {
         let read = self.read.borrow();
         self.rest.iter().any(|(key, value)| {
-            let says = !matches!(value, Json::Null | Json::Bool(false));
+            let says = !matches!(value, Json::Null | Json::Bool(false)) && value != "";
             let harmless = ["name", "validate_indices", "use_cudnn_on_gpu"];
             says && !harmless.contains(&key.as_str()) && !read.contains(key)
         })
@@ -324,8 +324,13 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
             one(Op::new("Tensordot", vec![x(), a.any("b")?]).with("axes", a.plain("axes")?))
         }
         "concat" => {
-            one(Op::new("Concatenate", vec![a.first.clone()])
-                .with("axis", integer(&a.plain("axis")?)?))
+            // An empty list is of any dtype.
+            let mut parts = a.first.clone();
+            if let Json::Array(items) = &mut parts {
+                let has_any = items.iter().any(has_tensor);
+                items.retain(|item| !(has_any && item.as_array().is_some_and(Vec::is_empty)));
+            }
+            one(Op::new("Concatenate", vec![parts]).with("axis", integer(&a.plain("axis")?)?))
         }
         "stack" => {
             one(Op::new("Stack", vec![a.first.clone()]).with("axis", a.plain_or("axis", 0)?))
@@ -415,11 +420,20 @@ fn lower(function: &str, a: &Args) -> Option<Vec<Op>> {
             let args = vec![x(), a.any("indices")?, a.any("updates")?];
             one(Op::new("ScatterUpdate", args).with("reduction", reduction))
         }
+        "tensor_scatter_nd_sub" => {
+            let taken = Op::new("Negative", vec![a.any("updates")?]);
+            let args = vec![x(), a.any("indices")?, chained(0)];
+            Some(vec![
+                taken,
+                Op::new("ScatterUpdate", args).with("reduction", "add"),
+            ])
+        }
         "solve" if a.off("adjoint") => one(Op::new("Solve", vec![x(), a.any("rhs")?])),
         "triangular_solve" if a.off("adjoint") => {
             one(Op::new("SolveTriangular", vec![x(), a.any("rhs")?])
                 .with("lower", a.plain_or("lower", true)?))
         }
+        "matrix_rank" => one(Op::new("MatrixRank", vec![x()]).with("tol", a.plain("tol")?)),
         "cross" => one(Op::new("Cross", vec![x(), a.any("b")?])),
         "in_top_k" => {
             // In version 1 of TensorFlow the predictions come first.
@@ -883,7 +897,7 @@ fn channels(a: &Args) -> Option<&'static str> {
 }
 
 /// The functions with a case in [`lower`] of their own.
-const LIKE: [&str; 73] = [
+const LIKE: [&str; 75] = [
     "add_n",
     "argmax",
     "argmin",
@@ -944,7 +958,9 @@ const LIKE: [&str; 73] = [
     "stack",
     "stop_gradient",
     "strided_slice",
+    "matrix_rank",
     "tensor_scatter_nd_add",
+    "tensor_scatter_nd_sub",
     "tensor_scatter_nd_update",
     "tensordot",
     "tile",

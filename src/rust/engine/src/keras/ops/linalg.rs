@@ -9,7 +9,7 @@ use crate::keras::{Call, Cfg, Cx, Out};
 use crate::tensor::{show_shape, DType, Fact};
 
 /// The decomposition of a tensor's matrices; floats of 16 bits are computed in float32.
-fn decompose(cx: &mut Cx, kind: Linalg, xs: &[ValueId]) -> Result<Vec<ValueId>> {
+pub fn decompose(cx: &mut Cx, kind: Linalg, xs: &[ValueId]) -> Result<Vec<ValueId>> {
     let own = cx.dtype(xs[0]);
     if !matches!(own, DType::F16 | DType::BF16) {
         return cx.linalg(kind, xs);
@@ -28,7 +28,7 @@ fn decompose(cx: &mut Cx, kind: Linalg, xs: &[ValueId]) -> Result<Vec<ValueId>> 
 }
 
 /// The last two axes swapped.
-fn transposed(cx: &mut Cx, x: ValueId) -> Result<ValueId> {
+pub fn transposed(cx: &mut Cx, x: ValueId) -> Result<ValueId> {
     move_axes(cx, x, &[-1], &[-2])
 }
 

@@ -6,7 +6,7 @@ mod complex;
 mod core;
 mod fft;
 pub mod image;
-mod linalg;
+pub mod linalg;
 mod losses;
 pub mod map;
 mod nn;

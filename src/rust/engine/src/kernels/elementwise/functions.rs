@@ -2,6 +2,7 @@
 
 use super::register::{cast, input, map, output, Class};
 use crate::graph::{Binary, Unary};
+use crate::kernels::special::{self, special};
 use crate::kernels::vecmath::{self, multiversion, Isa};
 use crate::tensor::DType;
 
@@ -143,6 +144,10 @@ macro_rules! float {
                 Binary::Max => map!(d, v = x, w = y => if v > w || v.is_nan() { v } else { w }),
                 Binary::Min => map!(d, v = x, w = y => if v < w || v.is_nan() { v } else { w }),
                 Binary::Pow => map!(d, v = x, w = y => v.powf(w)),
+                Binary::Igamma | Binary::Igammac | Binary::Zeta | Binary::Polygamma => {
+                    let f = special::of_two(op);
+                    map!(d, v = x, w = y => f(v as f64, w as f64) as $t)
+                }
                 _ => map!(d, v = x, w = y => v.atan2(w)),
             }
         }
@@ -188,6 +193,7 @@ macro_rules! float {
                 Unary::Lgamma => map!(d, v = x => vecmath::lgamma(v as f64) as $t),
                 Unary::Digamma => map!(d, v = x => vecmath::digamma(v as f64) as $t),
                 Unary::BesselI0 => map!(d, v = x => vecmath::bessel_i0(v as f64) as $t),
+                Unary::Special(f) => map!(d, v = x => special(f, v as f64) as $t),
                 Unary::Sigmoid => map!(d, v = x => {
                     let e = (-v.abs()).exp();
                     (if v < 0.0 { e } else { 1.0 }) / (1.0 + e)

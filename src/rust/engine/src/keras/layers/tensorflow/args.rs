@@ -1,8 +1,12 @@
 //! The arguments of a call of a function of TensorFlow.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
+
 use serde_json::{json, Map, Value as Json};
 
 use crate::error::Result;
+use crate::format::json::number as number_of;
 use crate::graph::ValueId;
 use crate::keras::cfg::as_int;
 use crate::keras::layer::Call;
@@ -22,7 +26,7 @@ const OF_SIZES: [&str; 7] = [
 ];
 
 /// Arguments that are sizes, axes or indices.
-const SIZES: [&str; 47] = [
+const SIZES: [&str; 66] = [
     "axes",
     "axis",
     "batch_axis",
@@ -68,6 +72,25 @@ const SIZES: [&str; 47] = [
     "squeeze_dims",
     "reduction_indices",
     "dimension",
+    "crop_size",
+    "max_output_size",
+    "max_output_size_per_class",
+    "max_total_size",
+    "iou_threshold",
+    "score_threshold",
+    "num_segments",
+    "input_min",
+    "input_max",
+    "min",
+    "max",
+    "value_range",
+    "nbins",
+    "rcond",
+    "l2_regularizer",
+    "frame_length",
+    "frame_step",
+    "fft_length",
+    "n",
     "min_length",
     "mode",
 ];
@@ -76,6 +99,7 @@ const SIZES: [&str; 47] = [
 pub struct Args {
     pub first: Arg,
     pub rest: Vec<(String, Arg)>,
+    read: RefCell<HashSet<String>>,
 }
 
 impl Args {
@@ -99,11 +123,48 @@ impl Args {
             };
             rest.push((key.clone(), value));
         }
-        Ok(Args { first, rest })
+        Ok(Args {
+            first,
+            rest,
+            read: RefCell::default(),
+        })
     }
 
-    /// An argument that is there and not None.
+    /// The name of an argument that says something and has not been read.
+    pub fn unread(&self) -> Option<&str> {
+        const HARMLESS: [&str; 7] = [
+            "name",
+            "validate_indices",
+            "validate_shape",
+            "stable",
+            "seed",
+            "noise_shape",
+            // How a table is cut into parts; it is whole here.
+            "partition_strategy",
+        ];
+        let says = |v: &Arg| match v {
+            Arg::Lit(Json::Null | Json::Bool(false)) => false,
+            Arg::Lit(Json::String(s)) => !s.is_empty(),
+            Arg::Lit(Json::Array(items)) => !items.is_empty(),
+            Arg::List(items) => !items.is_empty(),
+            _ => true,
+        };
+        let read = self.read.borrow();
+        let mut rest = self.rest.iter();
+        let found = rest.find(|(key, value)| {
+            says(value) && !HARMLESS.contains(&key.as_str()) && !read.contains(key)
+        });
+        found.map(|(key, _)| key.as_str())
+    }
+
+    /// Whether an argument is given as None.
+    pub fn is_none(&self, key: &str) -> bool {
+        self.rest.iter().any(|(k, v)| k == key && v.is_none())
+    }
+
+    /// An argument that is there and not None; it counts as read.
     pub fn get(&self, key: &str) -> Option<&Arg> {
+        self.read.borrow_mut().insert(key.to_string());
         let found = self.rest.iter().find(|(k, _)| k == key);
         found.map(|(_, v)| v).filter(|v| !v.is_none())
     }
@@ -156,14 +217,27 @@ impl Args {
     pub fn number(&self, cx: &Cx, key: &str, default: f64) -> Result<f64> {
         match self.json(cx, key)? {
             None => Ok(default),
-            Some(v) => v
-                .as_f64()
-                .ok_or_else(|| cx.call_error(format!("`{key}` must be a number"))),
+            Some(v) => {
+                number_of(&v).ok_or_else(|| cx.call_error(format!("`{key}` must be a number")))
+            }
         }
     }
 
     pub fn flag(&self, key: &str) -> bool {
         matches!(self.get(key), Some(Arg::Lit(Json::Bool(true))))
+    }
+
+    /// Whether a flag is given, and off.
+    pub fn is_off(&self, key: &str) -> bool {
+        matches!(self.get(key), Some(Arg::Lit(Json::Bool(false))))
+    }
+
+    /// The tensors of a list that comes first.
+    pub fn all(&self, cx: &mut Cx) -> Result<Vec<ValueId>> {
+        match &self.first {
+            Arg::List(items) => items.iter().map(|item| ops::convert(cx, item)).collect(),
+            one => Ok(vec![ops::convert(cx, one)?]),
+        }
     }
 
     pub fn text(&self, key: &str) -> Option<&str> {

@@ -5,16 +5,22 @@ use super::args::{ints, Args};
 use super::Name;
 use crate::error::Result;
 use crate::graph::{whole_slices, Binary, ConvTransposeAttrs, PadMode, SliceDim, Unary, ValueId};
+use crate::keras::layers::no_image;
 use crate::keras::{Cx, Out};
+use crate::tensor::{numel, DType};
 
 /// The functions of [`lower`].
-pub const NAMES: [&str; 8] = [
+pub const NAMES: [&str; 12] = [
     "batch_to_space",
     "batch_to_space_nd",
+    "conv1d_transpose",
     "conv2d_transpose",
     "conv2d_transpose_v2",
+    "conv3d_transpose",
     "dilation2d",
     "erosion2d",
+    "extract_patches",
+    "max_pool_with_argmax",
     "space_to_batch",
     "space_to_batch_nd",
 ];
@@ -25,6 +31,8 @@ pub fn lower(cx: &mut Cx, name: &Name, a: &Args) -> Result<Option<Out>> {
         "batch_to_space" | "batch_to_space_nd" => from_batch(cx, a),
         "dilation2d" => dilated(cx, a, false),
         "erosion2d" => dilated(cx, a, true),
+        "extract_patches" => patches(cx, a),
+        "max_pool_with_argmax" => return pooled(cx, a).map(Some),
         _ => transposed(cx, a),
     };
     Ok(Some(out?.into()))
@@ -138,29 +146,32 @@ fn either(cx: &mut Cx, a: &Args, names: [&str; 2]) -> Result<ValueId> {
     )
 }
 
-/// Numbers for height and width, of an argument under one of two names, which may
-/// stand between those of the rows and the channels.
-fn steps(cx: &Cx, a: &Args, names: [&str; 2]) -> Result<[usize; 2]> {
+/// Numbers for `m` axes, of an argument under one of two names, which may stand
+/// between those of the rows and the channels.
+fn along(cx: &Cx, a: &Args, names: [&str; 2], m: usize) -> Result<Vec<usize>> {
     let mut given = None;
     for name in names {
         given = given.or(a.ints(cx, name)?);
     }
-    let [h, w] = match given.as_deref() {
-        None => [1, 1],
-        Some(&[n]) => [n, n],
-        Some(&[h, w] | &[1, h, w, 1]) => [h, w],
-        _ => return Err(cx.call_error(format!("`{}` must be height and width", names[0]))),
+    let given = match given.as_deref() {
+        None => vec![1; m],
+        Some(&[n]) => vec![n; m],
+        Some(&[1, ref inner @ .., 1]) if inner.len() == m => inner.to_vec(),
+        Some(inner) if inner.len() == m => inner.to_vec(),
+        _ => {
+            let name = names[0];
+            return Err(cx.call_error(format!("`{name}` must have a number for each axis")));
+        }
     };
-    match (usize::try_from(h), usize::try_from(w)) {
-        (Ok(h), Ok(w)) if h > 0 && w > 0 => Ok([h, w]),
-        _ => Err(cx.call_error(format!("`{}` must be at least 1", names[0]))),
-    }
+    let sizes = given.iter().map(|&n| usize::try_from(n).ok());
+    let sizes: Option<Vec<usize>> = sizes.map(|n| n.filter(|&n| n > 0)).collect();
+    sizes.ok_or_else(|| cx.call_error(format!("`{}` must be at least 1", names[0])))
 }
 
 /// Whether an axis is padded, so that each of its elements starts a window.
 fn is_same(cx: &Cx, a: &Args) -> Result<bool> {
     match a.text("data_format") {
-        None | Some("NHWC") => {}
+        None | Some("NHWC" | "NWC" | "NDHWC") => {}
         Some(other) => return Err(cx.call_error(format!("can't run with data format {other}"))),
     }
     match a.text("padding") {
@@ -183,53 +194,35 @@ fn dilated(cx: &mut Cx, a: &Args, erodes: bool) -> Result<ValueId> {
     let dtype = cx.dtype(x);
     let filter = cx.cast(filter, dtype)?;
     let (shape, size) = (cx.shape(x), cx.shape(filter));
-    let strides = steps(cx, a, ["strides", "strides"])?;
-    let rates = steps(cx, a, ["dilations", "rates"])?;
+    let strides = along(cx, a, ["strides", "strides"], 2)?;
+    let rates = along(cx, a, ["dilations", "rates"], 2)?;
     let same = is_same(cx, a)?;
     if shape.len() != 4 || size.len() != 3 || size[2] != shape[3] || !dtype.is_float() {
         return Err(cx.error("expected images of floats and a filter of their channels"));
     }
-    let mut pads = vec![(0, 0); 4];
-    let mut places = [0; 2];
-    for i in 0..2 {
-        let span = (size[i].max(1) - 1) * rates[i] + 1;
-        let n = shape[i + 1];
-        if same {
-            places[i] = n.div_ceil(strides[i]);
-            let all = ((places[i].max(1) - 1) * strides[i] + span).saturating_sub(n);
-            pads[i + 1] = (all / 2, all - all / 2);
-        } else if span <= n {
-            places[i] = (n - span) / strides[i] + 1;
-        }
-    }
     // An erosion is the dilation of what is negative, by the filter turned round.
     let x = if erodes { cx.unary(Unary::Neg, x)? } else { x };
-    let x = cx.pad(x, &pads, PadMode::Constant, f64::NEG_INFINITY)?;
+    let windows = Windows {
+        size: vec![size[0], size[1]],
+        strides,
+        rates,
+        same,
+    };
+    let parts = windows.parts(cx, x, f64::NEG_INFINITY)?;
     let mut most = None;
-    for h in 0..size[0] {
-        for w in 0..size[1] {
-            let mut dims = whole_slices(&cx.shape(x));
-            for (i, at) in [h, w].into_iter().enumerate() {
-                dims[i + 1] = SliceDim {
-                    start: at * rates[i],
-                    step: strides[i] as isize,
-                    len: places[i],
-                };
-            }
-            let part = cx.slice(x, &dims)?;
-            let [h, w] = match erodes {
-                true => [size[0] - 1 - h, size[1] - 1 - w],
-                false => [h, w],
-            };
-            let value = cx.slice_axis(filter, 0, h, h + 1)?;
-            let value = cx.slice_axis(value, 1, w, w + 1)?;
-            let value = cx.reshape(value, &[size[2]])?;
-            let sum = cx.add(part, value)?;
-            most = Some(match most {
-                None => sum,
-                Some(most) => cx.binary(Binary::Max, most, sum)?,
-            });
-        }
+    for ([h, w], part) in parts {
+        let [h, w] = match erodes {
+            true => [size[0] - 1 - h, size[1] - 1 - w],
+            false => [h, w],
+        };
+        let value = cx.slice_axis(filter, 0, h, h + 1)?;
+        let value = cx.slice_axis(value, 1, w, w + 1)?;
+        let value = cx.reshape(value, &[size[2]])?;
+        let sum = cx.add(part, value)?;
+        most = Some(match most {
+            None => sum,
+            Some(most) => cx.binary(Binary::Max, most, sum)?,
+        });
     }
     let most = most.ok_or_else(|| cx.error("a filter must not be empty"))?;
     match erodes {
@@ -242,20 +235,23 @@ fn dilated(cx: &mut Cx, a: &Args, erodes: bool) -> Result<ValueId> {
 fn transposed(cx: &mut Cx, a: &Args) -> Result<ValueId> {
     let x = a.first(cx)?;
     let kernel = either(cx, a, ["filters", "filter"])?;
-    let strides = steps(cx, a, ["strides", "strides"])?;
-    let dilation = steps(cx, a, ["dilations", "dilations"])?;
+    let (shape, size) = (cx.shape(x), cx.shape(kernel));
+    let m = shape.len().saturating_sub(2);
+    if !(1..=3).contains(&m) || size.len() != m + 2 {
+        return Err(cx.error("expected images and a kernel of as many axes"));
+    }
+    let strides = along(cx, a, ["strides", "stride"], m)?;
+    let dilation = along(cx, a, ["dilations", "dilations"], m)?;
     let same = is_same(cx, a)?;
     let bad = |cx: &Cx| cx.call_error("`output_shape` doesn't fit the input");
-    let output = match a.ints(cx, "output_shape")?.as_deref() {
-        Some(&[_, h, w, _]) => [h, w].map(|n| usize::try_from(n).unwrap_or(0)),
-        _ => return Err(bad(cx)),
+    let sizes = |n: &[i64]| n.iter().map(|&n| usize::try_from(n).ok()).collect();
+    let output: Option<Vec<usize>> = match a.ints(cx, "output_shape")?.as_deref() {
+        Some([_, inner @ .., _]) if inner.len() == m => sizes(inner),
+        _ => None,
     };
-    let (shape, size) = (cx.shape(x), cx.shape(kernel));
-    if shape.len() != 4 || size.len() != 4 {
-        return Err(cx.error("expected images and a kernel of 4 axes"));
-    }
+    let output = output.ok_or_else(|| bad(cx))?;
     let mut crop = vec![];
-    for i in 0..2 {
+    for i in 0..m {
         let span = (size[i].max(1) - 1) * dilation[i] + 1;
         let full = shape[i + 1].saturating_sub(1) * strides[i] + span;
         let windows = match same {
@@ -273,10 +269,114 @@ fn transposed(cx: &mut Cx, a: &Args) -> Result<ValueId> {
         crop.push((before, (full - before).saturating_sub(output[i])));
     }
     let attrs = ConvTransposeAttrs {
-        strides: strides.to_vec(),
+        strides,
         crop,
-        dilation: dilation.to_vec(),
-        output: output.to_vec(),
+        dilation,
+        output,
     };
     cx.conv_transpose(x, kernel, attrs)
+}
+
+/// Windows that slide over height and width.
+struct Windows {
+    size: Vec<usize>,
+    strides: Vec<usize>,
+    rates: Vec<usize>,
+    same: bool,
+}
+
+impl Windows {
+    /// The pixel of each place of the window, for all windows; outside is `fill`.
+    fn parts(&self, cx: &mut Cx, x: ValueId, fill: f64) -> Result<Vec<([usize; 2], ValueId)>> {
+        let shape = cx.shape(x);
+        let mut pads = vec![(0, 0); 4];
+        let mut places = [0; 2];
+        for (i, place) in places.iter_mut().enumerate() {
+            let span = (self.size[i].max(1) - 1) * self.rates[i] + 1;
+            let (n, stride) = (shape[i + 1], self.strides[i]);
+            if self.same {
+                *place = n.div_ceil(stride);
+                let all = (((*place).max(1) - 1) * stride + span).saturating_sub(n);
+                pads[i + 1] = (all / 2, all - all / 2);
+            } else if span <= n {
+                *place = (n - span) / stride + 1;
+            }
+        }
+        let x = cx.pad(x, &pads, PadMode::Constant, fill)?;
+        let mut parts = vec![];
+        for h in 0..self.size[0] {
+            for w in 0..self.size[1] {
+                let mut dims = whole_slices(&cx.shape(x));
+                for (i, at) in [h, w].into_iter().enumerate() {
+                    dims[i + 1] = SliceDim {
+                        start: at * self.rates[i],
+                        step: self.strides[i] as isize,
+                        len: places[i],
+                    };
+                }
+                parts.push(([h, w], cx.slice(x, &dims)?));
+            }
+        }
+        Ok(parts)
+    }
+}
+
+/// Windows of pixels that may stand apart, as channels.
+fn patches(cx: &mut Cx, a: &Args) -> Result<ValueId> {
+    let x = a.first(cx)?;
+    if cx.rank(x) != 4 {
+        return Err(no_image(cx, x));
+    }
+    let windows = Windows {
+        size: along(cx, a, ["sizes", "ksizes"], 2)?,
+        strides: along(cx, a, ["strides", "strides"], 2)?,
+        rates: along(cx, a, ["rates", "rates"], 2)?,
+        same: is_same(cx, a)?,
+    };
+    let parts = windows.parts(cx, x, 0.0)?;
+    let parts: Vec<ValueId> = parts.into_iter().map(|p| p.1).collect();
+    cx.concat(&parts, -1)
+}
+
+/// The largest pixel of each window, and its place in the image or the batch.
+fn pooled(cx: &mut Cx, a: &Args) -> Result<Out> {
+    let x = a.first(cx)?;
+    if cx.rank(x) != 4 {
+        return Err(no_image(cx, x));
+    }
+    let windows = Windows {
+        size: along(cx, a, ["ksize", "ksize"], 2)?,
+        strides: along(cx, a, ["strides", "strides"], 2)?,
+        rates: vec![1, 1],
+        same: is_same(cx, a)?,
+    };
+    let dtype = a.dtype(cx, "output_dtype")?.unwrap_or(DType::I64);
+    let shape = cx.shape(x);
+    let first = if a.flag("include_batch_in_index") {
+        0
+    } else {
+        1
+    };
+    let size = numel(&shape[first..]);
+    let all = [&vec![1; first][..], &shape[first..]].concat();
+    let places = cx.generated(all, |i| (i % size.max(1)) as i64)?;
+    let places = cx.broadcast_to(places, &shape)?;
+    let values = windows.parts(cx, x, f64::NEG_INFINITY)?;
+    let places = windows.parts(cx, places, 0.0)?;
+    let mut most: Option<(ValueId, ValueId)> = None;
+    for ((_, value), (_, place)) in values.into_iter().zip(places) {
+        most = Some(match most {
+            None => (value, place),
+            Some(best) => {
+                let more = cx.binary(Binary::Gt, value, best.0)?;
+                (
+                    cx.select(more, value, best.0)?,
+                    cx.select(more, place, best.1)?,
+                )
+            }
+        });
+    }
+    let (value, place) = most.ok_or_else(|| cx.error("a window must not be empty"))?;
+    let place = cx.cast(place, dtype)?;
+    Ok(Out::List(vec![value.into(), place.into()]))
 }

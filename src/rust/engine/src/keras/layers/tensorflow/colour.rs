@@ -1,17 +1,23 @@
-//! Colours of `tf.image`.
+//! Colours and brightness of `tf.image`.
 
 use super::args::Args;
 use super::Name;
 use crate::error::Result;
-use crate::graph::{Binary, Unary, ValueId};
+use crate::graph::{Binary, Reduce, Unary, ValueId};
+use crate::keras::layers::no_image;
 use crate::keras::ops::image::{from_hsv, to_hsv};
+use crate::keras::resize::saturated;
 use crate::keras::{Cx, Out};
+use crate::tensor::DType;
 
 /// The functions of [`lower`].
-pub const NAMES: [&str; 7] = [
+pub const NAMES: [&str; 10] = [
+    "adjust_brightness",
+    "adjust_contrast",
     "adjust_gamma",
     "adjust_hue",
     "adjust_saturation",
+    "convert_image_dtype",
     "rgb_to_yiq",
     "rgb_to_yuv",
     "yiq_to_rgb",
@@ -19,15 +25,72 @@ pub const NAMES: [&str; 7] = [
 ];
 
 pub fn lower(cx: &mut Cx, name: &Name, a: &Args) -> Result<Option<Out>> {
-    Ok(Some(coloured(cx, name.function, a)?.into()))
+    let x = a.first(cx)?;
+    let own = cx.dtype(x);
+    if name.function == "convert_image_dtype" {
+        let to = a.dtype(cx, "dtype")?.unwrap_or(own);
+        return Ok(Some(scaled(cx, x, to, a.flag("saturate"))?.into()));
+    }
+    let y = match (own.is_float(), name.function.starts_with("adjust")) {
+        (true, _) => coloured(cx, name.function, x, a)?,
+        (false, true) => {
+            let x = scaled(cx, x, DType::F32, false)?;
+            let y = coloured(cx, name.function, x, a)?;
+            scaled(cx, y, own, true)?
+        }
+        _ => return Err(cx.call_error(format!("expected float images, not {own}"))),
+    };
+    Ok(Some(y.into()))
 }
 
-fn coloured(cx: &mut Cx, function: &str, a: &Args) -> Result<ValueId> {
-    let x = a.first(cx)?;
-    if !cx.dtype(x).is_float() {
-        return Err(cx.call_error(format!("expected float images, not {}", cx.dtype(x))));
+/// Images of another dtype: whole numbers reach from 0 to the largest, floats to 1.
+fn scaled(cx: &mut Cx, x: ValueId, to: DType, saturates: bool) -> Result<ValueId> {
+    let from = cx.dtype(x);
+    let most = |d: DType| match d {
+        DType::U8 => Some(255.0),
+        DType::I8 => Some(127.0),
+        DType::U16 => Some(65535.0),
+        DType::I16 => Some(32767.0),
+        DType::I32 => Some(2147483647.0),
+        _ => None,
+    };
+    match (from.is_float(), to.is_float(), most(from), most(to)) {
+        _ if from == to => Ok(x),
+        (true, true, ..) => cx.cast(x, to),
+        (false, true, Some(most), _) => {
+            let x = cx.cast(x, to)?;
+            cx.mul_s(x, f64::from((1.0 / most) as f32))
+        }
+        (true, false, _, Some(most)) => {
+            let x = cx.mul_s(x, most + 0.5)?;
+            match saturates {
+                true => {
+                    let x = cx.unary(Unary::Trunc, x)?;
+                    saturated(cx, x, to)
+                }
+                false => cx.cast(x, to),
+            }
+        }
+        _ => Err(cx.call_error(format!("can't turn images of {from} to {to}"))),
     }
+}
+
+fn coloured(cx: &mut Cx, function: &str, x: ValueId, a: &Args) -> Result<ValueId> {
     match function {
+        "adjust_brightness" => {
+            let delta = a.number(cx, "delta", 0.0)?;
+            cx.add_s(x, delta)
+        }
+        "adjust_contrast" => {
+            let factor = a.number(cx, "contrast_factor", 1.0)?;
+            let Some(at) = cx.rank(x).checked_sub(3) else {
+                return Err(no_image(cx, x));
+            };
+            let mean = cx.reduce(Reduce::Mean, x, &[at, at + 1], true)?;
+            let y = cx.sub(x, mean)?;
+            let y = cx.mul_s(y, factor)?;
+            cx.add(y, mean)
+        }
         "adjust_saturation" | "adjust_hue" => {
             let hsv = to_hsv(cx, x)?;
             let mut channels = [0, 1, 2].map(|i| cx.slice_axis(hsv, -1, i, i + 1));

@@ -6,18 +6,15 @@ use super::args::{literal, plain, Args};
 use super::nets::moments;
 use super::Name;
 use crate::error::Result;
-use crate::graph::{PadMode, Reduce, Unary, ValueId};
+use crate::graph::{PadMode, Unary, ValueId};
 use crate::keras::layers::no_image;
 use crate::keras::resize::{self, area_axis, old_bicubic_axis, Fit, Interpolation, Resize};
 use crate::keras::{Arg, Cx, Out};
 use crate::tensor::DType;
 
 /// The functions of [`lower`].
-pub const NAMES: [&str; 21] = [
-    "adjust_brightness",
-    "adjust_contrast",
+pub const NAMES: [&str; 18] = [
     "central_crop",
-    "convert_image_dtype",
     "crop_to_bounding_box",
     "flip_left_right",
     "flip_up_down",
@@ -199,22 +196,21 @@ pub fn lower(cx: &mut Cx, name: &Name, a: &Args) -> Result<Option<Out>> {
         }
         "resize_with_pad" => {
             let (h, w) = (size(cx, "target_height")?, size(cx, "target_width")?);
-            if a.flag("antialias")
-                || a.get("method")
-                    .is_some_and(|_| a.text("method") != Some("bilinear"))
-            {
-                return Ok(None);
-            }
+            let method = a.text("method").unwrap_or("bilinear");
+            let Some(how) = Interpolation::of_tensorflow(method) else {
+                return Err(cx.call_error(format!("images can't be resized by '{method}'")));
+            };
             let ratio = (width as f32 / w as f32).max(height as f32 / h as f32);
             let inner = [height as f32 / ratio, width as f32 / ratio];
             let start =
                 |to: usize, inner: f32| ((to as f32 - inner) / 2.0).floor().max(0.0) as usize;
             let (top, left) = (start(h, inner[0]), start(w, inner[1]));
-            let x = cx.cast(x, DType::F32)?;
+            let nearest = how == Interpolation::Nearest;
+            let x = if nearest { x } else { cx.cast(x, DType::F32)? };
             let resize = Resize {
                 size: inner.map(|n| n.floor() as usize),
-                how: Interpolation::Bilinear,
-                antialias: false,
+                how,
+                antialias: a.flag("antialias"),
                 fit: Fit::Stretch,
             };
             let y = resize.resample(cx, x, at)?;
@@ -235,21 +231,6 @@ pub fn lower(cx: &mut Cx, name: &Name, a: &Args) -> Result<Option<Out>> {
             let y = cx.sub(x, mean)?;
             cx.div(y, std)?
         }
-        "adjust_brightness" if cx.dtype(x).is_float() => {
-            let delta = a.number(cx, "delta", 0.0)?;
-            cx.add_s(x, delta)?
-        }
-        "adjust_contrast" if cx.dtype(x).is_float() => {
-            let factor = a.number(cx, "contrast_factor", 1.0)?;
-            let mean = cx.reduce(Reduce::Mean, x, &[at, at + 1], true)?;
-            let y = cx.sub(x, mean)?;
-            let y = cx.mul_s(y, factor)?;
-            cx.add(y, mean)?
-        }
-        "convert_image_dtype" if cx.dtype(x).is_float() => match a.dtype(cx, "dtype")? {
-            Some(d) if d.is_float() => cx.cast(x, d)?,
-            _ => return Err(cx.call_error("images of floats can be turned to floats only")),
-        },
         _ => return Ok(None),
     };
     Ok(Some(out.into()))

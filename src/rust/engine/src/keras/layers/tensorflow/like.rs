@@ -159,6 +159,22 @@ fn sum_of(cx: &mut Cx, call: &Call) -> Result<ValueId> {
     Ok(total)
 }
 
+/// The one result of an operation of `keras.ops` on tensors.
+pub(super) fn of_tensors(
+    cx: &mut Cx,
+    class: &str,
+    config: Json,
+    xs: &[ValueId],
+) -> Result<ValueId> {
+    let call = Call {
+        args: xs.iter().map(|&x| Arg::Tensor(x.into())).collect(),
+        kwargs: vec![],
+    };
+    let out = op(cx, class, config, call)?;
+    let one = out.flatten().first().map(|t| t.value);
+    one.ok_or_else(|| cx.defect(format!("no result of {class}")))
+}
+
 /// Calls an operation of `keras.ops`.
 pub(super) fn op(cx: &mut Cx, class: &str, config: Json, call: Call) -> Result<Out> {
     match (ops::find(class), config.as_object()) {

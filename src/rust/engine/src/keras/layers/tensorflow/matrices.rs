@@ -1,6 +1,7 @@
 //! Matrices and norms.
 
 use super::args::Args;
+use super::like::of_tensors;
 use super::{by_place, Name};
 use crate::error::Result;
 use crate::graph::{Binary, Reduce, Unary, ValueId};
@@ -11,18 +12,21 @@ use serde_json::{json, Value as Json};
 /// The functions of [`lower`].
 pub const NAMES: [&str; 8] = [
     "band_part",
-    "diag",
-    "diag_part",
+    "clip_by_global_norm",
+    "global_norm",
     "matvec",
     "norm",
+    "normalize",
     "reduce_euclidean_norm",
-    "set_diag",
     "trace",
 ];
 
 pub fn lower(cx: &mut Cx, name: &Name, a: &Args) -> Result<Option<Out>> {
     let out: ValueId = match name.function {
-        "norm" | "reduce_euclidean_norm" => norm(cx, a)?,
+        "norm" | "reduce_euclidean_norm" => {
+            let keep = a.flag("keepdims") || a.flag("keep_dims");
+            norm(cx, a, keep)?
+        }
         "matvec" => {
             let (x, y) = (a.first(cx)?, a.tensor(cx, "b")?);
             let y = cx.expand_dims(y, -1)?;
@@ -30,37 +34,40 @@ pub fn lower(cx: &mut Cx, name: &Name, a: &Args) -> Result<Option<Out>> {
             let product = cx.matmul(x, y, turned, false)?;
             cx.squeeze(product, -1)?
         }
-        "diag" => {
+        "trace" => {
             let x = a.first(cx)?;
-            if a.int(cx, "k")?.unwrap_or(0) != 0 {
-                return Err(cx.call_error("`k` must be 0"));
-            }
-            let n = cx.dim(x, -1)?;
-            for key in ["num_rows", "num_cols"] {
-                if !matches!(a.int(cx, key)?, None | Some(-1)) {
-                    return Err(cx.call_error("the matrix must be as large as the diagonal"));
-                }
-            }
-            let x = cx.expand_dims(x, -1)?;
-            let eye = by_place(cx, n, n, |i, j| i == j)?;
-            let dtype = cx.dtype(x);
-            let zero = cx.scalar(dtype, 0.0);
-            cx.select(eye, x, zero)?
+            let d = diagonal_of(cx, x, 0, [-2, -1])?;
+            let last = cx.rank(d) - 1;
+            cx.reduce(Reduce::Sum, d, &[last], false)?
         }
-        "diag_part" | "trace" => {
+        "normalize" => {
             let x = a.first(cx)?;
-            let k = match name.function {
-                "trace" => 0,
-                _ => a.int(cx, "k")?.unwrap_or(0),
-            };
-            let d = diagonal_of(cx, x, k, [-2, -1])?;
-            match name.function {
-                "trace" => {
-                    let last = cx.rank(d) - 1;
-                    cx.reduce(Reduce::Sum, d, &[last], false)?
-                }
-                _ => d,
+            let size = norm(cx, a, true)?;
+            let y = cx.div(x, size)?;
+            return Ok(Some(Out::List(vec![y.into(), size.into()])));
+        }
+        "global_norm" | "clip_by_global_norm" => {
+            let xs = a.all(cx)?;
+            let size = global_norm(cx, &xs)?;
+            if name.function == "global_norm" {
+                return Ok(Some(size.into()));
             }
+            let clip = a.tensor(cx, "clip_norm")?;
+            let size = match a.get("use_norm") {
+                Some(_) => a.tensor(cx, "use_norm")?,
+                None => size,
+            };
+            let dtype = cx.dtype(size);
+            let clip = cx.cast(clip, dtype)?;
+            let one = cx.scalar(dtype, 1.0);
+            let (most, by) = (cx.div(one, clip)?, cx.div(one, size)?);
+            let by = cx.minimum(by, most)?;
+            let by = cx.mul(clip, by)?;
+            let mut outs = vec![];
+            for x in xs {
+                outs.push(cx.mul(x, by)?.into());
+            }
+            return Ok(Some(Out::List(vec![Out::List(outs), size.into()])));
         }
         "band_part" => {
             let x = a.first(cx)?;
@@ -77,37 +84,24 @@ pub fn lower(cx: &mut Cx, name: &Name, a: &Args) -> Result<Option<Out>> {
             let zero = cx.scalar(dtype, 0.0);
             cx.select(keep, x, zero)?
         }
-        "set_diag" => {
-            let (x, d) = (a.first(cx)?, a.tensor(cx, "diagonal")?);
-            if a.int(cx, "k")?.unwrap_or(0) != 0 {
-                return Err(cx.call_error("`k` must be 0"));
-            }
-            let (m, n) = (cx.dim(x, -2)?, cx.dim(x, -1)?);
-            let len = m.min(n);
-            let at = cx.axis(-1, cx.rank(d))?;
-            // Stretched along the rows: entry j of column j is what is taken.
-            let mut pads = vec![(0, 0); cx.rank(d)];
-            pads[at] = (0, n - len);
-            let d = cx.pad(d, &pads, crate::graph::PadMode::Constant, 0.0)?;
-            let d = cx.expand_dims(d, -2)?;
-            let eye = by_place(cx, m, n, |i, j| i == j)?;
-            cx.select(eye, d, x)?
-        }
         _ => return Ok(None),
     };
     Ok(Some(out.into()))
 }
 
 /// Norms of vectors, and the Frobenius norm.
-fn norm(cx: &mut Cx, a: &Args) -> Result<ValueId> {
+fn norm(cx: &mut Cx, a: &Args, keep: bool) -> Result<ValueId> {
     let x = a.first(cx)?;
     let given = a.axes(cx, "axis", cx.rank(x))?;
-    let keep = a.flag("keepdims") || a.flag("keep_dims");
     let order = a.json(cx, "ord")?.unwrap_or(json!("euclidean"));
     let order = match &order {
         Json::String(s) if matches!(s.as_str(), "euclidean" | "fro") => 2.0,
         v => match crate::format::json::number(v).or(v.as_f64()) {
             Some(p) if p > 0.0 && given.len() == 1 => p,
+            Some(_) if given.len() == 2 => {
+                let config = json!({"ord": order, "axis": given, "keepdims": keep});
+                return of_tensors(cx, "Norm", config, &[x]);
+            }
             _ => return Err(cx.call_error(format!("a norm can't be of order {order}"))),
         },
     };
@@ -129,4 +123,20 @@ fn norm(cx: &mut Cx, a: &Args) -> Result<ValueId> {
     let total = cx.reduce(Reduce::Sum, powers, &given, keep)?;
     let root = cx.scalar(dtype, 1.0 / order);
     cx.binary(Binary::Pow, total, root)
+}
+
+/// The magnitude of all values of a list of tensors.
+fn global_norm(cx: &mut Cx, xs: &[ValueId]) -> Result<ValueId> {
+    let mut total = None;
+    for &x in xs {
+        let square = cx.unary(Unary::Square, x)?;
+        let all: Vec<usize> = (0..cx.rank(x)).collect();
+        let sum = cx.reduce(Reduce::Sum, square, &all, false)?;
+        total = Some(match total {
+            None => sum,
+            Some(total) => cx.add(total, sum)?,
+        });
+    }
+    let total = total.ok_or_else(|| cx.call_error("expected a list of tensors"))?;
+    cx.unary(Unary::Sqrt, total)
 }

@@ -10,17 +10,24 @@
 mod args;
 mod arithmetic;
 mod blocks;
+mod boxes;
 mod colour;
+mod decompositions;
+mod diagonals;
 mod image;
 mod like;
+mod losses;
 mod matrices;
 mod moves;
 mod nets;
 mod order;
 mod places;
+mod quantized;
+mod segments;
 mod signal;
 mod sizes;
 mod special;
+mod statistics;
 
 use args::Args;
 
@@ -71,7 +78,7 @@ macro_rules! family {
     };
 }
 
-const FAMILIES: [Family; 12] = [
+const FAMILIES: [Family; 19] = [
     family!(moves, complex: true),
     family!(sizes, complex: false),
     family!(places, complex: false),
@@ -79,20 +86,29 @@ const FAMILIES: [Family; 12] = [
     family!(arithmetic, complex: false),
     family!(nets, complex: false),
     family!(matrices, complex: false),
+    family!(diagonals, complex: false),
+    family!(decompositions, complex: false),
     family!(special, complex: true),
+    family!(losses, complex: false),
+    family!(segments, complex: false),
+    family!(statistics, complex: false),
+    family!(quantized, complex: false),
     family!(signal, complex: true),
     family!(colour, complex: true),
     family!(image, complex: false),
     family!(blocks, complex: false),
+    family!(boxes, complex: false),
 ];
 
 /// The functions that are lowered here or have a like in `keras.ops`.
 pub(crate) fn runs(symbol: &str) -> bool {
-    const SPACES: [&str; 12] = [
+    const SPACES: [&str; 14] = [
         "dtypes",
         "keras.backend",
         "",
         "math",
+        "math.special",
+        "quantization",
         "nn",
         "linalg",
         "image",
@@ -152,7 +168,14 @@ impl Layer for Function {
             }
         };
         let out = match out {
-            Some(out) => out,
+            Some(out) => {
+                if let Some(key) = args.unread() {
+                    return Err(
+                        cx.call_error(format!("`tf.{}` can't be run with `{key}`", self.symbol))
+                    );
+                }
+                out
+            }
             None => args.translated(cx, &self.symbol)?,
         };
         // Masks end here.

@@ -28,6 +28,26 @@ pub fn lower(cx: &mut Cx, name: &Name, a: &Args) -> Result<Option<Out>> {
         },
         "where" if name.old => Ok(rows_where(cx, a)?.map(Out::from)),
         "where" => Ok(None),
+        "ensure_shape" => {
+            let x = a.first(cx)?;
+            let shape = a.json(cx, "shape")?.unwrap_or_default();
+            let sizes: Vec<Option<u64>> = shape
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|n| n.as_u64())
+                .collect();
+            let have = cx.keras_fact(x).shape;
+            let fits = sizes.len() == have.len()
+                && sizes
+                    .iter()
+                    .zip(&have)
+                    .all(|(n, &d)| n.is_none_or(|n| n == d as u64));
+            match fits || shape.is_null() {
+                true => Ok(Some(x.into())),
+                false => Err(cx.error(format!("{} isn't of shape {shape}", cx.fact(x)))),
+            }
+        }
         _ => match (a.first.as_out(), &a.first) {
             (Some(out), _) => Ok(Some(out)),
             (None, Arg::List(items)) => {

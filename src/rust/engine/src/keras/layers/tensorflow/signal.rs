@@ -3,17 +3,25 @@
 use super::args::{ints, literal, Args};
 use super::Name;
 use crate::error::Result;
-use crate::graph::{FftAttrs, Unary, ValueId};
-use crate::keras::spectrum::{self, Complex};
+use crate::graph::{FftAttrs, PadMode, Unary, ValueId};
+use crate::keras::spectrum::{self, fitted, Complex};
 use crate::keras::{Cx, Out};
 use crate::tensor::DType;
 
 /// The functions of [`lower`].
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 17] = [
     "dct",
     "fft",
+    "fft2d",
+    "fft3d",
+    "fftshift",
     "frame",
+    "idct",
     "ifft",
+    "ifft2d",
+    "ifft3d",
+    "ifftshift",
+    "inverse_stft",
     "irfft",
     "mfccs_from_log_mel_spectrograms",
     "overlap_and_add",
@@ -34,26 +42,64 @@ pub fn lower(cx: &mut Cx, name: &Name, a: &Args) -> Result<Option<Out>> {
         "frame" | "stft" => {
             let (length, step) = (count(cx, "frame_length")?, count(cx, "frame_step")?);
             let axis = a.int(cx, "axis")?.unwrap_or(-1) as isize;
-            if a.flag("pad_end") || cx.axis(axis, cx.rank(x))? + 1 != cx.rank(x) {
-                return Err(cx.call_error("signals must be along the last axis, and not be padded"));
+            if cx.axis(axis, cx.rank(x))? + 1 != cx.rank(x) {
+                return Err(cx.call_error("signals must be along the last axis"));
+            }
+            let mut x = x;
+            if a.flag("pad_end") {
+                // Every step starts a frame.
+                let n = cx.dim(x, -1)?;
+                let all = n.div_ceil(step).max(1) * step - step + length;
+                let mut pads = vec![(0, 0); cx.rank(x)];
+                pads[cx.rank(x) - 1] = (0, all.saturating_sub(n));
+                let fill = a.number(cx, "pad_value", 0.0)?;
+                x = cx.pad(x, &pads, PadMode::Constant, fill)?;
+            } else {
+                a.get("pad_value");
             }
             let frames = spectrum::frames(cx, x, length, step)?;
             if function == "frame" {
                 return Ok(Some(frames.into()));
             }
-            if a.get("window_fn").is_some() {
-                return Err(cx.call_error("`window_fn` must be that of a Hann window"));
-            }
             let size = match a.get("fft_length") {
                 Some(_) => count(cx, "fft_length")?,
                 None => length.next_power_of_two(),
             };
-            let window = spectrum::hann(length);
-            let dtype = cx.dtype(frames);
-            let window = spectrum::vector(cx, &window, dtype);
-            let frames = cx.mul(frames, window)?;
+            let frames = windowed(cx, a, frames, spectrum::hann(length))?;
             complex(cx, |cx| spectrum::rfft(cx, frames, size))?
         }
+        "inverse_stft" => {
+            let (length, step) = (count(cx, "frame_length")?, count(cx, "frame_step")?);
+            let size = match a.get("fft_length") {
+                Some(_) => count(cx, "fft_length")?,
+                None => length.next_power_of_two(),
+            };
+            let parts = parts(cx, x)?;
+            let y = spectrum::irfft(cx, parts, size)?;
+            let y = fitted(cx, y, length)?;
+            let y = windowed(cx, a, y, spectrum::hann(length))?;
+            spectrum::overlapped(cx, y, step)?
+        }
+        "fft2d" | "fft3d" | "ifft2d" | "ifft3d" => {
+            let axes = if function.ends_with("2d") { 2 } else { 3 };
+            let inverse = function.starts_with('i');
+            let mut both = parts(cx, x)?;
+            let rank = cx.rank(both.0);
+            if rank < axes {
+                return Err(cx.error(format!("expected a tensor of rank {axes} at least")));
+            }
+            for axis in rank - axes..rank {
+                both = along_axis(cx, both, axis, inverse)?;
+            }
+            complex(cx, |_| Ok(both))?
+        }
+        "fftshift" | "ifftshift" => match cx.parts(x)? {
+            Some((re, im)) => {
+                let parts = (shifted(cx, a, re, function)?, shifted(cx, a, im, function)?);
+                complex(cx, |_| Ok(parts))?
+            }
+            None => shifted(cx, a, x, function)?,
+        },
         "rfft" => {
             let size = match length(cx, a)? {
                 Some(n) => n,
@@ -70,34 +116,30 @@ pub fn lower(cx: &mut Cx, name: &Name, a: &Args) -> Result<Option<Out>> {
             spectrum::irfft(cx, parts, size)?
         }
         "fft" | "ifft" => {
-            let (re, im) = parts(cx, x)?;
-            let n = cx.dim(re, -1)?;
-            let inverse = function == "ifft";
-            let attrs = FftAttrs { inverse, keep: n };
-            complex(cx, |cx| {
-                let (re, im) = cx.fft(re, Some(im), attrs)?;
-                match inverse {
-                    false => Ok((re, im)),
-                    true => Ok((cx.div_s(re, n as f64)?, cx.div_s(im, n as f64)?)),
-                }
-            })?
+            let both = parts(cx, x)?;
+            let last = cx.axis(-1, cx.rank(both.0))?;
+            complex(cx, |cx| along_axis(cx, both, last, function == "ifft"))?
         }
-        "dct" => {
-            let n = cx.dim(x, -1)?;
-            let plain = a.int(cx, "type")?.unwrap_or(2) == 2 && a.get("n").is_none();
-            if !plain {
-                return Err(cx.call_error("`type` must be 2, and `n` not be given"));
-            }
-            let ortho = a.text("norm") == Some("ortho");
-            cosines(cx, x, |k| match (ortho, k) {
-                (false, _) => 1.0,
-                (true, 0) => (0.25 / n as f64).sqrt(),
-                (true, _) => (0.5 / n as f64).sqrt(),
-            })?
+        "dct" | "idct" => {
+            let kind = match (function, a.int(cx, "type")?.unwrap_or(2)) {
+                ("idct", 2) => 3,
+                ("idct", 3) => 2,
+                (_, kind) => kind,
+            };
+            let x = match a.get("n") {
+                Some(_) => {
+                    let n = count(cx, "n")?;
+                    fitted(cx, x, n)?
+                }
+                None => x,
+            };
+            transformed(cx, x, kind, a.text("norm") == Some("ortho"))?
         }
         "mfccs_from_log_mel_spectrograms" => {
-            let n = cx.dim(x, -1)? as f64;
-            cosines(cx, x, |_| (0.5 / n).sqrt())?
+            // Of the second kind, and the first coefficient is no other.
+            let n = cx.dim(x, -1)?;
+            let by = (2.0 / n as f64).sqrt();
+            by_matrix(cx, x, |i, k| by * turn(k * (2 * i + 1), 4 * n))?
         }
         _ => {
             let step = count(cx, "frame_step")?;
@@ -135,16 +177,81 @@ fn parts(cx: &mut Cx, x: ValueId) -> Result<Complex> {
     Ok((x, cx.add(x, zero)?))
 }
 
-/// The discrete cosine transform of type 2, each coefficient scaled.
-fn cosines(cx: &mut Cx, x: ValueId, scale: impl Fn(usize) -> f64) -> Result<ValueId> {
+/// Frames times a window, unless the call says that there is none.
+fn windowed(cx: &mut Cx, a: &Args, frames: ValueId, window: Vec<f64>) -> Result<ValueId> {
+    if a.is_none("window_fn") {
+        return Ok(frames);
+    }
+    let dtype = cx.dtype(frames);
+    let window = spectrum::vector(cx, &window, dtype);
+    cx.mul(frames, window)
+}
+
+/// Both halves of axes swapped.
+fn shifted(cx: &mut Cx, a: &Args, x: ValueId, function: &str) -> Result<ValueId> {
+    let mut x = x;
+    for axis in a.axes(cx, "axes", cx.rank(x))? {
+        let (n, axis) = (cx.shape(x)[axis], axis as isize);
+        let at = match function {
+            "fftshift" => n.div_ceil(2),
+            _ => n / 2,
+        };
+        let front = cx.slice_axis(x, axis, at, n)?;
+        let back = cx.slice_axis(x, axis, 0, at)?;
+        x = cx.concat(&[front, back], axis)?;
+    }
+    Ok(x)
+}
+
+/// The transform along one axis.
+fn along_axis(cx: &mut Cx, x: Complex, axis: usize, inverse: bool) -> Result<Complex> {
+    let rank = cx.rank(x.0);
+    let n = cx.shape(x.0)[axis];
+    let mut perm: Vec<usize> = (0..rank).collect();
+    perm.swap(axis, rank - 1);
+    let (re, im) = (cx.transpose(x.0, &perm)?, cx.transpose(x.1, &perm)?);
+    let (mut re, mut im) = cx.fft(re, Some(im), FftAttrs { inverse, keep: n })?;
+    if inverse {
+        (re, im) = (cx.div_s(re, n as f64)?, cx.div_s(im, n as f64)?);
+    }
+    Ok((cx.transpose(re, &perm)?, cx.transpose(im, &perm)?))
+}
+
+/// The cosine of a part of a turn, which is kept small for an exact one.
+fn turn(part: usize, whole: usize) -> f64 {
+    (2.0 * std::f64::consts::PI * (part % whole) as f64 / whole as f64).cos()
+}
+
+/// The discrete cosine transform of a type.
+fn transformed(cx: &mut Cx, x: ValueId, kind: i64, ortho: bool) -> Result<ValueId> {
     let n = cx.dim(x, -1)?;
-    let matrix = cx.generated([n, n], |at| {
-        let (i, k) = (at / n, at % n);
-        // The turn is kept small, for an exact cosine.
-        let turn = (k * (2 * i + 1)) % (4 * n);
-        let angle = std::f64::consts::PI * turn as f64 / (2 * n) as f64;
-        (2.0 * angle.cos() * scale(k)) as f32
-    })?;
+    let by = |first: bool| match (ortho, first) {
+        (false, _) => 2.0,
+        (true, false) => (2.0 / n as f64).sqrt(),
+        (true, true) => (1.0 / n as f64).sqrt(),
+    };
+    match kind {
+        1 if n > 1 && !ortho => by_matrix(cx, x, |i, k| {
+            let ends = i == 0 || i == n - 1;
+            let by = if ends { 1.0 } else { 2.0 };
+            by * turn(i * k, 2 * (n - 1))
+        }),
+        2 => by_matrix(cx, x, |i, k| by(k == 0) * turn(k * (2 * i + 1), 4 * n)),
+        3 => by_matrix(cx, x, |i, k| match (ortho, i) {
+            (false, 0) => 1.0,
+            _ => by(i == 0) * turn(i * (2 * k + 1), 4 * n),
+        }),
+        4 => by_matrix(cx, x, |i, k| {
+            by(false) * turn((2 * i + 1) * (2 * k + 1), 8 * n)
+        }),
+        _ => Err(cx.call_error(format!("can't compute a cosine transform of type {kind}"))),
+    }
+}
+
+/// Sums of the last axis, by weights of its elements in each result.
+fn by_matrix(cx: &mut Cx, x: ValueId, weight: impl Fn(usize, usize) -> f64) -> Result<ValueId> {
+    let n = cx.dim(x, -1)?;
+    let matrix = cx.generated([n, n], |at| weight(at / n, at % n) as f32)?;
     let dtype = cx.dtype(x);
     let matrix = cx.cast(matrix, dtype)?;
     cx.dense(x, matrix)

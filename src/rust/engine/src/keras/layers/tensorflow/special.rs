@@ -1,42 +1,56 @@
-//! Special functions, statistics and losses of TensorFlow.
+//! Special functions of TensorFlow, and numbers taken apart.
+
+use std::sync::Arc;
 
 use serde_json::json;
 
-use super::args::Args;
+use super::args::{operands, Args};
 use super::like::op;
 use super::Name;
 use crate::error::Result;
-use crate::graph::{Binary, Reduce, Unary, ValueId};
+use crate::graph::{broadcast_shapes, Binary, Reduce, ScanAttrs, Special, Unary, ValueId};
 use crate::keras::layer::Call;
 use crate::keras::{Arg, Cx, Out};
-use crate::tensor::DType;
+use crate::tensor::{DType, Fact};
 
 /// The functions of [`lower`].
-pub const NAMES: [&str; 24] = [
+pub const NAMES: [&str; 36] = [
     "angle",
     "batch_flatten",
     "bessel_i0e",
     "bessel_i1",
     "bessel_i1e",
-    "binary_crossentropy",
+    "bessel_j0",
+    "bessel_j1",
+    "bessel_k0",
+    "bessel_k0e",
+    "bessel_k1",
+    "bessel_k1e",
+    "bessel_y0",
+    "bessel_y1",
+    "betainc",
     "bincount",
     "bitcast",
-    "categorical_crossentropy",
+    "complex",
     "conj",
+    "dawsn",
     "digamma",
+    "erfcinv",
+    "expint",
+    "fresnel_cos",
+    "fresnel_sin",
+    "igamma",
+    "igammac",
     "imag",
     "l2_loss",
+    "lbeta",
     "lgamma",
-    "log_poisson_loss",
+    "polygamma",
     "polyval",
     "real",
-    "sigmoid_cross_entropy_with_logits",
-    "softmax_cross_entropy_with_logits",
-    "softmax_cross_entropy_with_logits_v2",
-    "sparse_categorical_crossentropy",
-    "sparse_softmax_cross_entropy_with_logits",
-    "weighted_cross_entropy_with_logits",
+    "spence",
     "zero_fraction",
+    "zeta",
 ];
 
 pub fn lower(cx: &mut Cx, name: &Name, a: &Args) -> Result<Option<Out>> {
@@ -113,7 +127,48 @@ pub fn lower(cx: &mut Cx, name: &Name, a: &Args) -> Result<Option<Out>> {
             let rest = cx.shape(x)[1..].iter().product();
             cx.reshape(x, &[rows, rest])?
         }
-        _ => return loss(cx, function, a),
+        "igamma" | "igammac" | "polygamma" | "zeta" => {
+            let (kind, key) = match function {
+                "igamma" => (Binary::Igamma, "x"),
+                "igammac" => (Binary::Igammac, "x"),
+                "polygamma" => (Binary::Polygamma, "x"),
+                _ => (Binary::Zeta, "q"),
+            };
+            let (x, y) = operands(cx, a, key)?;
+            cx.binary(kind, x, y)?
+        }
+        // The logarithm of the beta function of vectors.
+        "lbeta" => {
+            let x = a.first(cx)?;
+            let last = [cx.axis(-1, cx.rank(x))?];
+            let logs = cx.unary(Unary::Lgamma, x)?;
+            let logs = cx.reduce(Reduce::Sum, logs, &last, false)?;
+            let total = cx.reduce(Reduce::Sum, x, &last, false)?;
+            let total = cx.unary(Unary::Lgamma, total)?;
+            cx.sub(logs, total)?
+        }
+        "betainc" => beta(cx, a)?,
+        "erfcinv" => {
+            let x = a.first(cx)?;
+            let x = cx.unary(Unary::Neg, x)?;
+            let x = cx.add_s(x, 1.0)?;
+            cx.unary(Unary::Erfinv, x)?
+        }
+        "complex" => {
+            let (re, im) = operands(cx, a, "imag")?;
+            let (one, other) = (cx.shape(re), cx.shape(im));
+            let shape = broadcast_shapes(&one, &other)
+                .ok_or_else(|| cx.error("the parts don't fit together"))?;
+            let (re, im) = (cx.broadcast_to(re, &shape)?, cx.broadcast_to(im, &shape)?);
+            cx.complex(re, im)?
+        }
+        _ => {
+            let Some(f) = of_one(function) else {
+                return Ok(None);
+            };
+            let x = a.first(cx)?;
+            cx.unary(Unary::Special(f), x)?
+        }
     };
     Ok(Some(out.into()))
 }
@@ -226,144 +281,117 @@ fn bincount(cx: &mut Cx, a: &Args) -> Result<ValueId> {
     }
 }
 
-/// `log(1 + exp(-|x|))`.
-fn soft_part(cx: &mut Cx, x: ValueId) -> Result<ValueId> {
-    let size = cx.unary(Unary::Abs, x)?;
-    let falling = cx.unary(Unary::Neg, size)?;
-    let falling = cx.unary(Unary::Exp, falling)?;
-    cx.unary(Unary::Log1p, falling)
+fn of_one(function: &str) -> Option<Special> {
+    Some(match function {
+        "bessel_j0" => Special::BesselJ0,
+        "bessel_j1" => Special::BesselJ1,
+        "bessel_k0" => Special::BesselK0,
+        "bessel_k0e" => Special::BesselK0e,
+        "bessel_k1" => Special::BesselK1,
+        "bessel_k1e" => Special::BesselK1e,
+        "bessel_y0" => Special::BesselY0,
+        "bessel_y1" => Special::BesselY1,
+        "dawsn" => Special::Dawson,
+        "expint" => Special::Expint,
+        "fresnel_cos" => Special::FresnelCos,
+        "fresnel_sin" => Special::FresnelSin,
+        "spence" => Special::Spence,
+        _ => return None,
+    })
 }
 
-/// Losses: the labels come first.
-fn loss(cx: &mut Cx, function: &str, a: &Args) -> Result<Option<Out>> {
-    let labels = a.first(cx)?;
-    let out = match function {
-        "sigmoid_cross_entropy_with_logits" => {
-            let x = a.tensor(cx, "logits")?;
-            sigmoid_loss(cx, labels, x)?
-        }
-        "weighted_cross_entropy_with_logits" => {
-            let x = a.tensor(cx, "logits")?;
-            let weight = a.like(cx, "pos_weight", x)?;
-            let more = cx.add_s(weight, -1.0)?;
-            let more = cx.mul(more, labels)?;
-            let more = cx.add_s(more, 1.0)?;
-            let below = cx.unary(Unary::Neg, x)?;
-            let below = cx.unary(Unary::Relu, below)?;
-            let soft = soft_part(cx, x)?;
-            let soft = cx.add(soft, below)?;
-            let soft = cx.mul(more, soft)?;
-            let rest = cx.unary(Unary::Neg, labels)?;
-            let rest = cx.add_s(rest, 1.0)?;
-            let rest = cx.mul(rest, x)?;
-            cx.add(rest, soft)?
-        }
-        "log_poisson_loss" if !a.flag("compute_full_loss") => {
-            let c = a.tensor(cx, "log_input")?;
-            let rate = cx.unary(Unary::Exp, c)?;
-            let known = cx.mul(c, labels)?;
-            cx.sub(rate, known)?
-        }
-        "softmax_cross_entropy_with_logits" | "softmax_cross_entropy_with_logits_v2" => {
-            let x = a.tensor(cx, "logits")?;
-            let axis = match a.int(cx, "axis")? {
-                Some(axis) => axis,
-                None => a.int(cx, "dim")?.unwrap_or(-1),
-            };
-            let log = cx.softmax(x, axis as isize, true)?;
-            weighted(cx, labels, log, axis as isize)?
-        }
-        "sparse_softmax_cross_entropy_with_logits" => {
-            let x = a.tensor(cx, "logits")?;
-            let log = cx.softmax(x, -1, true)?;
-            of_labels(cx, labels, log)?
-        }
-        "binary_crossentropy" | "categorical_crossentropy" | "sparse_categorical_crossentropy" => {
-            of_probabilities(cx, function, labels, a)?
-        }
-        _ => return Ok(None),
-    };
-    Ok(Some(out.into()))
-}
-
-fn sigmoid_loss(cx: &mut Cx, labels: ValueId, x: ValueId) -> Result<ValueId> {
-    let above = cx.unary(Unary::Relu, x)?;
-    let known = cx.mul(x, labels)?;
-    let y = cx.sub(above, known)?;
-    let soft = soft_part(cx, x)?;
-    cx.add(y, soft)
-}
-
-/// `-sum(labels log)` along an axis.
-fn weighted(cx: &mut Cx, labels: ValueId, log: ValueId, axis: isize) -> Result<ValueId> {
-    let product = cx.mul(labels, log)?;
-    let axis = cx.axis(axis, cx.rank(product))?;
-    let total = cx.reduce(Reduce::Sum, product, &[axis], false)?;
-    cx.unary(Unary::Neg, total)
-}
-
-/// The negative logarithms that labels choose along the last axis.
-fn of_labels(cx: &mut Cx, labels: ValueId, log: ValueId) -> Result<ValueId> {
-    let at = cx.cast(labels, DType::I32)?;
-    let at = cx.expand_dims(at, -1)?;
-    let y = cx.take_along(log, at, -1)?;
-    let y = cx.squeeze(y, -1)?;
-    cx.unary(Unary::Neg, y)
-}
-
-/// Losses of `keras.backend`, which keeps probabilities off 0 and 1.
-fn of_probabilities(cx: &mut Cx, function: &str, labels: ValueId, a: &Args) -> Result<ValueId> {
-    const EPSILON: f64 = 1e-7;
-    let p = a.tensor(cx, "output")?;
-    let from_logits = a.flag("from_logits");
-    if function == "binary_crossentropy" {
-        if from_logits {
-            return sigmoid_loss(cx, labels, p);
-        }
-        let p = cx.clip(p, Some(EPSILON), Some(1.0 - EPSILON))?;
-        let rest = |cx: &mut Cx, v: ValueId| -> Result<ValueId> {
-            let v = cx.unary(Unary::Neg, v)?;
-            cx.add_s(v, 1.0)
-        };
-        let term = |cx: &mut Cx, label: ValueId, p: ValueId| -> Result<ValueId> {
-            let p = cx.add_s(p, EPSILON)?;
-            let log = cx.unary(Unary::Log, p)?;
-            cx.mul(label, log)
-        };
-        let yes = term(cx, labels, p)?;
-        let (other, left) = (rest(cx, labels)?, rest(cx, p)?);
-        let no = term(cx, other, left)?;
-        let both = cx.add(yes, no)?;
-        return cx.unary(Unary::Neg, both);
+/// The regularized incomplete beta function, by its continued fraction.
+fn beta(cx: &mut Cx, a: &Args) -> Result<ValueId> {
+    /// Enough for exponents of some thousands.
+    const STEPS: usize = 200;
+    let (p, q) = operands(cx, a, "b")?;
+    let x = a.like(cx, "x", p)?;
+    let own = cx.dtype(x);
+    let mut shape = cx.shape(p);
+    for v in [q, x] {
+        let with = broadcast_shapes(&shape, &cx.shape(v));
+        shape = with.ok_or_else(|| cx.error("the arguments don't fit together"))?;
     }
-    let axis = a.int(cx, "axis")?.unwrap_or(-1) as isize;
-    let sparse = function.starts_with("sparse");
-    let last = cx.axis(axis, cx.rank(p))? + 1 == cx.rank(p);
-    if sparse && (!last || a.get("ignore_class").is_some()) {
-        return Err(cx.call_error("classes must be along the last axis, and all of them count"));
+    let mut wide = [p, q, x];
+    for v in &mut wide {
+        let y = cx.cast(*v, DType::F64)?;
+        *v = cx.broadcast_to(y, &shape)?;
     }
-    let log = match from_logits {
-        true => cx.softmax(p, axis, true)?,
-        false => {
-            let at = cx.axis(axis, cx.rank(p))?;
-            let p = match sparse {
-                true => p,
-                false => {
-                    let total = cx.reduce(Reduce::Sum, p, &[at], true)?;
-                    cx.div(p, total)?
-                }
-            };
-            let p = cx.clip(p, Some(EPSILON), Some(1.0 - EPSILON))?;
-            let log = cx.unary(Unary::Log, p)?;
-            match sparse {
-                // TensorFlow takes the softmax of the logarithms.
-                true => cx.softmax(log, axis, true)?,
-                false => log,
+    let [p, q, x] = wide;
+    // The fraction is short below the mean; above it the other tail is computed.
+    let sum = cx.add(p, q)?;
+    let bound = cx.add_s(p, 1.0)?;
+    let more = cx.add_s(sum, 2.0)?;
+    let bound = cx.div(bound, more)?;
+    let turned = cx.binary(Binary::Gt, x, bound)?;
+    let rest = cx.unary(Unary::Neg, x)?;
+    let rest = cx.add_s(rest, 1.0)?;
+    let (u, v) = (cx.select(turned, q, p)?, cx.select(turned, p, q)?);
+    let (z, w) = (cx.select(turned, rest, x)?, cx.select(turned, x, rest)?);
+    let mut logs = cx.unary(Unary::Lgamma, sum)?;
+    for (e, base) in [(u, z), (v, w)] {
+        let gamma = cx.unary(Unary::Lgamma, e)?;
+        logs = cx.sub(logs, gamma)?;
+        let log = cx.unary(Unary::Log, base)?;
+        let log = cx.mul(e, log)?;
+        logs = cx.add(logs, log)?;
+    }
+    let scale = cx.unary(Unary::Exp, logs)?;
+    let scale = cx.div(scale, u)?;
+
+    let fact = Fact::new(DType::F64, shape);
+    let mut body = cx.for_body();
+    let m = body.input(Fact::new(DType::F64, [0; 0]));
+    let carries: Vec<ValueId> = (0..3).map(|_| body.input(fact.clone())).collect();
+    let closed: Vec<ValueId> = (0..3).map(|_| body.input(fact.clone())).collect();
+    let b = &mut body;
+    let (mut c, mut d, mut h) = (carries[0], carries[1], carries[2]);
+    let twice = b.mul_s(m, 2.0)?;
+    let at = b.add(closed[0], twice)?;
+    for odd in [false, true] {
+        // m (v - m) z / ((at - 1) at), and -(u + m) (u + v + m) z / (at (at + 1)).
+        let (one, two, by) = match odd {
+            false => (m, b.sub(closed[1], m)?, -1.0),
+            true => {
+                let one = b.add(closed[0], m)?;
+                let one = b.unary(Unary::Neg, one)?;
+                let two = b.add(closed[0], closed[1])?;
+                (one, b.add(two, m)?, 1.0)
             }
-        }
-    };
-    match sparse {
-        true => of_labels(cx, labels, log),
-        false => weighted(cx, labels, log, axis),
+        };
+        let top = b.mul(one, two)?;
+        let top = b.mul(top, closed[2])?;
+        let near = b.add_s(at, by)?;
+        let bottom = b.mul(at, near)?;
+        let part = b.div(top, bottom)?;
+        let under = b.mul(part, d)?;
+        let under = b.add_s(under, 1.0)?;
+        d = b.unary(Unary::Reciprocal, under)?;
+        let over = b.div(part, c)?;
+        c = b.add_s(over, 1.0)?;
+        let factor = b.mul(c, d)?;
+        h = b.mul(h, factor)?;
     }
+    let mut graph = body.into_builder().graph;
+    graph.outputs = vec![c, d, h];
+    let attrs = ScanAttrs {
+        body: Arc::new(graph),
+        sequences: 1,
+        carries: 3,
+        length: STEPS,
+        reverse: false,
+    };
+    let steps = cx.generated([STEPS], |i| i as f64 + 1.0)?;
+    // The first step of the fraction.
+    let one = cx.full(fact, 1.0)?;
+    let first = cx.mul(sum, z)?;
+    let next = cx.add_s(u, 1.0)?;
+    let first = cx.div(first, next)?;
+    let first = cx.sub(one, first)?;
+    let start = cx.unary(Unary::Reciprocal, first)?;
+    let fraction = cx.scan(attrs, &[steps], &[one, start, start], &[u, v, z])?[2];
+    let y = cx.mul(scale, fraction)?;
+    let other = cx.sub(one, y)?;
+    let y = cx.select(turned, other, y)?;
+    cx.cast(y, own)
 }
