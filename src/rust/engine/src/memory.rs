@@ -4,6 +4,7 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
 
@@ -27,12 +28,18 @@ fn most() -> usize {
 /// for it, such as `a tensor of shape (2, 3)`.
 type What = (String, String);
 
-/// Whether any machine has so much memory.
+/// Whether this machine has so much memory, used or not: what is in use may be what
+/// is asked for.
 ///
 /// # Errors
-/// [`Error::Memory`] where none does.
+/// [`Error::Memory`] where it doesn't.
 pub fn check(bytes: usize, what: impl FnOnce() -> What) -> Result<()> {
-    match bytes <= most() {
+    static ALL: OnceLock<Option<usize>> = OnceLock::new();
+    if bytes <= SMALL {
+        return Ok(());
+    }
+    let all = *ALL.get_or_init(|| room(Room::All));
+    match bytes <= all.map_or(most(), |n| n.min(most())) {
         true => Ok(()),
         false => Err(refused(bytes, None, what())),
     }
@@ -46,7 +53,7 @@ pub fn ask(bytes: usize, what: impl FnOnce() -> What) -> Result<()> {
     if bytes <= SMALL {
         return Ok(());
     }
-    let available = available();
+    let available = room(Room::Left);
     match bytes <= available.map_or(most(), |n| n.min(most())) {
         true => Ok(()),
         false => Err(refused(bytes, available, what())),
@@ -91,27 +98,43 @@ pub fn caught(panic: Box<dyn Any + Send>) -> Error {
     Error::internal(text.unwrap_or_else(|| "panic".to_string()))
 }
 
-/// Bytes that can still be had, as far as the system tells.
+/// Bytes of memory.
+#[derive(Copy, Clone, PartialEq)]
+enum Room {
+    /// Those that can still be had.
+    Left,
+    /// With those in use.
+    All,
+}
+
+/// How much memory there is, as far as the system tells.
 #[cfg(target_os = "linux")]
-fn available() -> Option<usize> {
+fn room(which: Room) -> Option<usize> {
+    let [memory, swap] = match which {
+        Room::Left => ["MemAvailable:", "SwapFree:"],
+        Room::All => ["MemTotal:", "SwapTotal:"],
+    };
     let read = |path: &str| std::fs::read_to_string(path).ok();
     let machine = read("/proc/meminfo").and_then(|text| {
-        let swap = field(&text, "SwapFree:").unwrap_or(0);
-        Some((field(&text, "MemAvailable:")? + swap) << 10)
+        let swap = field(&text, swap).unwrap_or(0);
+        Some((field(&text, memory)? + swap) << 10)
     });
     let process = read("/proc/self/limits").and_then(|limits| {
         let most = field(&limits, "Max address space")?;
-        let used = field(&read("/proc/self/status")?, "VmSize:")? << 10;
+        let used = match which {
+            Room::Left => field(&read("/proc/self/status")?, "VmSize:")? << 10,
+            Room::All => 0,
+        };
         Some(most.saturating_sub(used))
     });
     let groups = read("/proc/self/cgroup");
     let groups = groups.iter().flat_map(|text| text.lines());
-    let groups = groups.filter_map(|line| room_of_group(line, &read));
+    let groups = groups.filter_map(|line| room_of_group(line, which, &read));
     groups.chain(machine).chain(process).min()
 }
 
 #[cfg(not(target_os = "linux"))]
-fn available() -> Option<usize> {
+fn room(_: Room) -> Option<usize> {
     None
 }
 
@@ -122,10 +145,10 @@ fn field(text: &str, name: &str) -> Option<usize> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// What the control group of a line of `/proc/self/cgroup`, and those around it,
-/// leave of their limits.
+/// The limits of the control group of a line of `/proc/self/cgroup`, and of those
+/// around it, or what they leave.
 #[cfg(target_os = "linux")]
-fn room_of_group(line: &str, read: &dyn Fn(&str) -> Option<String>) -> Option<usize> {
+fn room_of_group(line: &str, which: Room, read: &dyn Fn(&str) -> Option<String>) -> Option<usize> {
     let (controllers, mut group) = line.split_once(':')?.1.split_once(':')?;
     let (root, limit, used) = match controllers {
         "" => ("/sys/fs/cgroup", "memory.max", "memory.current"),
@@ -141,6 +164,9 @@ fn room_of_group(line: &str, read: &dyn Fn(&str) -> Option<String>) -> Option<us
         let folder = format!("{root}{}", group.trim_end_matches('/'));
         let number = |name: &str| read(&format!("{folder}/{name}"))?.trim().parse().ok();
         let room = |limit: usize| {
+            if which == Room::All {
+                return Some(limit);
+            }
             // Pages of files that were read are given back.
             let files = read(&format!("{folder}/memory.stat"));
             let files = files.and_then(|text| field(&text, "inactive_file "));
@@ -163,7 +189,7 @@ mod tests {
     fn what_no_machine_has_is_refused_with_its_layer() {
         let what = || ("dense".to_string(), "a tensor".to_string());
         assert_eq!(ask(SMALL, what), Ok(()));
-        assert_eq!(check(most(), what), Ok(()));
+        assert_eq!(check(SMALL, what), Ok(()));
         for refused in [ask(most() + 1, what), check(most() + 1, what)] {
             match refused {
                 Err(Error::Memory { layer, bytes, .. }) => {
@@ -205,10 +231,12 @@ mod tests {
             };
             Some(format!("{text}\n"))
         };
-        assert_eq!(room_of_group("0::/a/b", &files), Some(400));
-        assert_eq!(room_of_group("4:memory:/c", &files), Some(0));
-        assert_eq!(room_of_group("5:cpu,cpuset:/c", &files), None);
-        assert_eq!(room_of_group("0::/", &files), None);
-        assert!(available().is_some_and(|n| n > 0));
+        assert_eq!(room_of_group("0::/a/b", Room::Left, &files), Some(400));
+        assert_eq!(room_of_group("0::/a/b", Room::All, &files), Some(1000));
+        assert_eq!(room_of_group("4:memory:/c", Room::Left, &files), Some(0));
+        assert_eq!(room_of_group("5:cpu,cpuset:/c", Room::Left, &files), None);
+        assert_eq!(room_of_group("0::/", Room::Left, &files), None);
+        let (left, all) = (room(Room::Left), room(Room::All));
+        assert!(left.is_some_and(|n| n > 0) && left <= all);
     }
 }
