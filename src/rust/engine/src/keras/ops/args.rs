@@ -129,6 +129,12 @@ impl Literal {
     }
 }
 
+/// A Python number as a tensor of the dtype holds it: integers wrap.
+pub fn number_in(v: &Json, dtype: DType) -> Option<f64> {
+    let number = Literal::parse(v).filter(|l| l.shape.is_empty())?;
+    number.tensor(dtype).to_f64().first().copied()
+}
+
 /// An operand of an elementwise operation.
 pub enum Operand {
     /// A Python number, which takes the dtype of what it meets.

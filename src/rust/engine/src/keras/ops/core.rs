@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::graph::{Binary, Reduce, Unary};
 use crate::keras::ops::args::*;
 use crate::keras::{Call, Cfg, Cx, Out};
-use crate::tensor::{DType, Fact};
+use crate::tensor::{DType, Fact, Tensor};
 
 /// A cast that stops at the bounds of the dtype.
 pub fn saturate_cast(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
@@ -15,21 +15,44 @@ pub fn saturate_cast(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
         let fact = Fact::new(dtype, cx.shape(x));
         return Ok(cx.full(fact, bound)?.into());
     }
-    let bits = 8 * dtype.size() as i32;
-    let (low, high) = match dtype {
-        DType::U8 | DType::U16 | DType::U32 => (0.0, 2f64.powi(bits) - 1.0),
-        DType::I8 | DType::I16 | DType::I32 => (-2f64.powi(bits - 1), 2f64.powi(bits - 1) - 1.0),
-        DType::F16 if cx.dtype(x).is_float() => (-65504.0, 65504.0),
-        _ => return Ok(cx.cast(x, dtype)?.into()),
-    };
-    // Bounds that the tensor's own dtype can't reach don't bind.
-    let fits = |v: f64| own.is_float() || crate::tensor::Tensor::scalar(own, v).to_f64() == [v];
-    let (low, high) = (
-        Some(low).filter(|&v| fits(v)),
-        Some(high).filter(|&v| fits(v)),
-    );
+    let (low, high) = saturation(own, dtype);
     let x = cx.clip(x, low, high)?;
     Ok(cx.cast(x, dtype)?.into())
+}
+
+/// The bounds of a cast that bind.
+fn saturation(own: DType, dtype: DType) -> (Option<f64>, Option<f64>) {
+    let bits = 8 * dtype.size() as i32;
+    let (low, high) = match dtype {
+        DType::Bool => (0.0, 1.0),
+        DType::U8 | DType::U16 | DType::U32 | DType::U64 => (0.0, 2f64.powi(bits) - 1.0),
+        DType::I8 | DType::I16 | DType::I32 | DType::I64 => {
+            (-2f64.powi(bits - 1), 2f64.powi(bits - 1) - 1.0)
+        }
+        // The next smaller bfloat16.
+        DType::F16 if own == DType::BF16 => (-65280.0, 65280.0),
+        _ => (-largest(dtype), largest(dtype)),
+    };
+    if own.is_float() {
+        let most = largest(own);
+        return (Some(low.max(-most)), Some(high.min(most)));
+    }
+    if own == DType::Bool || dtype.is_float() && dtype != DType::F16 {
+        return (None, None);
+    }
+    // Bounds that the tensor's own dtype can't reach don't bind.
+    let fits = |v: &f64| Tensor::scalar(own, *v).to_f64() == [*v];
+    (Some(low).filter(fits), Some(high).filter(fits))
+}
+
+/// The largest number of a float.
+fn largest(dtype: DType) -> f64 {
+    match dtype {
+        DType::F16 => f64::from(half::f16::MAX),
+        DType::BF16 => f64::from(half::bf16::MAX),
+        DType::F32 => f64::from(f32::MAX),
+        _ => f64::MAX,
+    }
 }
 
 /// The only value of a saturating cast to a float that can't hold the largest

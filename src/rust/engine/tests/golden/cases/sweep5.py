@@ -1,6 +1,7 @@
 """Found by random models: when a mask is on a tensor, and when it is taken off."""
 
 import keras
+import numpy as np
 from common import padded
 from keras import layers as L
 from keras import ops
@@ -9,6 +10,7 @@ from keras import ops
 def cases(c):
     order(c)
     same_tensor(c)
+    numbers(c)
 
 
 def of(f):
@@ -71,3 +73,38 @@ def same_tensor(c):
 def taken(f, y):
     z = f(y)
     return [L.LSTM(2)(y), L.LSTM(2)(z), heads(z)]
+
+
+def numbers(c):
+    """Literals as the dtype of the tensor holds them, bounds in the wrong order, casts that saturate, deviations in half precision."""
+
+    def around(rng, shape, dtype):
+        return rng.integers(0 if dtype.startswith("u") else -6, 7, size=shape).astype(dtype)
+
+    def one(shape, dtype, f):
+        x = keras.Input(shape, dtype=dtype)
+        y = f(x)
+        return keras.Model(x, list(y) if isinstance(y, tuple) else y)
+
+    bounds = {
+        "float32": [(3, -2), (0, True), (2.5, False)], "int32": [(2, -1), (True, 4), (0, 3000000000)], "int8": [(0, 200), (-300, 3), (False, True)], "uint8": [(-1, 3), (2, -1)], "uint32": [(-5, 5), (0, -1)],
+        "int16": [(0, 40000)], "int64": [(0, -1)], "bool": [(2, 3), (0, 2)], "float16": [(1, -1), (0, 70000)],
+    }
+    for dtype, pairs in bounds.items():
+        c.add(f"clip_{dtype}", lambda d=dtype, p=pairs: one((4,), d, lambda x: [ops.clip(x, *b) for b in p]), inputs=None if dtype in ("bool", "float32", "float16") else around)
+    for dtype, values in {"uint8": [-2, True], "int8": [200], "int16": [70000], "uint32": [-1], "float32": [True, False], "bool": [True], "float16": [1e6, True]}.items():
+        c.add(f"pad_{dtype}", lambda d=dtype, vs=values: one((4,), d, lambda x: [ops.pad(x, ((0, 0), (1, 2)), constant_values=v) for v in vs]), inputs=None if dtype in ("bool", "float32", "float16") else around)
+
+    floats = [-np.inf, -3e38, -1e10, -70000, -300, -1, -0.4, 0, 0.6, 300]
+    wholes = [-2147483648, -70000, -32768, -129, -1, 0, 1, 127, 255, 2147483647]
+    for dtype in ("float16", "bfloat16", "float32", "float64", "int8", "uint8", "int16", "int32", "int64"):
+        targets = ["float16", "bfloat16", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "bool"]
+
+        def extremes(rng, shape, dtype):
+            values = floats if "float" in dtype else np.clip(wholes, np.iinfo(dtype).min, np.iinfo(dtype).max)
+            return np.tile(np.asarray(ops.convert_to_numpy(ops.cast(np.array(values), dtype))), (shape[0], 1))
+
+        c.add(f"saturate_{dtype}", lambda d=dtype, t=targets: one((10,), d, lambda x: [ops.saturate_cast(x, to) for to in t]), inputs=extremes)
+    for dtype in ("float16", "bfloat16"):
+        for size in (3, 4, 7, 16, 37):
+            c.add(f"std_{dtype}_{size}", lambda d=dtype, n=size: one((n, 5), d, lambda x: [ops.std(x, axis=1), ops.std(x, axis=[1, 2]), ops.std(ops.swapaxes(x, 1, 2), axis=-1, keepdims=True), ops.var(x, axis=1)]))

@@ -283,8 +283,22 @@ pub fn clip(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
         DType::Bool => cx.cast(x, DType::I32)?,
         _ => x,
     };
-    let (low, high) = (cfg.opt_f64("x_min")?, cfg.opt_f64("x_max")?);
-    Ok(cx.clip(x, low, high)?.into())
+    let dtype = cx.dtype(x);
+    let bound = |key| {
+        let v = cfg.get(key).filter(|v| !v.is_null());
+        let number = |v| number_in(v, dtype).ok_or_else(|| cfg.bad(key, "a number"));
+        v.map(number).transpose()
+    };
+    let (low, high) = (bound("x_min")?, bound("x_max")?);
+    let y = match (low, high) {
+        // The lower bound goes before the upper one.
+        (Some(low), Some(high)) if low > high => {
+            let y = cx.binary_s(Binary::Min, x, high)?;
+            cx.binary_s(Binary::Max, y, low)?
+        }
+        _ => cx.clip(x, low, high)?,
+    };
+    Ok(y.into())
 }
 
 /// Elements of two tensors by a condition; of a condition alone, as `nonzero`.

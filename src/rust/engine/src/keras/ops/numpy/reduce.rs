@@ -29,11 +29,6 @@ impl Reduction {
         cx.reduce(kind, x, &self.axes, self.keepdims)
     }
 
-    /// Reduced with the axes kept, whatever the config says.
-    fn kept(&self, cx: &mut Cx, kind: Reduce, x: ValueId) -> Result<ValueId> {
-        cx.reduce(kind, x, &self.axes, true)
-    }
-
     /// How many elements go into one.
     fn count(&self, cx: &Cx) -> usize {
         let shape = cx.shape(self.x);
@@ -82,10 +77,20 @@ pub fn mean(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
 
 /// Mean of the squared distances from the mean.
 fn variance(cx: &mut Cx, r: &Reduction, x: ValueId) -> Result<ValueId> {
-    let m = r.kept(cx, Reduce::Mean, x)?;
+    let m = own_mean(cx, r, x, true)?;
     let d = cx.sub(x, m)?;
     let d = cx.unary(Unary::Square, d)?;
-    r.of(cx, Reduce::Mean, d)
+    own_mean(cx, r, d, r.keepdims)
+}
+
+/// The mean, which TensorFlow takes of a float16 sum where it is not asked for more.
+fn own_mean(cx: &mut Cx, r: &Reduction, x: ValueId, keep: bool) -> Result<ValueId> {
+    if cx.dtype(x) != DType::F16 {
+        return cx.reduce(Reduce::Mean, x, &r.axes, keep);
+    }
+    let sum = cx.reduce(Reduce::Sum, x, &r.axes, keep)?;
+    let count = r.count(cx) as f64;
+    cx.binary_s(Binary::Div, sum, count)
 }
 
 pub fn var(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {

@@ -628,8 +628,13 @@ pub fn pad(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     };
     let value = match call.arg(1, "constant_values") {
         None => 0.0,
-        Some(Arg::Lit(v)) if v.is_number() => v.as_f64().unwrap_or(0.0),
-        Some(_) => return Err(cx.call_error("`constant_values` must be a number")),
+        Some(arg) => {
+            let value = match arg {
+                Arg::Lit(v) => number_in(v, cx.dtype(x)),
+                _ => None,
+            };
+            value.ok_or_else(|| cx.call_error("`constant_values` must be a number"))?
+        }
     };
     let bad = || cfg.bad("pad_width", "pairs of whole numbers");
     let size = |v: &Json| as_int(v).and_then(|i| usize::try_from(i).ok());
