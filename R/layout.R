@@ -24,10 +24,14 @@ best_columns <- function(graph, gap, space, room) {
   graph <- order_ranks(rank_graph(graph))
   cross <- place_across(graph, space)
   columns <- seq_len(min(12, max(1, graph$real %/% 4)))
+  height <- vapply(graph$ranks, function(nodes) max(graph$main[nodes]), 0)
   scale <- vapply(
     columns,
     function(k) {
-      min(room / place_columns(graph, cross, gap, space, k)$size, 1)
+      size <- place_columns(graph, cross, gap, space, k)$size
+      cuts <- which(diff(cut_ranks(graph, height + gap, k)) > 0)
+      # Each edge that goes on in the next column, but for one, is hard to follow.
+      0.9^sum(links_below(graph)[cuts] - 1) * min(room / size, 1)
     },
     0
   )
@@ -60,14 +64,35 @@ rank_graph <- function(graph) {
     chains[[e]] <- if (forward[[e]]) chain else rev(chain)
     links[[e]] <- cbind(chain[-length(chain)], chain[-1])
   }
-  links <- if (length(links)) unique(do.call(rbind, links)) else matrix(0, 0, 2)
+  around <- rep(goes_around(n, from, to, rank), pmax(lengths(chains) - 1, 0))
+  links <- if (length(links)) do.call(rbind, links) else matrix(0L, 0, 2)
+  first <- !duplicated(links)
   list(
     main = main,
     cross = cross,
     rank = rank,
     real = n,
-    links = links,
+    links = links[first, , drop = FALSE],
+    around = around[first],
     chains = chains
+  )
+}
+
+# Which edges lead where another path from the same node also leads.
+goes_around <- function(n, from, to, rank) {
+  reach <- matrix(FALSE, n, n)
+  for (e in order(rank[from], decreasing = TRUE)) {
+    reach[from[[e]], ] <- reach[from[[e]], ] | reach[to[[e]], ]
+    reach[from[[e]], to[[e]]] <- TRUE
+  }
+  long <- rank[to] - rank[from] > 1
+  vapply(
+    seq_along(from),
+    function(e) {
+      beside <- to[from == from[[e]] & to != to[[e]]]
+      long[[e]] && any(reach[beside, to[[e]]])
+    },
+    NA
   )
 }
 
@@ -178,114 +203,145 @@ count_crossings <- function(graph, position) {
   ))
 }
 
-# Positions across: the longest path is one straight line; else each rank in
-# turn takes the places that its neighbours would have it at, in its order and
-# with space between. Links between dummies weigh more, and are made straight at
-# last.
+# Positions across, as a careful hand would choose them: what follows each other
+# without a fork or a merge is one straight line, and so is an edge over several
+# ranks; a merge stands in the middle of its inputs, and a fork of what takes it.
+# Edges that only go around, such as those of residual blocks, pull at nothing.
+#
+# These lines are blocks. Their positions have the least sum of squared distances
+# between linked blocks for which neighbours in a rank are `space` apart.
 place_across <- function(graph, space) {
+  links <- graph$links[!graph$around, , drop = FALSE]
+  block <- straight_lines(graph, links)
+  order <- block_order(graph, block)
+  if (is.null(order)) {
+    # Lines that cross can't both be straight: then no line is.
+    block <- seq_along(graph$rank)
+  }
+  n <- max(block)
+  apart <- neighbours_apart(graph, block, space)
+  pull <- function(links, weight) {
+    ends <- cbind(block[links[, 1]], block[links[, 2]])
+    list(ends = ends[ends[, 1] != ends[, 2], , drop = FALSE], weight = weight)
+  }
+  q <- diag(1e-6, n)
+  for (pulled in list(
+    pull(links, 1),
+    pull(graph$links[graph$around, , drop = FALSE], 1e-3)
+  )) {
+    for (e in seq_len(nrow(pulled$ends))) {
+      ends <- pulled$ends[e, ]
+      q[ends, ends] <- q[ends, ends] + pulled$weight * c(1, -1, -1, 1)
+    }
+  }
+  x <- least_squares_apart(q, apart)
+  push_apart(x, apart, graph, block)[block]
+}
+
+# A number for each node: the same for those that stand in one line.
+straight_lines <- function(graph, links) {
   n <- length(graph$rank)
-  spine <- longest_path_nodes(graph)
-  both <- Map(c, graph$above, graph$below)
-  weights <- lapply(seq_len(n), function(i) {
-    1 + (i > graph$real) + 6 * (i > graph$real & both[[i]] > graph$real)
-  })
-  cross <- numeric(n)
-  offsets <- lapply(graph$ranks, function(nodes) {
-    sizes <- graph$cross[nodes]
-    c(0, cumsum((sizes[-1] + sizes[-length(sizes)]) / 2 + space))
-  })
-  for (r in seq_along(graph$ranks)) {
-    nodes <- graph$ranks[[r]]
-    middle <- if (any(nodes %in% spine)) {
-      offsets[[r]][[match(TRUE, nodes %in% spine)]]
-    } else {
-      mean(range(offsets[[r]]))
-    }
-    cross[nodes] <- offsets[[r]] - middle
+  only <- function(nodes) tabulate(nodes, n) == 1
+  # A node of which this is the one link down, and one of which it is the one up.
+  joined <- only(links[, 1])[links[, 1]] & only(links[, 2])[links[, 2]]
+  dummies <- graph$links[, 1] > graph$real & graph$links[, 2] > graph$real
+  pairs <- rbind(
+    links[joined, , drop = FALSE],
+    graph$links[dummies, , drop = FALSE]
+  )
+  pairs <- pairs[order(graph$rank[pairs[, 2]]), , drop = FALSE]
+  block <- seq_len(n)
+  for (e in seq_len(nrow(pairs))) {
+    block[[pairs[e, 2]]] <- block[[pairs[e, 1]]]
   }
-  fixed <- rep(NA_real_, n)
-  fixed[spine] <- 0
-  hold <- rep(0, n)
-  hold[spine] <- 1e6
-  settle <- function(r) {
-    nodes <- graph$ranks[[r]]
-    wanted <- cross[nodes]
-    total <- rep(0.01, length(nodes))
-    for (k in seq_along(nodes)) {
-      node <- nodes[[k]]
-      near <- both[[node]]
-      if (hold[[node]] > 0) {
-        wanted[[k]] <- fixed[[node]]
-        total[[k]] <- hold[[node]]
-      } else if (length(near)) {
-        total[[k]] <- sum(weights[[node]])
-        wanted[[k]] <- sum(cross[near] * weights[[node]]) / total[[k]]
-      }
-    }
-    cross[nodes] <<- monotone(wanted - offsets[[r]], total) + offsets[[r]]
-  }
-  order <- seq_along(graph$ranks)
-  several <- order[lengths(graph$ranks) > 1]
-  sweeps <- function(times) {
-    for (i in seq_len(times)) {
-      for (r in if (i %% 2) several else rev(several)) {
-        settle(r)
-      }
-    }
-  }
-  sweeps(16)
-  for (i in seq_len(3)) {
-    for (chain in graph$chains) {
-      dummies <- setdiff(chain[chain > graph$real], spine)
-      if (length(dummies) > 1) {
-        # Where the chain has to be furthest from the longest path.
-        fixed[dummies] <- cross[dummies][[which.max(abs(cross[dummies]))]]
-        hold[dummies] <- 100
-      }
-    }
-    sweeps(4)
-  }
-  cross
+  match(block, unique(block))
 }
 
-# The nodes of one longest path.
-longest_path_nodes <- function(graph) {
-  node <- which.max(graph$rank)
-  path <- node
-  while (length(graph$above[[node]])) {
-    before <- graph$above[[node]]
-    # Real nodes first: a path over dummies is an edge that goes around.
-    node <- before[order(before > graph$real)][[1]]
-    path <- c(path, node)
+# The blocks in an order in which each comes after those on its left, or NULL if
+# there is none.
+block_order <- function(graph, block) {
+  pairs <- rank_pairs(graph)
+  left <- block[pairs[, 1]]
+  right <- block[pairs[, 2]]
+  n <- max(block)
+  waiting <- tabulate(right, n)
+  following <- split(right, factor(left, seq_len(n)))
+  order <- integer()
+  ready <- which(waiting == 0)
+  while (length(ready)) {
+    order <- c(order, ready)
+    done <- tabulate(unlist(following[ready]), n)
+    waiting <- waiting - done
+    ready <- which(waiting == 0 & done > 0)
   }
-  path
+  if (length(order) == n) order
 }
 
-# The nearest values, by weighted squares, that never fall.
-monotone <- function(y, weight) {
-  value <- numeric()
-  mass <- numeric()
-  count <- integer()
-  for (i in seq_along(y)) {
-    k <- length(value) + 1
-    value[[k]] <- y[[i]]
-    mass[[k]] <- weight[[i]]
-    count[[k]] <- 1L
-    while (k > 1 && value[[k - 1]] > value[[k]]) {
-      sum <- mass[[k - 1]] + mass[[k]]
-      value[[k - 1]] <- (value[[k - 1]] *
-        mass[[k - 1]] +
-        value[[k]] * mass[[k]]) /
-        sum
-      mass[[k - 1]] <- sum
-      count[[k - 1]] <- count[[k - 1]] + count[[k]]
-      k <- k - 1
-      value <- value[seq_len(k)]
-      mass <- mass[seq_len(k)]
-      count <- count[seq_len(k)]
+# Neighbours in the ranks, as pairs of nodes from left to right.
+rank_pairs <- function(graph) {
+  do.call(
+    rbind,
+    c(
+      list(matrix(0L, 0, 2)),
+      lapply(graph$ranks, function(nodes) {
+        cbind(nodes[-length(nodes)], nodes[-1])
+      })
+    )
+  )
+}
+
+# How far apart blocks must be that are neighbours: left, right, distance.
+neighbours_apart <- function(graph, block, space) {
+  pairs <- rank_pairs(graph)
+  size <- (graph$cross[pairs[, 1]] + graph$cross[pairs[, 2]]) / 2 + space
+  ends <- cbind(block[pairs[, 1]], block[pairs[, 2]])
+  key <- paste(ends[, 1], ends[, 2])
+  first <- !duplicated(key)
+  distance <- as.vector(tapply(size, factor(key, key[first]), max))
+  list(left = ends[first, 1], right = ends[first, 2], distance = distance)
+}
+
+# The x with the least x'qx of which right ones are as far from left ones as they
+# must be: Hildreth's method, which corrects for one pair after the other.
+least_squares_apart <- function(q, apart) {
+  inverse <- solve(q)
+  x <- numeric(nrow(q))
+  pairs <- seq_along(apart$distance)
+  if (length(pairs) == 0) {
+    return(x)
+  }
+  steps <- inverse[, apart$right, drop = FALSE] -
+    inverse[, apart$left, drop = FALSE]
+  lengths <- steps[cbind(apart$right, pairs)] - steps[cbind(apart$left, pairs)]
+  force <- numeric(length(pairs))
+  for (i in seq_len(400)) {
+    moved <- 0
+    for (k in pairs) {
+      short <- apart$distance[[k]] - x[[apart$right[[k]]]] + x[[apart$left[[k]]]]
+      change <- max(short / lengths[[k]], -force[[k]])
+      if (change != 0) {
+        force[[k]] <- force[[k]] + change
+        x <- x + change * steps[, k]
+        moved <- max(moved, abs(change * lengths[[k]]))
+      }
+    }
+    if (moved < 1e-4) {
+      break
     }
   }
-  rep(value, count)
+  x
+}
+
+# Moves to the right what is still too near.
+push_apart <- function(x, apart, graph, block) {
+  following <- split(seq_along(apart$left), apart$left)
+  for (b in block_order(graph, block)) {
+    for (k in following[[as.character(b)]]) {
+      to <- apart$right[[k]]
+      x[[to]] <- max(x[[to]], x[[b]] + apart$distance[[k]])
+    }
+  }
+  x
 }
 
 # Cuts the ranks into columns and sets them side by side.
@@ -368,19 +424,24 @@ cut_ranks <- function(graph, height, columns) {
   if (columns < 2 || n < 2) {
     return(rep(1L, n))
   }
-  links <- table(factor(graph$rank[graph$links[, 1]], names(graph$ranks)))
+  links <- links_below(graph)
   end <- cumsum(height)
   total <- end[[n]]
   cuts <- vapply(
     seq_len(columns - 1),
     function(k) {
       off <- abs(end[-n] - total * k / columns) / (total / columns)
-      which.min(off + 0.4 * (links[-n] - 1))
+      which.min(off + (off > 0.5) + 0.4 * (links[-n] - 1))
     },
     0
   )
   cuts <- unique(cuts)
   1L + findInterval(seq_len(n) - 1, cuts)
+}
+
+# How many links go from each rank to the next.
+links_below <- function(graph) {
+  table(factor(graph$rank[graph$links[, 1]], names(graph$ranks)))
 }
 
 # Points of a curve that leaves and arrives along the ranks.

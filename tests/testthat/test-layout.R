@@ -62,7 +62,48 @@ test_that("a long graph is cut where one edge passes", {
   expect_identical(best_columns(graph, 0.5, 0.2, c(6, 20)), 2L)
 })
 
-test_that("values are brought in order by weight", {
-  expect_identical(monotone(c(1, 3, 2), c(1, 1, 1)), c(1, 2.5, 2.5))
-  expect_identical(monotone(c(3, 1), c(3, 1)), c(2.5, 2.5))
+test_that("a merge stands in the middle of its inputs, and a fork of its outputs", {
+  # 1 to 2, 3, 4; 3 to 5; 2, 5, 4 to 6; 6 to 7.
+  drawn <- layout_graph(
+    graph_of(7, c(1, 1, 1, 3, 2, 5, 4, 6), c(2, 3, 4, 5, 6, 6, 6, 7)),
+    0.5,
+    0.2
+  )
+  middle <- mean(range(drawn$cross))
+  expect_equal(drawn$cross[c(1, 6, 7)], rep(middle, 3), tolerance = 1e-3)
+  expect_equal(drawn$cross[c(3, 5)], rep(drawn$cross[[3]], 2), tolerance = 1e-3)
+  # Two inputs of different depth.
+  two <- layout_graph(
+    graph_of(5, c(1, 2, 3, 4), c(3, 4, 4, 5)),
+    0.5,
+    0.2
+  )
+  expect_equal(two$cross[[4]], mean(two$cross[c(2, 3)]), tolerance = 1e-3)
+  expect_equal(two$cross[[1]], two$cross[[3]], tolerance = 1e-3)
+})
+
+test_that("edges that go around pull at nothing", {
+  graph <- rank_graph(graph_of(4, c(1, 2, 3, 1), c(2, 3, 4, 4)))
+  expect_identical(sum(graph$around), 3L)
+  drawn <- layout_graph(graph_of(4, c(1, 2, 3, 1), c(2, 3, 4, 4)), 0.5, 0.2)
+  expect_equal(drawn$cross, rep(drawn$cross[[1]], 4), tolerance = 1e-3)
+})
+
+test_that("lines that cross are not both straight", {
+  crossing <- list(
+    rank = c(1, 1, 2, 2),
+    real = 4,
+    ranks = list(1:2, 3:4),
+    links = cbind(1:2, 4:3)
+  )
+  expect_null(block_order(crossing, c(1, 2, 2, 1)))
+  expect_identical(block_order(crossing, 1:4), c(1L, 3L, 2L, 4L))
+})
+
+test_that("values are as near as their distances allow", {
+  apart <- list(left = 1:2, right = 2:3, distance = c(1, 1))
+  q <- diag(c(1, 1, 1))
+  expect_equal(least_squares_apart(q, apart), c(-1, 0, 1), tolerance = 1e-3)
+  free <- list(left = integer(), right = integer(), distance = numeric())
+  expect_identical(least_squares_apart(q, free), c(0, 0, 0))
 })

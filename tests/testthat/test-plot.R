@@ -24,6 +24,59 @@ test_that("models are drawn", {
   })
 })
 
+# A graph of layers of these classes, with the edges between them.
+drawn_graph <- function(classes, from, to, right = FALSE) {
+  nodes <- lapply(seq_along(classes), function(i) {
+    list(name = paste0("l", i), class = classes[[i]], shape = "(None, 8)")
+  })
+  style <- list(
+    shapes = TRUE,
+    names = TRUE,
+    dtype = FALSE,
+    nested = FALSE,
+    right = right,
+    activations = FALSE,
+    trainable = FALSE
+  )
+  draw_graph(list(nodes = nodes, from = from, to = to), style)
+}
+
+test_that("branches, skips and several inputs are drawn", {
+  skip_if_not_installed("vdiffr")
+  convolution <- rep("Conv2D", 6)
+  inception <- list(
+    c("InputLayer", convolution, "MaxPooling2D", "Concatenate", "Dense"),
+    c(1, 1, 2, 1, 4, 5, 1, 8, 3, 6, 7, 9),
+    c(2, 3, 9, 4, 5, 9, 8, 6, 7, 9, 9, 10)
+  )
+  vdiffr::expect_doppelganger("inception", function() {
+    do.call(drawn_graph, inception)
+  })
+  vdiffr::expect_doppelganger("inception to the right", function() {
+    do.call(drawn_graph, c(inception, right = TRUE))
+  })
+  vdiffr::expect_doppelganger("u-net", function() {
+    drawn_graph(
+      c(
+        "InputLayer",
+        rep(c("Conv2D", "MaxPooling2D"), 2),
+        "Conv2D",
+        rep(c("Conv2DTranspose", "Concatenate"), 2),
+        "Conv2D"
+      ),
+      c(1:10, 4, 2),
+      c(2:11, 8, 10)
+    )
+  })
+  vdiffr::expect_doppelganger("inputs", function() {
+    drawn_graph(
+      c("InputLayer", "InputLayer", "Embedding", "LSTM", "Dense", "Add", "Dense"),
+      c(1, 3, 2, 4, 5, 6),
+      c(3, 4, 5, 6, 6, 7)
+    )
+  })
+})
+
 test_that("a long model on a small device shows classes alone", {
   layers <- rep("", 60)
   names(layers) <- rep("Flatten", 60)
