@@ -4,13 +4,15 @@
 #' `image_load()` reads a PNG or JPEG file, by the packages png and jpeg.
 #' `image_to_array()` makes an array of it for a model. `image_smart_resize()`
 #' crops an array to another ratio of height and width and resizes it.
+#' `image_from_array()` makes an image of an array, such as a prediction, and
+#' `image_array_save()` writes it to a PNG or JPEG file.
 #'
 #' Results are those of Keras: files are resized as Pillow does, in whole
 #' numbers, and arrays as TensorFlow does, without antialiasing. Of files with
 #' 16 bits a channel, the upper 8 count; a grey one that is read as
 #' `"grayscale"` keeps its numbers, from 0 to 65535.
 #'
-#' @param path The path of a `.png` or `.jpg` file.
+#' @param path The path of a `.png`, `.jpg` or `.jpeg` file.
 #' @param color_mode `"rgb"`, `"rgba"` or `"grayscale"`.
 #' @param target_size `NULL`, or the height and width wanted.
 #' @param interpolation How pixels are found: `"nearest"`, `"bilinear"`,
@@ -22,11 +24,15 @@
 #' @param data_format `"channels_last"` or `"channels_first"`; `NULL` is
 #'   [config_image_data_format()].
 #' @param dtype Accepted as in keras3: numbers are doubles in R.
-#' @param x An array (rows, columns, channels) or (images, rows, columns,
-#'   channels).
+#' @param x An array (rows, columns, channels); for `image_smart_resize()` also
+#'   (images, rows, columns, channels).
+#' @param scale Whether values are stretched so that they run from 0 to 255. If
+#'   not, they are taken as they are, without fractions.
+#' @param file_format `"png"` or `"jpeg"`; `NULL` goes by the name of the file.
 #' @param size The height and width wanted.
 #' @param ... Not used.
-#' @returns `image_load()`: an image. The others: an array of doubles.
+#' @returns `image_load()` and `image_from_array()`: an image.
+#'   `image_array_save()`: `x`, invisibly. The others: an array of doubles.
 #' @name image_load
 #' @export
 #' @examplesIf requireNamespace("png", quietly = TRUE)
@@ -132,6 +138,118 @@ image_smart_resize <- function(
   images <- array(as.numeric(x), c(if (rank == 3) 1, dim(x)))
   y <- resizer(size, interpolation, data_format, TRUE)(images)
   if (rank == 3) array(y, dim(y)[-1]) else y
+}
+
+#' @rdname image_load
+#' @export
+image_from_array <- function(
+  x,
+  data_format = NULL,
+  scale = TRUE,
+  dtype = NULL
+) {
+  if (is.null(data_format)) {
+    data_format <- config_image_data_format()
+  }
+  check_choice(data_format, "data_format", c("channels_last", "channels_first"))
+  check_flag(scale, "scale")
+  x <- unwrap(x, "`x`")
+  shape <- if (length(dim(x)) == 3) dim(x) else c(0, 0, 0)
+  channels <- shape[[if (data_format == "channels_last") 3 else 1]]
+  if (!is_number(x) || !channels %in% c(1, 3, 4)) {
+    abort(
+      "bad_argument",
+      paste0(
+        "`x` must be an image of 1, 3 or 4 channels, not ",
+        describe(x),
+        "."
+      ),
+      c(i = paste0("Its shape is ", show_shape(array_dim(x)), ".")),
+      arg = "x"
+    )
+  }
+  x <- single(array(as.numeric(x), dim(x)))
+  if (data_format == "channels_first") {
+    x <- aperm(x, c(2, 3, 1))
+  }
+  if (anyNA(x)) {
+    abort("bad_argument", "`x` must have no missing values.", arg = "x")
+  }
+  if (scale) {
+    # In steps of single precision, as Keras: a fraction is cut off at the end.
+    x <- single(x - min(x))
+    if (max(x) != 0) {
+      x <- single(x / max(x))
+    }
+    x <- single(x * 255)
+  }
+  deep <- channels == 1 && max(x) > 255
+  x <- trunc(x)
+  x[] <- as.integer(if (deep) x else x %% 256)
+  storage.mode(x) <- "integer"
+  mode <- c("grayscale", "", "rgb", "rgba")[[channels]]
+  structure(list(pixels = x, mode = mode), class = "keraspredict_image")
+}
+
+# Rounded to single precision.
+single <- function(x) {
+  x[] <- readBin(writeBin(as.vector(x), raw(), size = 4), "numeric", length(x), 4)
+  x
+}
+
+#' @rdname image_load
+#' @export
+image_array_save <- function(
+  x,
+  path,
+  data_format = NULL,
+  file_format = NULL,
+  scale = TRUE,
+  ...
+) {
+  check_text(path, "path", "the path of a file")
+  if (is.null(file_format)) {
+    file_format <- sub(".*[.]", "", basename(path))
+  }
+  check_text(file_format, "file_format", "NULL, \"png\" or \"jpeg\"")
+  format <- sub("^jpg$", "jpeg", tolower(file_format))
+  if (!format %in% c("png", "jpeg")) {
+    abort(
+      "bad_argument",
+      paste0("Can't write images as \"", file_format, "\"."),
+      c(i = "`path` must end in .png, .jpg or .jpeg, or `file_format` tell it."),
+      arg = "file_format"
+    )
+  }
+  check_installed(format, paste("to write", toupper(format), "files"))
+  image <- if (inherits(x, "keraspredict_image")) {
+    x
+  } else {
+    image_from_array(x, data_format, scale)
+  }
+  pixels <- image$pixels
+  if (max(pixels) > 255) {
+    abort(
+      "bad_argument",
+      "Can't write grey values above 255.",
+      c(i = "`scale = TRUE` brings them from 0 to 255."),
+      arg = "x"
+    )
+  }
+  if (format == "jpeg" && image$mode == "rgba") {
+    warn("image", "JPEG files have no transparency: the colours are written.")
+    pixels <- pixels[, , 1:3, drop = FALSE]
+  }
+  values <- pixels / 255
+  if (dim(values)[[3]] == 1) {
+    dim(values) <- dim(values)[1:2]
+  }
+  if (format == "png") {
+    png::writePNG(values, path)
+  } else {
+    jpeg::writeJPEG(values, path, quality = 0.75)
+  }
+  invisible(x)
 }
 
 # What the engine resizes arrays by.

@@ -153,3 +153,54 @@ test_that("bad images and arguments are errors", {
     image_smart_resize(array(1, c(2, 2, 1)), c(2, 0))
   })
 })
+
+test_that("arrays become the images that Keras makes of them", {
+  cases <- source(test_path("fixtures", "datasets.R"))$value
+  for (name in c("rgb", "whole", "same", "deep")) {
+    for (scale in c(TRUE, FALSE)) {
+      case <- cases[[paste("image", name, scale)]]
+      image <- image_from_array(case$x, scale = scale)
+      expect_identical(
+        as.numeric(image$pixels),
+        as.numeric(case$y),
+        label = name
+      )
+      first <- image_from_array(
+        aperm(case$x, c(3, 1, 2)),
+        data_format = "channels_first",
+        scale = scale
+      )
+      expect_identical(first, image)
+    }
+  }
+})
+
+test_that("images are written", {
+  skip_if_not_installed("png")
+  skip_if_not_installed("jpeg")
+  file <- tempfile(fileext = ".png")
+  on.exit(unlink(file))
+  for (channels in c(1, 3, 4)) {
+    x <- array(as.numeric(sample(0:255, 20 * channels, TRUE)), c(4, 5, channels))
+    expect_identical(image_array_save(x, file, scale = FALSE), x)
+    mode <- c("grayscale", "", "rgb", "rgba")[[channels]]
+    expect_identical(image_to_array(image_load(file, mode)), x)
+    # Written as it is.
+    image_array_save(image_load(file, mode), file)
+    expect_identical(image_to_array(image_load(file, mode)), x)
+  }
+  grey <- array(128, c(8, 8, 3))
+  image_array_save(grey, file, file_format = "JPG", scale = FALSE)
+  expect_lte(max(abs(image_to_array(image_load(file)) - 128)), 2)
+  expect_snapshot(
+    image_array_save(array(0, c(2, 2, 4)), tempfile(fileext = ".jpg"))
+  )
+  expect_snapshot(error = TRUE, {
+    image_from_array("a")
+    image_from_array(matrix(0, 2, 2))
+    image_from_array(array(0, c(2, 2, 2)))
+    image_from_array(array(NA, c(2, 2, 3)))
+    image_array_save(array(0, c(2, 2, 3)), "image.gif")
+    image_array_save(array(999, c(2, 2, 1)), "image.png", scale = FALSE)
+  })
+})
