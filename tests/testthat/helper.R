@@ -147,13 +147,7 @@ told_call <- function(
     dtype,
     names(shapes)
   )
-  inputs <- sprintf(
-    '{"class_name": "InputLayer", "config": {"name": "%s", "batch_shape": %s, "dtype": "%s"},
-      "name": "%1$s", "inbound_nodes": []}',
-    names(shapes),
-    shapes,
-    dtype
-  )
+  inputs <- input_layers(shapes, dtype, "batch_shape")
   call <- gsub("$y", tensors[[2]], args, fixed = TRUE)
   call <- gsub("$x", tensors[[1]], call, fixed = TRUE)
   module <- sub("^ops", "src.ops", sub("[.][^.]*$", "", class))
@@ -169,22 +163,26 @@ told_call <- function(
     call,
     paste0('["', names(shapes)[used], '", 0, 0]', collapse = ", ")
   )
-  cat(
-    class,
-    "(",
-    args,
-    ")",
-    if (nzchar(config)) c(" {", config, "}"),
-    "\n",
-    sep = ""
+  title <- paste0(class, "(", args, ")", if (nzchar(config)) paste0(" {", config, "}"))
+  told(title, json, shapes[used], dtype, as.logical(training))
+}
+
+# The JSON of input layers by name.
+input_layers <- function(shapes, dtype, key) {
+  sprintf(
+    '{"class_name": "InputLayer", "config": {"name": "%s", "%s": %s, "dtype": "%s"},
+      "name": "%1$s", "inbound_nodes": []}',
+    names(shapes),
+    key,
+    shapes,
+    dtype
   )
-  message <- message_of(
-    load_model(charToRaw(json)),
-    shapes[used],
-    dtype,
-    as.logical(training)
-  )
-  cat(paste0("  ", strsplit(message, "\n")[[1]]), "", sep = "\n")
+}
+
+# A title, and the message of a model below it.
+told <- function(title, json, ...) {
+  message <- message_of(load_model(charToRaw(json)), ...)
+  cat(title, paste0("  ", strsplit(message, "\n")[[1]]), "", sep = "\n")
 }
 
 # The same for functions of TensorFlow, as tf.keras 2 saved them: the JSON of the
@@ -203,13 +201,7 @@ told_function <- function(
   dtype = "float32"
 ) {
   shapes <- c(x = x, y = y)[c(TRUE, grepl("$y", args, fixed = TRUE))]
-  inputs <- sprintf(
-    '{"class_name": "InputLayer", "config": {"name": "%s", "batch_input_shape": %s, "dtype": "%s"},
-      "name": "%1$s", "inbound_nodes": []}',
-    names(shapes),
-    shapes,
-    dtype
-  )
+  inputs <- input_layers(shapes, dtype, "batch_input_shape")
   json <- sprintf(
     '{"class_name": "Functional", "keras_version": "2.9.0", "config": {
       "name": "calls", "layers": [%s,
@@ -222,14 +214,6 @@ told_function <- function(
     gsub("$y", '["y", 0, 0]', args, fixed = TRUE),
     paste0('["', names(shapes), '", 0, 0]', collapse = ", ")
   )
-  cat(
-    "tf.",
-    function_name,
-    "(x",
-    if (nzchar(args)) c(", ", args),
-    ")\n",
-    sep = ""
-  )
-  message <- message_of(load_model(charToRaw(json)), shapes, dtype)
-  cat(paste0("  ", strsplit(message, "\n")[[1]]), "", sep = "\n")
+  title <- paste0("tf.", function_name, "(x", if (nzchar(args)) paste0(", ", args), ")")
+  told(title, json, shapes, dtype)
 }

@@ -1088,3 +1088,101 @@ test_that("what layers can't do in training is told", {
   )
   expect_snapshot(told_calls(lapply(cases, c, training = TRUE)))
 })
+
+test_that("what is asked for seldom is told", {
+  image <- "[null, 4, 4, 3]"
+  told <- list(
+    c("ops.numpy.Diagonal", "$x", '"offset": 0, "axis1": 1, "axis2": 1'),
+    c("ops.numpy.Tensordot", "$x, $y", '"axes": [[1], [1], [1]]'),
+    c("ops.core.Map", "$x, $x"),
+    c("ops.core.Map", "\"relu\", {\"a\": $x}"),
+    c("ops.core.Cond", "$x"),
+    c("ops.linalg.Eig", "$x", x = "[null, 2, 2]"),
+    c("ops.numpy.Arange", "$x"),
+    c("ops.numpy.FullLike", "$x, $y", y = "[null, 5]"),
+    c("ops.math.IRFFT", "[$x, $x]", '"fft_length": 0'),
+    c(
+      "layers.MelSpectrogram",
+      config = '"fft_length": 8',
+      x = "[null, 4, 4, 4]"
+    ),
+    c("layers.TextVectorization", x = "[null, 2, 3]", dtype = "string"),
+    c(
+      "layers.TextVectorization",
+      config = '"vocabulary": ["a"], "ngrams": 2000',
+      dtype = "string"
+    ),
+    c("layers.Dot", "[$x, $y]", '"axes": [1, 1, 1]'),
+    c(
+      "layers.BatchNormalization",
+      config = '"renorm": true, "renorm_clipping": {"rmax": "far"}'
+    ),
+    c(
+      "layers.AdaptiveMaxPooling1D",
+      config = '"output_size": 100000000',
+      x = "[null, 8, 1]"
+    ),
+    c(
+      "layers.Normalization",
+      config = '"axis": null, "mean": [1, 2], "variance": [1, 2]'
+    ),
+    c(
+      "layers.AutoContrast",
+      config = '"value_range": [3, 3]',
+      x = image
+    ),
+    c("layers.Hashing", config = '"num_bins": 0', dtype = "string"),
+    c("layers.Identity", "{\"a\": 3, \"b\": $x}")
+  )
+  expect_snapshot(told_calls(told))
+  functions <- list(
+    c("space_to_batch_nd", '"block_shape": [0], "paddings": [[0, 0]]'),
+    c("space_to_batch_nd", '"block_shape": [2], "paddings": [[0, 0, 1]]'),
+    c("space_to_batch_nd", '"block_shape": [3], "paddings": [[0, 0]]'),
+    c("batch_to_space_nd", '"block_shape": [3], "crops": [[0, 0]]'),
+    c(
+      "nn.dilation2d",
+      '"filters": $y, "strides": [1, 0, 1, 1]',
+      x = image,
+      y = "[2, 2, 3]"
+    ),
+    c(
+      "nn.dilation2d",
+      '"filters": $y, "strides": [1, 1, 1, 1], "data_format": "NCHW"',
+      x = image,
+      y = "[2, 2, 3]"
+    ),
+    c(
+      "nn.dilation2d",
+      '"filters": $y, "strides": [1, 1, 1, 1], "padding": "FULL"',
+      x = image,
+      y = "[2, 2, 3]"
+    ),
+    c(
+      "nn.dilation2d",
+      '"filters": $y, "strides": [1, 1, 1, 1], "padding": "SAME"',
+      x = image,
+      y = "[2, 2, 5]"
+    ),
+    c(
+      "nn.conv2d_transpose",
+      '"filters": $y, "output_shape": [2, 9, 9, 5], "strides": 2',
+      x = image,
+      y = "[2, 2, 5, 3]"
+    ),
+    c(
+      "nn.conv2d_transpose",
+      '"filters": $y, "output_shape": [2, 8, 8, 5], "strides": 2',
+      x = image,
+      y = "[2, 5, 3]"
+    ),
+    c(
+      "image.scale_and_translate",
+      '"size": [2, 2], "scale": [1, 1], "translation": [0, 0]',
+      x = image
+    ),
+    c("one_hot", '"depth": 3, "dtype": 3', dtype = "int32"),
+    c("gather", '"indices": $y')
+  )
+  expect_snapshot(told_functions(functions))
+})

@@ -169,6 +169,48 @@ test_that("files of other kinds, and damaged ones, are told", {
   })
 })
 
+test_that("files of forms that are rare are told", {
+  everywhere <- function(bytes, pattern, to) {
+    for (at in grepRaw(pattern, bytes, fixed = TRUE, all = TRUE)) {
+      bytes[at - 1 + seq_along(charToRaw(to))] <- charToRaw(to)
+    }
+    bytes
+  }
+  good <- readBin(fixture("mlp"), "raw", file.size(fixture("mlp")))
+  old <- readBin(keraspredict_example("iris.h5"), "raw", 1e6)
+  plain <- everywhere(old, "model_config", "model_kunfig")
+  plain <- everywhere(plain, "model_weights", "model_weighXs")
+  config <- save_model_config(loaded("mlp"))
+  folder <- tempfile("files")
+  inside <- function(...) file.path(folder, ...)
+  dir.create(inside("bare"), recursive = TRUE)
+  dir.create(
+    do.call(inside, as.list(c("deep", "assets", rep("a", 70)))),
+    recursive = TRUE
+  )
+  on.exit(unlink(folder, recursive = TRUE))
+  writeLines(config, inside("bare", "config.json"))
+  writeLines(config, inside("deep", "config.json"))
+  writeBin(plain, inside("plain.h5"))
+  file.copy(keraspredict_example("iris.h5"), inside("iris.h5"))
+  writeLines('{"weight_map": {"a": "../iris.h5"}}', inside("far.weights.json"))
+  writeLines('{"weight_map": {"a": "iris.h5"}}', inside("old.weights.json"))
+  hide <- function(lines) {
+    hide_paths(gsub(basename(folder), "<folder>", lines, fixed = TRUE))
+  }
+  expect_snapshot(error = TRUE, transform = hide, {
+    load_model(charToRaw('{"class_name" 3}'))
+    load_model(charToRaw('"{\\"class_name\\": }"'))
+    load_model(everywhere(good, "config.json", "kunfig.json"))
+    load_model(plain)
+    load_model(inside("bare"))
+    load_model(inside("deep"))
+    load_model_weights(loaded("mlp"), inside("plain.h5"))
+    load_model_weights(loaded("mlp"), inside("far.weights.json"))
+    load_model_weights(loaded("mlp"), inside("old.weights.json"))
+  })
+})
+
 test_that("what can't be written is told", {
   skip_on_os("windows")
   model <- loaded("mlp")

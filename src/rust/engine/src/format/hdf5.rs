@@ -60,8 +60,10 @@ pub fn read_model(source: Source, label: &str) -> Result<ModelFile> {
         return Err(not_a_model(label, reason));
     };
     let text = store.text(config)?;
-    let config = json::parse(text.as_bytes())
-        .map_err(|e| damaged(label, format!("its 'model_config' is no JSON: {e}")))?;
+    let config = json::parse(text.as_bytes()).map_err(|e| {
+        let place = json::place(&e);
+        damaged(label, format!("its 'model_config' is no JSON: {place}"))
+    })?;
     require_model(&config, label)?;
     let mut keras_version = store.optional_text(&attributes, "keras_version")?;
     let mut backend = store.optional_text(&attributes, "backend")?;

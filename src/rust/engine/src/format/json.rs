@@ -18,6 +18,18 @@ pub fn parse(text: &[u8]) -> serde_json::Result<Json> {
     }
 }
 
+/// Where a text stops being JSON, in words.
+pub fn place(e: &serde_json::Error) -> String {
+    match e.is_eof() {
+        true => format!("it ends too early, in line {}", e.line()),
+        false => format!(
+            "it can't be read at line {}, column {}",
+            e.line(),
+            e.column()
+        ),
+    }
+}
+
 /// A model's config as Python writes it: what operations hold is given as the bare
 /// number where [`parse`] made a string of it. Layers hold words too, which stay.
 pub fn text(config: &Json) -> String {

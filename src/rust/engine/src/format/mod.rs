@@ -337,12 +337,13 @@ fn members(
     assets: Assets,
     label: &str,
 ) -> Result<ModelFile> {
-    let config =
-        json::parse(config).map_err(|e| damaged(label, format!("'{CONFIG}' is no JSON: {e}")))?;
+    let no_json =
+        |name: &str, e| damaged(label, format!("'{name}' is no JSON: {}", json::place(&e)));
+    let config = json::parse(config).map_err(|e| no_json(CONFIG, e))?;
     require_model(&config, label)?;
     let keras_version = match metadata {
         Some(text) => json::parse(text)
-            .map_err(|e| damaged(label, format!("'{METADATA}' is no JSON: {e}")))?
+            .map_err(|e| no_json(METADATA, e))?
             .get("keras_version")
             .and_then(|v| v.as_str().map(str::to_string)),
         None => None,
@@ -381,16 +382,16 @@ fn no_npz(present: bool, label: &str) -> Result<()> {
 
 /// The architecture as text, which may be a JSON string of JSON.
 fn read_text(bytes: &[u8], label: &str) -> Result<ModelFile> {
+    let no_json = |e| not_a_model(label, format!("it is no JSON: {}", json::place(&e)));
     let mut config = json::parse(bytes).map_err(|e| match e.is_eof() {
         true => damaged(
             label,
             format!("its JSON ends too early, in line {}", e.line()),
         ),
-        false => not_a_model(label, format!("it is no JSON: {e}")),
+        false => no_json(e),
     })?;
     if let Json::String(inner) = &config {
-        config = json::parse(inner.as_bytes())
-            .map_err(|e| not_a_model(label, format!("it is no JSON: {e}")))?;
+        config = json::parse(inner.as_bytes()).map_err(no_json)?;
     }
     require_model(&config, label)?;
     let text = |key| config.get(key).and_then(Json::as_str).map(str::to_string);

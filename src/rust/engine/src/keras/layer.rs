@@ -932,8 +932,8 @@ impl Cx {
             true => Arc::from(name),
             false => Arc::from(format!("{}/{name}", self.path())),
         };
-        let outer = self.set_path(path);
-        let cfg = Cfg::new(name, def.class, config);
+        let outer = self.set_path(path.clone());
+        let cfg = Cfg::new(&path, def.class, config);
         let complex = call.tensors().iter().any(|t| self.is_complex(t.value));
         if complex && def.complex.is_none() {
             self.check_real(call.tensors())?;

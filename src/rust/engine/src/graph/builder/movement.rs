@@ -301,7 +301,7 @@ impl Builder {
         let mut fact = self.fact(x).clone();
         match fact.shape.last_mut() {
             Some(last) if matches!(fact.dtype, DType::I32 | DType::I64) => *last = bins,
-            _ => return Err(self.error(format!("can't count the values of {fact}"))),
+            _ => return Err(self.defect(format!("can't count the values of {fact}"))),
         }
         fact.dtype = DType::I32;
         Ok(self.push(Op::Count { bins, natural }, vec![x], fact))

@@ -119,7 +119,7 @@ impl Builder {
         for v in [gamma, beta].into_iter().flatten() {
             let f = self.fact(v);
             if f.dtype != fact.dtype || f.rank() != 1 || f.shape.first().copied() != last {
-                return Err(self.error(format!("can't normalize {fact} with a weight of {f}")));
+                return Err(self.defect(format!("can't normalize {fact} with a weight of {f}")));
             }
         }
         let op = Op::LayerNorm {
