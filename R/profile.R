@@ -3,7 +3,9 @@
 #' Runs all rows of `x` as one batch, on one thread, and measures each step of
 #' the plan: what is left of the layers once they are optimized. Steps that the
 #' optimizer joined (a convolution with its bias, normalization and activation)
-#' are one, under the name of the layer that does most of the work.
+#' are one, under the name of the layer that does most of the work. Layers over
+#' large images that are computed together, some rows at a time, are one step
+#' too: `operation` is `Bands`, and `layer` names them all, with ` + ` between.
 #'
 #' @param fitted A model: see [load_model()].
 #' @param x The input, as for [`predict()`][predict.keraspredict_model].
@@ -59,6 +61,8 @@ plot.keraspredict_profile <- function(x, ..., n = 15) {
   by_layer <- tapply(x$seconds, x$layer, sum)
   by_layer <- sort(by_layer, decreasing = TRUE)
   by_layer <- rev(by_layer[seq_len(min(n, length(by_layer)))]) * 1e3
+  long <- nchar(names(by_layer)) > 30
+  names(by_layer)[long] <- paste0(substr(names(by_layer)[long], 1, 27), "...")
   old <- par(mar = c(4, 2 + max(nchar(names(by_layer))) / 2, 1, 1))
   on.exit(par(old))
   barplot(by_layer, horiz = TRUE, las = 1, xlab = "milliseconds", ...)

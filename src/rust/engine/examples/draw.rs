@@ -8,8 +8,7 @@ mod pack;
 
 use std::path::Path;
 
-use keraspredict_engine::optimize::Passes;
-use keraspredict_engine::Model;
+use keraspredict_engine::{Model, RunOptions};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().collect();
@@ -23,7 +22,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut all: Vec<u8> = vec![];
         for seed in 0..times.parse()? {
             case.seed = seed;
-            match pack::predict(&model, &case, case.rows(), case.rows(), Passes::default()) {
+            match pack::predict(
+                &model,
+                &case,
+                case.rows(),
+                case.rows(),
+                RunOptions::default(),
+            ) {
                 Ok(outputs) => {
                     let values = outputs[0].to_f64();
                     all.extend(values.iter().flat_map(|v| v.to_le_bytes()));

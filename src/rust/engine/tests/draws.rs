@@ -5,9 +5,8 @@
 #[path = "golden/pack.rs"]
 mod pack;
 
-use keraspredict_engine::optimize::Passes;
 use keraspredict_engine::tensor::Tensor;
-use keraspredict_engine::Model;
+use keraspredict_engine::{Model, RunOptions};
 use pack::{predict, Case};
 use serde_json::{json, Value as Json};
 
@@ -34,7 +33,7 @@ fn draw(class: &str, config: Json, x: &Tensor, seed: u64) -> Vec<f64> {
         seed,
     };
     let model = Model::from_bytes(case.model.clone(), class).expect("a model");
-    let outputs = predict(&model, &case, rows, rows, Passes::default()).expect(class);
+    let outputs = predict(&model, &case, rows, rows, RunOptions::default()).expect(class);
     outputs[0].to_f64()
 }
 

@@ -10,6 +10,7 @@ mod pack;
 use keraspredict_engine::format::ModelFile;
 use keraspredict_engine::nest::Nest;
 use keraspredict_engine::optimize::Passes;
+use keraspredict_engine::plan::Banding;
 use keraspredict_engine::run::pool::set_threads;
 use keraspredict_engine::tensor::{DType, Tensor};
 use keraspredict_engine::{Model, RunOptions};
@@ -211,7 +212,7 @@ fn check_saved(model: &Model, case: &Case) -> Result<(), String> {
     };
     let again = Model::new(file).map_err(|e| e.to_string())?;
     let (rows, batch) = (case.rows(), case.batch_size());
-    let outputs = predict(&again, case, batch, rows, Passes::default())?;
+    let outputs = predict(&again, case, batch, rows, RunOptions::default())?;
     all_close(&outputs, &case.outputs)
 }
 
@@ -232,7 +233,7 @@ fn check_parts(model: &Model, case: &Case) -> Result<(), String> {
     }
     let kept = Model::from_bytes(part.to_bytes(), &case.id).map_err(|e| format!("kept: {e}"))?;
     let (rows, batch) = (case.rows(), case.batch_size());
-    let outputs = predict(&kept, case, batch, rows, Passes::default())?;
+    let outputs = predict(&kept, case, batch, rows, RunOptions::default())?;
     all_close(&outputs, &case.outputs)
 }
 
@@ -242,18 +243,18 @@ fn check(case: &Case) -> Vec<(&'static str, String)> {
         Ok(model) => model,
         Err(e) => return vec![("load", e.to_string())],
     };
-    let run = |batch_size: usize, step: usize, without: Passes| {
+    let run = |batch_size: usize, step: usize, options: RunOptions| {
         // A model with states starts anew.
         let again = match case.repeats() {
             1 => None,
             _ => Some(Model::from_bytes(case.model.clone(), &case.id).map_err(|e| e.to_string())?),
         };
         let model = again.as_ref().unwrap_or(&model);
-        predict(model, case, batch_size, step, without)
+        predict(model, case, batch_size, step, options)
     };
     let (rows, batch) = (case.rows(), case.batch_size());
     set_threads(2);
-    let outputs = match run(batch, rows, Passes::default()) {
+    let outputs = match run(batch, rows, RunOptions::default()) {
         Ok(outputs) => outputs,
         Err(e) => return vec![("run", e)],
     };
@@ -269,12 +270,25 @@ fn check(case: &Case) -> Vec<(&'static str, String)> {
     set_threads(1);
     note(
         "threads",
-        run(batch, rows, Passes::default()).and_then(|o| all_same(&o, &outputs)),
+        run(batch, rows, RunOptions::default()).and_then(|o| all_same(&o, &outputs)),
     );
     set_threads(2);
+    let plain = RunOptions {
+        without: Passes::ALL,
+        banding: Banding::Never,
+        ..RunOptions::default()
+    };
     note(
         "optimiser",
-        run(batch, rows, Passes::ALL).and_then(|o| all_close(&o, &case.outputs)),
+        run(batch, rows, plain).and_then(|o| all_close(&o, &case.outputs)),
+    );
+    let bands = RunOptions {
+        banding: Banding::Always,
+        ..RunOptions::default()
+    };
+    note(
+        "bands",
+        run(batch, rows, bands).and_then(|o| all_close(&o, &case.outputs)),
     );
     if case.id.starts_with("legacy") {
         note("saved", check_saved(&model, case));
@@ -283,7 +297,7 @@ fn check(case: &Case) -> Vec<(&'static str, String)> {
     if case.meta["row_independent"].as_bool() == Some(true) {
         note(
             "rows",
-            run(1, 1, Passes::default()).and_then(|o| all_same(&o, &outputs)),
+            run(1, 1, RunOptions::default()).and_then(|o| all_same(&o, &outputs)),
         );
     }
     failed

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use dice::{setting, Dice};
 use keraspredict_engine::format::{self, ModelFile, StoredWeight, WeightTree, Weights};
-use keraspredict_engine::optimize::Passes;
 use keraspredict_engine::tensor::{DType, Fact, Tensor};
 use keraspredict_engine::{memory, Model, RunOptions};
 use pack::{names, open, packs, predict, read_case, Arrays, Case};
@@ -242,7 +241,7 @@ fn outcome(file: ModelFile, case: &Case) -> Result<(), String> {
         case,
         case.batch_size(),
         case.rows(),
-        Passes::default(),
+        RunOptions::default(),
     )
     .map(|_| ())
 }

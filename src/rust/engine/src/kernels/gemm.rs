@@ -155,18 +155,22 @@ impl Packed {
 }
 
 thread_local! {
-    static BUFFER: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
+    static BUFFERS: Cell<Vec<Vec<Line>>> = const { Cell::new(Vec::new()) };
 }
 
-/// Lends this thread's buffer, for work whose need of memory depends on the
-/// number of threads. A task that starts inside of another gets a fresh one.
+/// Lends a buffer of this thread's, for work whose need of memory depends on the
+/// number of threads. A task that starts inside of another gets another.
 pub(super) fn with_buffer<T>(bytes: usize, work: impl FnOnce(&mut [Line]) -> T) -> T {
-    let mut lent = BUFFER.take();
+    let mut free = BUFFERS.take();
+    let mut lent = free.pop().unwrap_or_default();
+    BUFFERS.set(free);
     if lent.len() < lines(bytes) {
         lent = buffer(bytes);
     }
     let out = work(&mut lent);
-    BUFFER.set(lent);
+    let mut free = BUFFERS.take();
+    free.push(lent);
+    BUFFERS.set(free);
     out
 }
 
@@ -338,14 +342,16 @@ unsafe fn run_stretch<S: Simd>(s: &Stretch<S::E>) {
 /// All rows times one panel, of which `W` registers are used.
 #[inline(always)]
 unsafe fn rows<S: Simd, const W: usize>(s: &Stretch<S::E>, panel: usize) {
+    // One register a row: more rows, so that enough sums are under way.
+    let most = if W == 1 { MAX_ROWS } else { S::ROWS };
     let mut row = 0;
     while row < s.rows {
         let left = s.rows - row;
         // A rest too small to be fast shares with the tile before it.
-        let rows = if left > S::ROWS && left < S::ROWS + 4 {
+        let rows = if left > most && left < most + 4 {
             left.div_ceil(2)
         } else {
-            left.min(S::ROWS)
+            left.min(most)
         };
         match rows {
             1 => tile::<S, 1, 1, W>(s, row, panel),
@@ -354,7 +360,7 @@ unsafe fn rows<S: Simd, const W: usize>(s: &Stretch<S::E>, panel: usize) {
             4 => tile::<S, 4, 1, W>(s, row, panel),
             5 => tile::<S, 5, 1, W>(s, row, panel),
             6 => tile::<S, 6, 1, W>(s, row, panel),
-            rows if S::ROWS == 12 => match rows {
+            rows if W == 1 || S::ROWS == MAX_ROWS => match rows {
                 7 => tile::<S, 7, 1, W>(s, row, panel),
                 8 => tile::<S, 8, 1, W>(s, row, panel),
                 9 => tile::<S, 9, 1, W>(s, row, panel),

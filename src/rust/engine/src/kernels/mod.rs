@@ -11,6 +11,7 @@ use crate::graph::{Const, Op};
 use crate::tensor::{Fact, Line, View, ViewMut};
 
 mod attention;
+pub mod bands;
 mod beam;
 mod bitcast;
 mod blend;

@@ -220,7 +220,8 @@ pub fn same_bits(got: &Tensor, want: &Tensor, what: &str) {
     }
 }
 
-fn pool() -> &'static rayon::ThreadPool {
+/// A pool of three threads.
+pub fn pool() -> &'static rayon::ThreadPool {
     static POOL: std::sync::OnceLock<rayon::ThreadPool> = std::sync::OnceLock::new();
     POOL.get_or_init(|| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build();

@@ -9,7 +9,7 @@ use crate::keras::{Cx, Hidden, Out, Reading, Staged, StateKey, T};
 use crate::kernels::Par;
 use crate::nest::Nest;
 use crate::optimize::{optimize, Passes};
-use crate::plan::{plan, Plan};
+use crate::plan::{plan, Banding, Plan};
 use crate::run::State;
 use crate::tensor::{DType, Fact, Tensor, View};
 /// A model written as primitives.
@@ -73,8 +73,28 @@ impl Compiled {
     }
 }
 
-/// Facts of the inputs and of the stages' tokens, and what decides the graph besides.
-pub(super) type Signature = (Vec<Option<Fact>>, Vec<Fact>, Option<bool>, Passes);
+/// What decides a plan.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Signature {
+    inputs: Vec<Option<Fact>>,
+    /// Facts of the stages' tokens.
+    staged: Vec<Fact>,
+    training: Option<bool>,
+    without: Passes,
+    banding: Banding,
+}
+
+impl Signature {
+    pub fn new(inputs: Vec<Option<Fact>>, staged: Vec<Fact>, options: &RunOptions) -> Signature {
+        Signature {
+            inputs,
+            staged,
+            training: options.training,
+            without: options.without,
+            banding: options.banding,
+        }
+    }
+}
 
 /// Plans by signature, the most recently used last.
 #[derive(Default)]
@@ -107,8 +127,8 @@ impl Model {
     /// The primitive graph for inputs of given shapes, before any optimisation, or
     /// that of the next stage.
     pub(super) fn lower(&self, key: &Signature) -> Result<Part> {
-        let mut cx = Cx::new(key.2).with_staged(Staged::Known(key.1.clone()));
-        let out = self.lower_into(&mut cx, &key.0);
+        let mut cx = Cx::new(key.training).with_staged(Staged::Known(key.staged.clone()));
+        let out = self.lower_into(&mut cx, &key.inputs);
         let Some(stage) = cx.waiting.take() else {
             return Ok(Part::Whole(finish(cx, out?)?));
         };
@@ -161,19 +181,20 @@ impl Model {
         options: &RunOptions,
     ) -> Result<Ready> {
         let is_wanted = |key: &Signature| {
-            key.0 == inputs
-                && key.1.iter().eq(staged.iter().map(|t| t.fact()))
-                && (key.2, key.3) == (options.training, options.without)
+            key.inputs == inputs
+                && key.staged.iter().eq(staged.iter().map(|t| t.fact()))
+                && (key.training, key.without) == (options.training, options.without)
+                && key.banding == options.banding
         };
         let lock = || self.plans.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(found) = lock().get(is_wanted) {
             return Ok(found);
         }
         let facts = staged.iter().map(|t| t.fact().clone()).collect();
-        let key = (inputs.to_vec(), facts, options.training, options.without);
+        let key = Signature::new(inputs.to_vec(), facts, options);
         let compile = |lowered: Lowered| -> Result<Arc<Compiled>> {
             let graph = optimize(lowered.graph, &self.folds, options.without)?;
-            let plan = plan(&graph, &self.packs)?;
+            let plan = plan(&graph, &self.packs, options.banding)?;
             let outputs = plan.outputs.len() - lowered.states.len();
             let facts = plan.outputs[..outputs].iter().map(|s| s.fact.clone());
             Ok(Arc::new(Compiled {
@@ -196,7 +217,7 @@ impl Model {
     /// Whether a row's predictions depend on that row alone.
     pub fn rows_independent(&self, inputs: &[Option<Fact>], options: &RunOptions) -> bool {
         let facts = with_rows(inputs, ODD_BATCH);
-        let key = (facts, vec![], options.training, options.without);
+        let key = Signature::new(facts, vec![], options);
         let lock = || self.independent.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(&known) = lock().get(&key) {
             return known;

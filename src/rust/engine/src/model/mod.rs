@@ -20,6 +20,7 @@ use crate::keras::{legacy, load, save, Lacking, LayerNode, StateKey};
 use crate::kernels::PackCache;
 use crate::nest::Nest;
 use crate::optimize::{optimize, Folds, Passes};
+use crate::plan::Banding;
 use crate::summary::LayerCalls;
 use crate::tensor::{Fact, Tensor};
 use crate::trial;
@@ -40,6 +41,8 @@ pub struct RunOptions<'a> {
     pub cancel: Option<&'a AtomicBool>,
     /// Which optimiser passes are left out, for tests.
     pub without: Passes,
+    /// Where images are computed in bands.
+    pub banding: Banding,
 }
 
 impl Default for RunOptions<'_> {
@@ -49,6 +52,7 @@ impl Default for RunOptions<'_> {
             seed: 0,
             cancel: None,
             without: Passes::default(),
+            banding: Banding::default(),
         }
     }
 }
@@ -204,7 +208,11 @@ impl Model {
             Some(Fact::new(input.dtype, shape))
         };
         let inputs = self.inputs().iter().map(fact).collect();
-        let key = (inputs, vec![], Some(false), Passes::ALL);
+        let options = RunOptions {
+            without: Passes::ALL,
+            ..RunOptions::default()
+        };
+        let key = Signature::new(inputs, vec![], &options);
         let (Part::Whole(lowered) | Part::Stage(lowered, _)) = self.lower(&key)?;
         let graph = optimize(lowered.graph, &self.folds, Passes::ALL)?;
         let nodes = graph.nodes.iter().map(|node| {

@@ -1,18 +1,23 @@
 //! Plans: the order of kernels and the memory they share, made once per shape.
 
 mod arena;
+mod bands;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::graph::{Const, Graph, Op, ValueId};
-use crate::kernels::{self, Kernel, Operand, PackCache, Request};
+use crate::kernels::bands::{prepare_bands, Stage};
+use crate::kernels::{self, Kernel, PackCache, Request};
 use crate::memory;
 use crate::run::scan::ScanKernel;
 use crate::tensor::{lines, show_shape, DType, Fact, LINE};
 
+use bands::Chain;
+
 pub use arena::Region;
+pub use bands::Banding;
 
 /// Where a value is while a plan runs.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -93,8 +98,8 @@ impl Plan {
 ///
 /// # Errors
 /// If a kernel can't be made, which is a defect.
-pub fn plan(graph: &Graph, packs: &PackCache) -> Result<Plan> {
-    Planner::new(graph).plan(packs)
+pub fn plan(graph: &Graph, packs: &PackCache, banding: Banding) -> Result<Plan> {
+    Planner::new(graph, bands::chains(graph, banding)?).plan(packs)
 }
 
 /// A buffer: one or more values of the same bytes (reshapes, in-place results).
@@ -107,6 +112,10 @@ struct Buffer {
 
 struct Planner<'a> {
     graph: &'a Graph,
+    /// Nodes that are computed together.
+    chains: Vec<Chain>,
+    /// The chain of each node that is in one.
+    chain_of: Vec<Option<usize>>,
     /// Buffer, constant or string slot of each value.
     homes: Vec<Option<Home>>,
     buffers: Vec<Buffer>,
@@ -123,16 +132,24 @@ enum Home {
 }
 
 struct Draft {
+    /// The node, the last one of a chain.
     node: usize,
+    inputs: Vec<ValueId>,
     kernel: Box<dyn Kernel>,
     scratch: Option<usize>,
     aliased: Option<usize>,
 }
 
 impl<'a> Planner<'a> {
-    fn new(graph: &'a Graph) -> Self {
+    fn new(graph: &'a Graph, chains: Vec<Chain>) -> Self {
+        let mut chain_of = vec![None; graph.nodes.len()];
+        for (c, chain) in chains.iter().enumerate() {
+            chain.nodes.iter().for_each(|n| chain_of[n.0] = Some(c));
+        }
         Planner {
             graph,
+            chains,
+            chain_of,
             homes: vec![None; graph.facts.len()],
             buffers: vec![],
             consts: vec![],
@@ -162,6 +179,10 @@ impl<'a> Planner<'a> {
         home
     }
 
+    fn chain(&self, node: usize) -> Option<&Chain> {
+        Some(&self.chains[self.chain_of[node]?])
+    }
+
     /// Index of the last node that reads each value's buffer; outputs live on.
     fn last_uses(&self) -> Vec<usize> {
         let mut last = vec![0; self.graph.facts.len()];
@@ -171,8 +192,10 @@ impl<'a> Planner<'a> {
             if let Op::Reshape(_) = node.op {
                 root[node.first.0 as usize] = root[node.inputs[0].0 as usize];
             }
+            let turn = self.chain(i).map_or(i, Chain::turn);
             for v in &node.inputs {
-                last[root[v.0 as usize]] = i;
+                let last = &mut last[root[v.0 as usize]];
+                *last = turn.max(*last);
             }
         }
         for v in &self.graph.outputs {
@@ -187,6 +210,14 @@ impl<'a> Planner<'a> {
         let mut drafts: Vec<Draft> = vec![];
         let mut flops = 0.0;
         for (i, node) in graph.nodes.iter().enumerate() {
+            let mut inputs = node.inputs.clone();
+            flops += cost(graph, node);
+            for out in node.output_ids().map(|v| graph.fact(v)) {
+                memory::check(held(out), || (node.path.to_string(), tensor_of(out)))?;
+            }
+            if self.chain(i).is_some_and(|c| c.turn() != i) {
+                continue;
+            }
             match &node.op {
                 Op::Input(_) => {
                     self.new_home(node.first, 0);
@@ -204,29 +235,25 @@ impl<'a> Planner<'a> {
                     self.homes[node.first.0 as usize] = Some(home);
                 }
                 op => {
-                    flops += cost(graph, node);
-                    let ins: Vec<Operand> = node
-                        .inputs
-                        .iter()
-                        .map(|&v| Operand {
-                            fact: graph.fact(v),
-                            constant: self.constant(v),
-                        })
-                        .collect();
                     let outs: Vec<Fact> =
                         node.output_ids().map(|v| graph.fact(v).clone()).collect();
-                    for out in &outs {
-                        memory::check(held(out), || (node.path.to_string(), tensor_of(out)))?;
-                    }
-                    let kernel: Box<dyn Kernel> = match op {
-                        Op::Scan(attrs) => Box::new(ScanKernel::new(attrs, packs)?),
-                        _ => kernels::prepare(&Request {
-                            op,
-                            ins: &ins,
-                            outs: &outs,
-                            path: &node.path,
-                            packs,
-                        })?,
+                    let kernel: Box<dyn Kernel> = match (self.chain(i), op) {
+                        (Some(chain), _) => {
+                            let stages = chain.stages(graph);
+                            inputs = chain.inputs(graph);
+                            prepare_bands(&stages, chain.height, packs)?
+                        }
+                        (_, Op::Scan(attrs)) => Box::new(ScanKernel::new(attrs, packs)?),
+                        _ => {
+                            let Stage { ins, .. } = bands::stage(graph, node, 0);
+                            kernels::prepare(&Request {
+                                op,
+                                ins: &ins,
+                                outs: &outs,
+                                path: &node.path,
+                                packs,
+                            })?
+                        }
                     };
                     let aliased = self.place_outputs(i, &*kernel, &last)?;
                     let scratch = (kernel.scratch() > 0).then(|| {
@@ -239,6 +266,7 @@ impl<'a> Planner<'a> {
                     });
                     drafts.push(Draft {
                         node: i,
+                        inputs: inputs.clone(),
                         kernel,
                         scratch,
                         aliased,
@@ -246,7 +274,7 @@ impl<'a> Planner<'a> {
                 }
             }
             // Reads extend the life of the buffers that are read.
-            for v in &node.inputs {
+            for v in &inputs {
                 if let Home::Buffer(b) = self.home(*v)? {
                     self.buffers[b].last = self.buffers[b].last.max(i);
                 }
@@ -258,11 +286,6 @@ impl<'a> Planner<'a> {
             }
         }
         self.finish(drafts, flops)
-    }
-
-    /// The tensor of a value that is constant, under its own shape.
-    fn constant(&self, v: ValueId) -> Option<&'a Arc<Const>> {
-        self.graph.constant(v)
     }
 
     /// Homes for a node's outputs: the first may take over an input's buffer.
@@ -331,17 +354,14 @@ impl<'a> Planner<'a> {
         let mut steps: Vec<Step> = vec![];
         for d in drafts {
             let node = &self.graph.nodes[d.node];
+            let chain = self.chain(d.node);
             steps.push(Step {
-                ins: node
-                    .inputs
-                    .iter()
-                    .map(|&v| slot(v))
-                    .collect::<Result<_>>()?,
+                ins: d.inputs.iter().map(|&v| slot(v)).collect::<Result<_>>()?,
                 outs: node.output_ids().map(slot).collect::<Result<_>>()?,
                 scratch: d.scratch.map(|b| regions[b]),
                 aliased: d.aliased,
-                path: node.path.clone(),
-                name: op_name(&node.op),
+                path: chain.map_or(node.path.clone(), |c| c.path(self.graph)),
+                name: chain.map_or_else(|| op_name(&node.op), |_| "Bands".to_string()),
                 kernel: d.kernel,
             });
         }

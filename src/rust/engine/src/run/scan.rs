@@ -6,7 +6,7 @@ use super::State;
 use crate::error::Result;
 use crate::graph::ScanAttrs;
 use crate::kernels::{Kernel, PackCache, Par};
-use crate::plan::{plan, Plan};
+use crate::plan::{plan, Banding, Plan};
 use crate::tensor::{Line, View, ViewMut};
 
 /// See [`ScanAttrs`].
@@ -23,7 +23,7 @@ pub struct ScanKernel {
 impl ScanKernel {
     pub fn new(attrs: &ScanAttrs, packs: &PackCache) -> Result<ScanKernel> {
         Ok(ScanKernel {
-            body: plan(&attrs.body, packs)?,
+            body: plan(&attrs.body, packs, Banding::default())?,
             sequences: attrs.sequences,
             carries: attrs.carries,
             length: attrs.length,

@@ -4,7 +4,6 @@ use std::io::{Cursor, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use keraspredict_engine::optimize::Passes;
 use keraspredict_engine::results::Results;
 use keraspredict_engine::tensor::{DType, Fact, Tensor, ViewMut};
 use keraspredict_engine::{Model, RunOptions, Source};
@@ -182,19 +181,19 @@ impl Source for Arrays<'_> {
     }
 }
 
-/// Predicts all rows, `step` of them in each call of the engine.
+/// Predicts all rows, `step` of them in each call of the engine. Whether layers
+/// train and the seed are the case's.
 pub fn predict(
     model: &Model,
     case: &Case,
     batch_size: usize,
     step: usize,
-    without: Passes,
+    options: RunOptions,
 ) -> Result<Vec<Tensor>, String> {
     let options = RunOptions {
-        without,
         training: case.training(),
         seed: case.seed,
-        ..RunOptions::default()
+        ..options
     };
     let source = Arrays(&case.inputs);
     let mut outputs = model
