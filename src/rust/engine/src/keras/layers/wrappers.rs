@@ -261,6 +261,8 @@ struct TimeDistributed {
     stateful: bool,
     /// What the layer casts its output to by itself.
     casts: Option<DType>,
+    /// As before Keras 3: the mask is what the layer makes of it, step by step.
+    old_masks: bool,
 }
 
 /// Layers that cast what they return to their own dtype, whatever they computed in.
@@ -284,7 +286,12 @@ pub fn time_distributed(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     if layer.vars.is_empty() {
         layer = nested.layer(&in_wrapper(cfg, spec, false)?)?;
     }
-    Ok(Built::new(TimeDistributed { stateful, casts }).child("layer", layer))
+    let layer_of = TimeDistributed {
+        stateful,
+        casts,
+        old_masks: cfg.bool_or(MASKS_STAY, false)?,
+    };
+    Ok(Built::new(layer_of).child("layer", layer))
 }
 
 /// Whether any layer in a config is stateful.
@@ -345,10 +352,19 @@ impl Layer for TimeDistributed {
             }
         }
         let layer = me.child("layer")?.clone();
-        let value = match cx.training || self.stateful {
+        let (value, made) = match cx.training || self.stateful {
             // Statistics of a batch are statistics of one step.
-            true => per_step(cx, &layer, x.value, mask)?,
+            true => (per_step(cx, &layer, x.value, mask)?, None),
             false => folded(cx, &layer, x.value, mask)?,
+        };
+        let mask = match (self.old_masks, made, mask) {
+            (true, Some(made), _) => Some(made),
+            // A step is there where any part of it is, if its parts are gone.
+            (true, None, Some(m)) if cx.rank(value) <= cx.rank(m) => {
+                let parts: Vec<usize> = (2..cx.rank(m)).collect();
+                Some(cx.reduce(Reduce::Any, m, &parts, false)?)
+            }
+            _ => mask,
         };
         let value = match self.casts {
             Some(dtype) => cx.cast(value, dtype)?,
@@ -358,13 +374,14 @@ impl Layer for TimeDistributed {
     }
 }
 
-/// All steps as one batch: rows don't know of each other in inference.
+/// All steps as one batch: rows don't know of each other in inference. Gives the
+/// mask of the layer too, where it makes one.
 fn folded(
     cx: &mut Cx,
     layer: &Arc<LayerNode>,
     x: ValueId,
     mask: Option<ValueId>,
-) -> Result<ValueId> {
+) -> Result<(ValueId, Option<ValueId>)> {
     let lead = cx.shape(x)[..2].to_vec();
     let fold = |cx: &mut Cx, v: ValueId| {
         let mut shape = cx.shape(v);
@@ -377,9 +394,17 @@ fn folded(
         None => None,
     };
     let y = step(cx, layer, x, mask)?;
-    let mut shape = cx.shape(y);
-    shape.splice(..1, lead);
-    cx.reshape(y, &shape)
+    let unfold = |cx: &mut Cx, v: ValueId| {
+        let mut shape = cx.shape(v);
+        shape.splice(..1, lead.clone());
+        cx.reshape(v, &shape)
+    };
+    let value = unfold(cx, y.value)?;
+    let mask = match y.mask {
+        Some(m) => Some(unfold(cx, m)?),
+        None => None,
+    };
+    Ok((value, mask))
 }
 
 fn per_step(
@@ -395,7 +420,7 @@ fn per_step(
             Some(m) => Some(cx.index_axis(m, 1, t)?),
             None => None,
         };
-        let y = step(cx, layer, xt, mt)?;
+        let y = step(cx, layer, xt, mt)?.value;
         steps.push(cx.expand_dims(y, 1)?);
     }
     cx.concat(&steps, 1)
@@ -403,13 +428,13 @@ fn per_step(
 
 /// The wrapped layer on one step (or all of them folded into the batch), with
 /// the step's mask as an argument, as Keras passes it.
-fn step(cx: &mut Cx, layer: &Arc<LayerNode>, x: ValueId, mask: Option<ValueId>) -> Result<ValueId> {
+fn step(cx: &mut Cx, layer: &Arc<LayerNode>, x: ValueId, mask: Option<ValueId>) -> Result<T> {
     let mut call = Call::on(x);
     if let Some(m) = mask {
         call = call.with("mask", Arg::Tensor(m.into()));
     }
     let out = cx.call_directly(layer, &call)?;
     out.single()
-        .map(|t| t.value)
+        .copied()
         .ok_or_else(|| cx.call_error("the wrapped layer must give one tensor"))
 }

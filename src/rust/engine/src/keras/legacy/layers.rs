@@ -37,6 +37,8 @@ fn modern_class(class: &str) -> &str {
             "BatchNormalization"
         }
         "ThresholdedReLU" => "ReLU",
+        // They only count in training.
+        "AddLoss" | "AddMetric" => "Identity",
         other => other,
     }
 }
@@ -83,7 +85,7 @@ const KERAS_1_TRAINING: [&str; 17] = [
 ];
 
 /// Keys of Keras 2 without meaning for predictions.
-const PASSED_OVER: [&str; 9] = [
+const PASSED_OVER: [&str; 12] = [
     "implementation",
     "input_length",
     "build_input_shape",
@@ -93,6 +95,9 @@ const PASSED_OVER: [&str; 9] = [
     "key_shape",
     "value_shape",
     "fused",
+    "unconditional",
+    "aggregation",
+    "metric_name",
 ];
 
 /// A layer's class and config as Keras 3 has them.
@@ -311,7 +316,7 @@ fn class_rules(old: &str, class: &str, c: &mut Object, era: &Era) {
     };
     match class {
         "MultiHeadAttention" | "Add" | "Subtract" | "Multiply" | "Average" | "Maximum"
-        | "Minimum" | "Concatenate" => {
+        | "Minimum" | "Concatenate" | "TimeDistributed" => {
             c.insert(MASKS_STAY.into(), true.into());
         }
         "Conv1D" | "Conv2D" | "Conv3D" | "Conv1DTranspose" | "Conv2DTranspose"
