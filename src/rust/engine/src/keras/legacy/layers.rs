@@ -306,6 +306,18 @@ fn merge(c: &Object) -> Option<(String, Object)> {
 
 /// What changed for single classes after Keras 1.
 fn class_rules(old: &str, class: &str, c: &mut Object, era: &Era) {
+    const RECURRENT: [&str; 7] = [
+        "ConvLSTM1D",
+        "ConvLSTM2D",
+        "ConvLSTM3D",
+        "GRU",
+        "LSTM",
+        "RNN",
+        "SimpleRNN",
+    ];
+    if RECURRENT.contains(&class) {
+        c.insert(MASKS_STAY.into(), true.into());
+    }
     let default = |c: &mut Object, key: &str, value: Json| {
         c.entry(key).or_insert(value);
     };

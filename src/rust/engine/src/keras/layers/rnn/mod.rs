@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::graph::{RnnActivation, RnnAttrs, RnnCell, ScanAttrs, ValueId};
 use crate::keras::layers::custom::Custom;
 use crate::keras::layers::regularization::drop_out;
+use crate::keras::layers::MASKS_STAY;
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
 use crate::nest::Nest;
 use crate::tensor::{counted, show_shape, DType, Fact, Shape};
@@ -152,6 +153,8 @@ struct Recurrent {
     unroll: bool,
     zero_output_for_mask: bool,
     stateful: bool,
+    /// As before Keras 3: initial states don't hide the mask of the sequence.
+    old_masks: bool,
 }
 
 pub fn lstm(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
@@ -212,6 +215,7 @@ impl Recurrent {
             unroll: cfg.bool_or("unroll", false)?,
             zero_output_for_mask: cfg.bool_or("zero_output_for_mask", false)?,
             stateful: cfg.bool_or("stateful", false)?,
+            old_masks: cfg.bool_or(MASKS_STAY, false)?,
         })
     }
 }
@@ -229,7 +233,7 @@ impl Inputs {
     /// Keras looks for an implicit mask only where the sequence is the only
     /// tensor of the call, so that initial states hide it from the loop; it is
     /// passed on all the same. A list (sequence, states...) is Keras 2's form.
-    fn read(cx: &Cx, call: &Call) -> Result<Inputs> {
+    fn read(cx: &Cx, call: &Call, old_masks: bool) -> Result<Inputs> {
         let explicit = call
             .arg(2, "mask")
             .and_then(|a| a.tensors().first().copied())
@@ -252,7 +256,7 @@ impl Inputs {
         let states: Option<Vec<ValueId>> = call
             .arg(1, "initial_state")
             .map(|a| a.tensors().iter().map(|t| t.value).collect());
-        let implicit = if states.is_none() { x.mask } else { None };
+        let implicit = x.mask.filter(|_| states.is_none() || old_masks);
         Ok(Inputs {
             x,
             states,
@@ -285,7 +289,7 @@ impl Layer for Recurrent {
     }
 
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
-        let inputs = Inputs::read(cx, call)?;
+        let inputs = Inputs::read(cx, call, self.old_masks)?;
         let node = me.child("cell")?;
         let cell = as_cell(cx, node)?;
         if let Some(rank) = cell.step_rank() {
