@@ -615,7 +615,10 @@ check_installed <- function(package, why) {
   }
 }
 
-check_dots_empty <- function(...) {
+predict_arguments <- c("batch_size", "verbose", "steps", "callbacks")
+
+# `known`: the arguments after the dots.
+check_dots_empty <- function(..., known = predict_arguments) {
   if (...length() == 0) {
     return(invisible())
   }
@@ -638,7 +641,13 @@ check_dots_empty <- function(...) {
       "`x` must be the last argument without a name."
     },
     c(
-      i = "Arguments after `x` are batch_size, verbose, steps and callbacks, by name."
+      i = paste0(
+        if (length(known) > 1) "Arguments" else "The argument",
+        " after `x` ",
+        if (length(known) > 1) "are " else "is ",
+        enumerate(known, quote = ""),
+        ", by name."
+      )
     ),
     arguments = named
   )

@@ -5,7 +5,7 @@
 #' optimizer joined (a convolution with its bias, normalization and activation)
 #' are one, under the name of the layer that does most of the work. Layers over
 #' large images that are computed together, some rows at a time, are one step
-#' too: `operation` is `Bands`, and `layer` names them all, with ` + ` between.
+#' too: `operation` is `Bands`, and `layer` names them all, joined by `+`.
 #'
 #' @param fitted A model: see [load_model()].
 #' @param x The input, as for [`predict()`][predict.keraspredict_model].
@@ -23,7 +23,7 @@
 #' plot(times)
 profile.keraspredict_model <- function(fitted, x, ..., repeats = 10) {
   if (...length()) {
-    check_dots_empty(...)
+    check_dots_empty(..., known = "repeats")
   }
   if (missing(x) || is.null(x)) {
     abort_no_x()

@@ -14,6 +14,9 @@ test_that("a profile can be drawn", {
   grDevices::pdf(NULL)
   on.exit(grDevices::dev.off())
   expect_identical(plot(times), times)
+  # Layers that are computed together have long names.
+  times$layer[1] <- paste(rep("dense", 40), collapse = " + ")
+  expect_identical(plot(times), times)
 })
 
 test_that("a profile needs an input that fits", {
@@ -22,6 +25,7 @@ test_that("a profile needs an input that fits", {
   expect_error(profile(model, matrix(0, 1, 3)), class = "keraspredict_error")
   expect_error(
     profile(model, iris[1:2, 1:4], 3),
+    "The argument after `x` is repeats, by name.",
     class = "keraspredict_error_unknown_argument"
   )
 })
