@@ -317,7 +317,7 @@ mod tests {
         near(special(Special::Spence, 3.0), -1.436_746_366_883_680_9);
         near(special(Special::Spence, 0.25), 0.978_469_392_930_306);
         near(igamma(2.0, 3.0), 0.800_851_726_528_544);
-        near(igammac(30.0, 12.0), 0.999_994_678_461_116);
+        near(igammac(30.0, 12.0), 0.999_991_129_861_201);
         near(zeta(2.0, 1.0), PI * PI / 6.0);
         near(polygamma(2.0, 1.5), -0.828_796_644_234_319);
     }

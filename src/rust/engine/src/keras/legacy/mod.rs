@@ -453,7 +453,8 @@ mod tests {
         assert_eq!(
             l[2]["config"],
             json!({"name": "l", "units": 5, "activation": "tanh", "dropout": 0.1,
-                   "recurrent_activation": "hard_sigmoid_legacy", "recurrent_dropout": 0.0})
+                   "recurrent_activation": "hard_sigmoid_legacy", "recurrent_dropout": 0.0,
+                   "masks_stay": true})
         );
         assert_eq!(l[3]["config"], json!({"name": "d", "rate": 0.5}));
         assert_eq!(
