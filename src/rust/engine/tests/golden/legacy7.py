@@ -34,6 +34,17 @@ def seq2seq_gru_masked():
     return K.Model([e, d], L.TimeDistributed(L.Dense(20, activation='softmax'))(L.Concatenate()([y, a])))
 
 
+def seq2seq_both_ways():
+    e = L.Input((7,), dtype='int32')
+    d = L.Input((6,), dtype='int32')
+    ee = L.Embedding(20, 6, mask_zero=True)(e)
+    _, *states = L.Bidirectional(L.LSTM(4, return_state=True))(ee)
+    dd = L.Embedding(20, 6, mask_zero=True)(d)
+    y = L.Bidirectional(L.LSTM(4, return_sequences=True))(dd, initial_state=states)
+    z = L.Bidirectional(L.GRU(3))(dd, initial_state=[L.Dense(3)(s) for s in states[:2]])
+    return K.Model([e, d], [L.Dense(20)(y), z])
+
+
 def luong_dot():
     e = L.Input((7, 5))
     d = L.Input((6, 5))
@@ -288,9 +299,9 @@ def added_loss():
 
 # What tf_keras saves as h5 only.
 OLD = [yolo_nms, capsule, positions_of_rays, steps_of_steps]
-CASES = [siamese_cos, seq2seq_gru_masked, luong_dot, attention_pool, decoded_text, yolo_nms, wavenet, tcn, unetpp_resize, sparse_choice, deepfm, transformer, manual_mha, vit, capsule, pix2pix_in, words_and_letters, graph_conv, positions_of_rays, mdn, fftmix, letters_alone, letters_and_words, letters_and_masked_words, steps_of_steps, added_loss]
+CASES = [siamese_cos, seq2seq_gru_masked, luong_dot, attention_pool, decoded_text, yolo_nms, wavenet, tcn, unetpp_resize, sparse_choice, deepfm, transformer, manual_mha, vit, capsule, pix2pix_in, words_and_letters, graph_conv, positions_of_rays, mdn, fftmix, letters_alone, letters_and_words, letters_and_masked_words, steps_of_steps, added_loss, seq2seq_both_ways]
 # Inputs that are whole numbers below a bound.
-WHOLE = {siamese_cos: 20, seq2seq_gru_masked: 20, deepfm: 20, transformer: 20, words_and_letters: 20, letters_alone: 3, letters_and_words: 3, letters_and_masked_words: 3}
+WHOLE = {siamese_cos: 20, seq2seq_gru_masked: 20, seq2seq_both_ways: 20, deepfm: 20, transformer: 20, words_and_letters: 20, letters_alone: 3, letters_and_words: 3, letters_and_masked_words: 3}
 
 
 def main():

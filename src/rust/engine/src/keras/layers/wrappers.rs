@@ -28,6 +28,8 @@ struct Bidirectional {
     merge: Merge,
     return_sequences: bool,
     return_state: bool,
+    /// As before Keras 3: initial states don't hide the mask of the sequence.
+    old_masks: bool,
 }
 
 /// A recurrent layer run in both directions over the sequence.
@@ -66,6 +68,7 @@ pub fn bidirectional(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
         merge,
         return_sequences: option(&forward, "return_sequences"),
         return_state: option(&forward, "return_state"),
+        old_masks: option(&forward, MASKS_STAY),
     };
     // A masked step of a sequence is zero whatever the wrapped layers say, but in Keras 1.
     let repeats = cfg.bool_or(MASKS_STAY, false)?;
@@ -108,7 +111,7 @@ impl Layer for Bidirectional {
             .and_then(|a| a.tensors().first().copied())
             .map(|t| t.value);
         // As for any recurrent layer, initial states hide the implicit mask.
-        let implicit = if states.is_none() { x.mask } else { None };
+        let implicit = x.mask.filter(|_| states.is_none() || self.old_masks);
         let out_mask = explicit.or(x.mask).filter(|_| self.return_sequences);
 
         let half = states.as_ref().map_or(0, |s| s.len() / 2);

@@ -57,7 +57,12 @@ impl Band {
     fn of(mut self, cx: &Cx, x: ValueId) -> Result<Band> {
         (self.rows, self.columns) = (cx.dim(x, -2)? as i64, cx.dim(x, -1)? as i64);
         if self.high >= self.columns || self.low <= -self.rows {
-            return Err(cx.error(format!("{} has no such diagonals", cx.fact(x))));
+            return Err(cx.error(format!(
+                "{} has no diagonals from {} to {}",
+                cx.fact(x),
+                self.low,
+                self.high
+            )));
         }
         Ok(self)
     }
@@ -110,7 +115,17 @@ impl Band {
             Some(lead) if shape[lead..].iter().product::<usize>() == size => {
                 cx.reshape(x, &[&shape[..lead], &[size]].concat())
             }
-            _ => Err(cx.error(format!("{} are no such diagonals", cx.fact(x)))),
+            _ => {
+                let count = match single {
+                    0 => String::new(),
+                    _ => format!("{}, ", self.count()),
+                };
+                let longest = self.longest();
+                Err(cx.error(format!(
+                    "expected diagonals of shape (..., {count}{longest}), not {}",
+                    cx.fact(x)
+                )))
+            }
         }
     }
 }
