@@ -980,10 +980,10 @@ impl Cx {
     }
 
     /// A weight of the layer, checked against the shape it must have, in the
-    /// layer's compute dtype (floats only).
+    /// layer's compute dtype, if that is a float.
     pub fn weight(&mut self, me: &LayerNode, name: &str, shape: &[usize]) -> Result<ValueId> {
         let v = self.stored_weight(me, name, shape)?;
-        match self.dtype(v).is_float() && me.policy.compute.is_float() {
+        match self.dtype(v) != DType::Str && me.policy.compute.is_float() {
             true => self.cast(v, me.policy.compute),
             false => Ok(v),
         }

@@ -8,9 +8,9 @@ use super::layer::{Built, Cx, LayerNode};
 use super::policy::{Policy, Quantization};
 use super::promote::{result_type, Kind};
 use super::Cfg;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Binary, Reduce, Unary, ValueId};
-use crate::tensor::DType;
+use crate::tensor::{show_shape, DType};
 
 /// The largest float8 (e4m3fn).
 const E4M3_MAX: f64 = 448.0;
@@ -449,6 +449,17 @@ pub fn dequantize(
     axis: usize,
 ) -> Result<ValueId> {
     let shape = cx.shape(x);
+    for (weight, value) in [("scale", scale), ("zero", zero)] {
+        let have = cx.shape(value);
+        if have.len() != shape.len() || axis >= shape.len() {
+            return Err(Error::BadWeight {
+                layer: cx.path().to_string(),
+                weight: weight.to_string(),
+                expected: format!("of as many axes as {}", show_shape(&shape)),
+                given: show_shape(&have),
+            });
+        }
+    }
     if let Some(block) = block_size(cx, groups, cx.shape(scale)[axis], shape[axis]) {
         // As usual, neighbours have one scale: nothing as large as x need be made.
         let mut blocks = shape.clone();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Binary, Reduce, Unary, ValueId};
 use crate::keras::activations::Activation;
 use crate::keras::layers::regularization::drop_out;
@@ -12,7 +12,7 @@ use crate::keras::promote::{result_type, Kind};
 use crate::keras::quant::{By, Quant};
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
 use crate::nest::Nest;
-use crate::tensor::{counted, DType, Fact};
+use crate::tensor::{counted, show_shape, DType, Fact};
 
 /// A projection of [`MultiHeadAttention`]: an EinsumDense whose equation fits
 /// inputs of any rank.
@@ -261,10 +261,6 @@ impl Layer for MultiHeadAttention {
         let k = project(cx, me.child("key_dense")?, key.value, 1, &heads)?;
         let heads = [self.num_heads, self.value_dim];
         let v = project(cx, me.child("value_dense")?, value.value, 1, &heads)?;
-        self.check_heads(
-            cx,
-            &[(q, self.key_dim), (k, self.key_dim), (v, self.value_dim)],
-        )?;
 
         let simple = self.dropout == 0.0 && !return_scores && cx.rank(q) == 4;
         let (mut y, scores) = match simple {
@@ -301,7 +297,7 @@ impl Layer for MultiHeadAttention {
 }
 
 /// The projection of the last axes of `x`, as many as `contracted`, to `sizes`, which
-/// count where the projection's weights tell nothing.
+/// the projection's weights must give.
 pub fn project(
     cx: &mut Cx,
     node: &LayerNode,
@@ -309,11 +305,22 @@ pub fn project(
     contracted: usize,
     sizes: &[usize],
 ) -> Result<ValueId> {
-    if !cx.lacks_weights(node) {
-        return Ok(cx.call_one(node, x)?.value);
-    }
     let shape = cx.shape(x);
     let (kept, last) = shape.split_at(shape.len().saturating_sub(contracted));
+    if !cx.lacks_weights(node) {
+        let y = cx.call_one(node, x)?.value;
+        let (expected, given) = ([kept, sizes].concat(), cx.shape(y));
+        if given != expected {
+            let makes = |shape: &[usize]| format!("one that makes {}", show_shape(shape));
+            return Err(Error::BadWeight {
+                layer: format!("{}/{}", cx.path(), node.name),
+                weight: "kernel".to_string(),
+                expected: makes(&expected),
+                given: makes(&given),
+            });
+        }
+        return Ok(y);
+    }
     cx.stored_weight(node, "kernel", &[last, sizes].concat())?;
     if node.vars.len() > 1 {
         cx.stored_weight(node, "bias", sizes)?;
@@ -322,20 +329,6 @@ pub fn project(
 }
 
 impl MultiHeadAttention {
-    /// The projections must have the heads and sizes of the config.
-    fn check_heads(&self, cx: &Cx, projected: &[(ValueId, usize)]) -> Result<()> {
-        for &(x, size) in projected {
-            if (cx.dim(x, -2)?, cx.dim(x, -1)?) != (self.num_heads, size) {
-                return Err(cx.defect(format!(
-                    "expected projections to {} heads of {size}, not {:?}",
-                    self.num_heads,
-                    cx.shape(x)
-                )));
-            }
-        }
-        Ok(())
-    }
-
     /// Attention over any axes, with a softmax that zeroes what is masked;
     /// also gives the scores.
     fn with_scores(
