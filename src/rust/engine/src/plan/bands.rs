@@ -27,8 +27,6 @@ const BAND_BYTES: usize = 192 * 1024;
 const WEIGHT_BYTES: usize = 256 * 1024;
 /// Channels from which on a window is better off in whole images.
 const CHANNELS: usize = 16;
-/// Heights of bands.
-const HEIGHTS: [usize; 10] = [32, 24, 16, 12, 8, 6, 4, 3, 2, 1];
 
 /// Nodes that are computed together, in order, each the only reader of the one
 /// before it.
@@ -204,7 +202,9 @@ fn is_wide(stage: &Stage) -> bool {
 
 /// The height of the bands of a chain; `None` if even the lowest are too large.
 fn height(stages: &[Stage]) -> Result<Option<usize>> {
-    for height in HEIGHTS {
+    let rows = stages.last().map_or(1, Stage::height).max(1);
+    let heights = (0..=rows.ilog2()).rev().flat_map(|i| [3 << i >> 1, 1 << i]);
+    for height in heights {
         if buffer_bytes(stages, height)? <= BAND_BYTES {
             return Ok(Some(height));
         }
