@@ -52,6 +52,21 @@ def input_paths(model):
     return [[i] if len(model.inputs) > 1 else [] for i in range(len(model.inputs))]
 
 
+def arguments(doc, nodes=False):
+    """What a script is called with; `--nodes` turns eager execution off."""
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    if nodes:
+        parser.add_argument("--nodes", action="store_true")
+    args = parser.parse_args()
+    os.makedirs(args.out, exist_ok=True)
+    if nodes and args.nodes:
+        # Without eager execution tf_keras makes layers of the nodes of TensorFlow's graph, as it did before TF 2.4.
+        tf.compat.v1.disable_eager_execution()
+    return args
+
+
 class Writer:
     def __init__(self, folder, group, seed):
         self.path = os.path.join(folder, f"{group}.zip")
@@ -440,11 +455,7 @@ def tokens(rng, shape):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    os.makedirs(args.out, exist_ok=True)
+    args = arguments(__doc__)
     w = Writer(args.out, "legacy", args.seed)
     both = ("h5", "keras")
     w.add("tf_encoder_decoder", encoder_decoder, suffixes=both)

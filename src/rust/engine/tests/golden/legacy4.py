@@ -5,11 +5,8 @@
 It needs what legacy.py needs.
 """
 
-import argparse
-import os
-
 import tf_keras as K
-from legacy import Writer
+from legacy import Writer, arguments
 from legacy2 import several, steps, tokens
 
 L = K.layers
@@ -50,11 +47,7 @@ def recurrent():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    os.makedirs(args.out, exist_ok=True)
+    args = arguments(__doc__)
     w = Writer(args.out, "legacy4", args.seed)
     w.add("merged_masks", merged_masks, steps())
     w.add("positions", positions, tokens(7))

@@ -6,13 +6,10 @@
 It needs what legacy.py needs.
 """
 
-import argparse
-import os
-
 import numpy as np
 import tensorflow as tf
 import tf_keras as K
-from legacy import Writer
+from legacy import Writer, arguments
 
 L, nn, old = K.layers, tf.nn, tf.compat.v1
 
@@ -75,15 +72,7 @@ def chosen(u):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--nodes", action="store_true")
-    args = parser.parse_args()
-    os.makedirs(args.out, exist_ok=True)
-    if args.nodes:
-        # Without eager execution tf_keras makes layers of the nodes of TensorFlow's graph, as it did before TF 2.4.
-        tf.compat.v1.disable_eager_execution()
+    args = arguments(__doc__, nodes=True)
     w = Writer(args.out, "legacy5" + ("_nodes" if args.nodes else ""), args.seed)
     for case in (resized, resized_before, half_pixels, batches, dilated, transposed, chosen):
         def build():

@@ -6,13 +6,10 @@
 It needs what legacy.py needs.
 """
 
-import argparse
-import os
-
 import numpy as np
 import tensorflow as tf
 import tf_keras as K
-from legacy import Writer
+from legacy import Writer, arguments
 
 L, M, nn, la, im, sg, q = K.layers, tf.math, tf.nn, tf.linalg, tf.image, tf.signal, tf.quantization
 SP = M.special
@@ -178,15 +175,7 @@ CASES = {
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--nodes", action="store_true")
-    args = parser.parse_args()
-    os.makedirs(args.out, exist_ok=True)
-    if args.nodes:
-        # Without eager execution tf_keras makes layers of the nodes of TensorFlow's graph, as it did before TF 2.4.
-        tf.compat.v1.disable_eager_execution()
+    args = arguments(__doc__, nodes=True)
     w = Writer(args.out, "legacy6" + ("_nodes" if args.nodes else ""), args.seed)
     for case, shape in CASES.items():
         if args.nodes and case in FUNCTIONS:

@@ -5,12 +5,9 @@
 It needs what legacy.py needs.
 """
 
-import argparse
-import os
-
 import tensorflow as tf
 import tf_keras as K
-from legacy import Writer
+from legacy import Writer, arguments
 
 L, B = K.layers, K.backend
 
@@ -305,11 +302,7 @@ WHOLE = {siamese_cos: 20, seq2seq_gru_masked: 20, seq2seq_both_ways: 20, deepfm:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    os.makedirs(args.out, exist_ok=True)
+    args = arguments(__doc__)
     w = Writer(args.out, "legacy7", args.seed)
     for case in CASES:
         bound = WHOLE.get(case)
