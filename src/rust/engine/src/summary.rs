@@ -81,7 +81,7 @@ fn count(node: &LayerNode, trainable: bool, lacking: &Lacking, seen: &mut Seen, 
         if let Some(lora) = lora {
             let packed = matches!(node.policy.quantization, Some(Quantization::Int4 { .. }));
             let adapter = lora.params(&fact.shape, packed);
-            sum.add(trainable, adapter, adapter * node.policy.variable.size());
+            sum.add(trainable, adapter, adapter * DType::F32.size());
         }
         // The weights of a custom layer are taken for trainable ones.
         let trains = lora.is_none() && node.vars.get(i).is_none_or(|v| v.trainable);

@@ -184,11 +184,10 @@ fn same_nest(nest: &Nest<usize>, json: &Json) -> bool {
 }
 
 /// Weights that aren't there must be counted like those that are. Where sizes are
-/// open, so may be theirs; those of quantized layers are not found out.
+/// open, so may be theirs.
 fn check_bare(model: &Model) -> Result<(), String> {
     let is_open = |s: &[Option<usize>]| s.iter().skip(1).any(Option::is_none);
-    let quantized = model.config().to_string().contains("quantization_config");
-    if quantized || model.inputs().iter().any(|i| is_open(&i.shape)) {
+    if model.inputs().iter().any(|i| is_open(&i.shape)) {
         return Ok(());
     }
     let file = ModelFile {
@@ -197,7 +196,7 @@ fn check_bare(model: &Model) -> Result<(), String> {
     };
     let bare = Model::new(file).map_err(|e| e.to_string())?;
     let (have, want) = (bare.params(), model.params());
-    match (have.trainable, have.frozen) == (want.trainable, want.frozen) {
+    match have == want {
         true => Ok(()),
         false => Err(format!("{have:?} where the weights make {want:?}")),
     }

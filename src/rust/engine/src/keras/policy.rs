@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::cfg::Cfg;
+use super::cfg::{as_int, Cfg};
 use crate::error::Result;
 use crate::tensor::DType;
 
@@ -14,12 +14,22 @@ pub enum Quantization {
     Int4 {
         block: Option<usize>,
     },
-    Float8,
+    /// As many of the largest values are kept.
+    Float8 {
+        history: usize,
+    },
+    /// Groups of so many inputs have a scale of their own; `None`: one group.
     Gptq {
         bits: usize,
+        group: Option<usize>,
     },
-    Awq,
+    Awq {
+        group: Option<usize>,
+    },
 }
+
+/// How many of the largest values Keras keeps where the policy doesn't say.
+const FLOAT8_HISTORY: usize = 1024;
 
 impl Quantization {
     /// A mode as policies write it: `int8`, `int4/128`, `gptq/4/128`.
@@ -27,17 +37,23 @@ impl Quantization {
         let mut parts = mode.split('/');
         let name = parts.next()?;
         let numbers: Vec<i64> = parts.map(|p| p.parse().ok()).collect::<Option<_>>()?;
+        let size = |n: i64| usize::try_from(n).ok().filter(|&n| n > 0);
         Some(match (name, numbers.as_slice()) {
             ("int8", []) => Quantization::Int8,
             ("int4", []) | ("int4", [-1]) => Quantization::Int4 { block: None },
             ("int4", [block]) if *block > 0 => Quantization::Int4 {
-                block: Some(*block as usize),
+                block: size(*block),
             },
-            ("float8", []) => Quantization::Float8,
-            ("gptq", [bits, _]) if [2, 3, 4, 8].contains(bits) => Quantization::Gptq {
+            ("float8", []) => Quantization::Float8 {
+                history: FLOAT8_HISTORY,
+            },
+            ("gptq", [bits, group]) if [2, 3, 4, 8].contains(bits) => Quantization::Gptq {
                 bits: *bits as usize,
+                group: size(*group),
             },
-            ("awq", [4, _]) => Quantization::Awq,
+            ("awq", [4, group]) => Quantization::Awq {
+                group: size(*group),
+            },
             _ => return None,
         })
     }
@@ -105,7 +121,15 @@ impl Policy {
                     | "Int4DTypePolicy"
                     | "GPTQDTypePolicy"
                     | "AWQDTypePolicy" => {
-                        Policy::quantized(config.get("mode")?.as_str()?, text("source_name")?)
+                        let mode = config.get("mode")?.as_str()?;
+                        let mut policy = Policy::quantized(mode, text("source_name")?)?;
+                        let length = config.get("amax_history_length").and_then(as_int);
+                        if let (Some(Quantization::Float8 { history }), Some(n)) =
+                            (&mut policy.quantization, length)
+                        {
+                            *history = usize::try_from(n).ok()?;
+                        }
+                        Some(policy)
                     }
                     "DTypePolicyMap" => Policy::from_map(config, path),
                     _ => None,
@@ -200,7 +224,10 @@ mod tests {
         );
         assert_eq!(
             quantized("gptq/4/128_from_float32"),
-            Some(Quantization::Gptq { bits: 4 })
+            Some(Quantization::Gptq {
+                bits: 4,
+                group: Some(128)
+            })
         );
         assert_eq!(Policy::named("int5_from_float32"), None);
     }

@@ -10,7 +10,7 @@ use super::promote::{result_type, Kind};
 use super::Cfg;
 use crate::error::{Error, Result};
 use crate::graph::{Binary, Reduce, Unary, ValueId};
-use crate::tensor::{show_shape, DType};
+use crate::tensor::{show_shape, DType, Fact};
 
 /// The largest float8 (e4m3fn).
 const E4M3_MAX: f64 = 448.0;
@@ -148,7 +148,7 @@ impl Quant {
                     Some(_) => built.frozen("kernel_zero").frozen("g_idx"),
                 }
             }
-            Some(Q::Float8) => {
+            Some(Q::Float8 { .. }) => {
                 let built = built.var("kernel").var_if(bias, "bias");
                 [
                     "inputs_scale",
@@ -167,7 +167,7 @@ impl Quant {
                 .frozen("kernel_scale")
                 .frozen("kernel_zero")
                 .frozen("g_idx"),
-            Some(Q::Awq) => built
+            Some(Q::Awq { .. }) => built
                 .var_if(bias, "bias")
                 .frozen("kernel")
                 .frozen("kernel_scale")
@@ -180,7 +180,8 @@ impl Quant {
     /// The bias, as it is added.
     pub fn bias(&self, cx: &mut Cx, me: &LayerNode, shape: &[usize]) -> Result<ValueId> {
         let bias = cx.weight(me, "bias", shape)?;
-        let float8 = self.mode == Some(Quantization::Float8) && !cx.called_directly();
+        let float8 =
+            matches!(self.mode, Some(Quantization::Float8 { .. })) && !cx.called_directly();
         if float8 && cx.dtype(bias) == DType::F32 {
             let short = cx.cast(bias, DType::BF16)?;
             return cx.cast(short, DType::F32);
@@ -192,6 +193,11 @@ impl Quant {
     pub fn project(&self, cx: &mut Cx, me: &LayerNode, x: ValueId, by: &By) -> Result<ValueId> {
         let compute = me.policy.compute;
         match self.mode {
+            Some(mode) if cx.lacks_weights(me) => {
+                tell_kernel(cx, me, mode, &by.kernel, &by.kept());
+                let kernel = cx.full(Fact::new(compute, &by.kernel[..]), 0.0)?;
+                by.product(cx, x, kernel)
+            }
             _ if cx.called_directly() => self.unscaled(cx, me, x, by),
             None => {
                 let kernel = cx.weight(me, "kernel", &by.kernel)?;
@@ -228,21 +234,21 @@ impl Quant {
                 let kernel = cx.reshape(kernel, &by.kernel)?;
                 by.product(cx, x, kernel)
             }
-            Some(Quantization::Float8) => {
+            Some(Quantization::Float8 { .. }) => {
                 let kernel = cx.weight(me, "kernel", &by.kernel)?;
                 let x = cx.cast(x, compute)?;
                 let x = through_float8(cx, me, x, "inputs_scale")?;
                 let kernel = through_float8(cx, me, kernel, "kernel_scale")?;
                 by.product(cx, x, kernel)
             }
-            Some(mode @ (Quantization::Gptq { .. } | Quantization::Awq)) => {
+            Some(mode @ (Quantization::Gptq { .. } | Quantization::Awq { .. })) => {
                 let mut kernel = cx.raw_weight(me, "kernel")?;
-                if !matches!(mode, Quantization::Gptq { bits } if bits != 4) {
+                if !matches!(mode, Quantization::Gptq { bits, .. } if bits != 4) {
                     kernel = unpack_int4(cx, kernel, 0, by.columns())?;
                 }
                 let kernel = self.regrouped(cx, me, kernel, 1)?;
                 let mut kernel = cx.transpose(kernel, &[1, 0])?;
-                if mode == Quantization::Awq {
+                if matches!(mode, Quantization::Awq { .. }) {
                     let scales = any_weight(cx, me, "awq_scales")?;
                     let scales = cx.expand_dims(scales, -1)?;
                     kernel = mixed(cx, Binary::Div, kernel, scales)?;
@@ -337,13 +343,15 @@ impl By<'_> {
             .collect()
     }
 
+    /// Whether the kernel's axes are in the output, not summed over.
+    fn kept(&self) -> Vec<bool> {
+        let (_, kernel, output) = self.labels(0);
+        kernel.iter().map(|label| output.contains(label)).collect()
+    }
+
     /// The size of the kernel's axes that are not summed over.
     fn columns(&self) -> usize {
-        let (_, kernel, output) = self.labels(0);
-        let kept = kernel.iter().zip(&self.kernel);
-        kept.filter(|(label, _)| output.contains(label))
-            .map(|(_, size)| size)
-            .product()
+        columns(&self.kernel, &self.kept())
     }
 
     /// A scale of the input, laid out to meet the output.
@@ -367,6 +375,68 @@ impl By<'_> {
         match self.dense {
             true => cx.dense(x, kernel),
             false => cx.einsum(self.equation, x, kernel),
+        }
+    }
+}
+
+fn columns(kernel: &[usize], kept: &[bool]) -> usize {
+    let sizes = kernel.iter().zip(kept);
+    sizes.filter(|(_, &kept)| kept).map(|(n, _)| n).product()
+}
+
+/// Tells of the weights that a quantized layer has for a kernel, of which some axes
+/// are kept and others summed over.
+pub fn tell_kernel(cx: &Cx, me: &LayerNode, mode: Quantization, kernel: &[usize], kept: &[bool]) {
+    use Quantization as Q;
+    let all: usize = kernel.iter().product();
+    let columns = match (mode, kernel) {
+        // A projection to heads if the first size is the largest, else from heads.
+        (Q::Gptq { .. } | Q::Awq { .. }, &[a, b, c]) => match a >= b.max(c) {
+            true => b * c,
+            false => c,
+        },
+        (Q::Gptq { .. } | Q::Awq { .. }, &[_, columns]) => columns,
+        _ => columns(kernel, kept),
+    };
+    let rows = all.checked_div(columns).unwrap_or(0);
+    let groups = |size: Option<usize>| size.map_or(1, |n| rows.div_ceil(n));
+    let variable = me.policy.variable;
+    let tell = |name: &str, dtype: DType, shape: &[usize]| {
+        cx.has_weight(me, name, Fact::new(dtype, shape));
+    };
+    match mode {
+        Q::Int8 => {
+            tell("kernel", DType::I8, kernel);
+            tell("kernel_scale", variable, &[columns]);
+        }
+        Q::Int4 { block } => {
+            let scale = match block {
+                None => vec![columns],
+                Some(_) => vec![groups(block), columns],
+            };
+            tell("kernel", DType::I8, &[rows, columns.div_ceil(2)]);
+            tell("kernel_scale", variable, &scale);
+            tell("kernel_zero", DType::I8, &scale);
+            tell("g_idx", DType::F32, &[rows]);
+        }
+        Q::Float8 { history } => {
+            tell("kernel", variable, kernel);
+            for name in ["inputs", "kernel", "outputs_grad"] {
+                tell(&format!("{name}_scale"), DType::F32, &[]);
+                tell(&format!("{name}_amax_history"), DType::F32, &[history]);
+            }
+        }
+        Q::Gptq { group, .. } | Q::Awq { group } => {
+            let packed = match mode {
+                Q::Gptq { bits, .. } if bits != 4 => columns,
+                _ => columns.div_ceil(2),
+            };
+            let scale = [columns, groups(group)];
+            tell("kernel", DType::U8, &[packed, rows]);
+            tell("kernel_scale", variable, &scale);
+            tell("kernel_zero", DType::U8, &scale);
+            tell("awq_scales", variable, &[rows]);
+            tell("g_idx", DType::F32, &[rows]);
         }
     }
 }

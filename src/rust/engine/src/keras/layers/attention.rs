@@ -9,7 +9,7 @@ use crate::keras::layers::regularization::drop_out;
 use crate::keras::ops::sum;
 use crate::keras::policy::Quantization;
 use crate::keras::promote::{result_type, Kind};
-use crate::keras::quant::{By, Quant};
+use crate::keras::quant::{tell_kernel, By, Quant};
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
 use crate::nest::Nest;
 use crate::tensor::{counted, show_shape, DType, Fact};
@@ -32,7 +32,7 @@ impl Projection {
     fn kernel(&self, cx: &mut Cx, me: &LayerNode, x: ValueId) -> Result<Vec<usize>> {
         let columns = match self.quant.mode {
             Some(Quantization::Int4 { .. }) => -1,
-            Some(Quantization::Gptq { .. } | Quantization::Awq) => 0,
+            Some(Quantization::Gptq { .. } | Quantization::Awq { .. }) => 0,
             _ => {
                 let kernel = cx.raw_weight(me, "kernel")?;
                 return Ok(cx.shape(kernel));
@@ -321,10 +321,17 @@ pub fn project(
         }
         return Ok(y);
     }
-    cx.stored_weight(node, "kernel", &[last, sizes].concat())?;
-    if node.vars.len() > 1 {
-        cx.stored_weight(node, "bias", sizes)?;
+    let kernel = [last, sizes].concat();
+    match node.policy.quantization {
+        Some(mode) => {
+            let kept: Vec<bool> = (0..kernel.len()).map(|i| i >= contracted).collect();
+            tell_kernel(cx, node, mode, &kernel, &kept);
+        }
+        None => {
+            cx.stored_weight(node, "kernel", &kernel)?;
+        }
     }
+    cx.has_weight(node, "bias", Fact::new(node.policy.variable, sizes));
     cx.full(Fact::new(node.policy.compute, [kept, sizes].concat()), 0.0)
 }
 

@@ -11,9 +11,10 @@ use crate::keras::{Cfg, Cx};
 use crate::tensor::{DType, Fact};
 
 /// Two numbers to draw between.
-type Span = [f64; 2];
+pub(super) type Span = [f64; 2];
 
 /// What is done to images.
+#[derive(Clone)]
 pub enum Training {
     /// Mirrored, half of them.
     Flip {
@@ -706,28 +707,10 @@ impl Training {
                 cx.clip(y, Some(range.0), Some(range.1))
             }
             Training::Equalization { bins, range } => equalized(cx, x, *bins, *range),
-            Training::MixUp { alpha } => {
-                let others = shuffled(cx, x)?;
-                let alpha = cx.scalar(DType::F32, *alpha);
-                let weight = beta(cx, alpha, &each)?;
-                let weight = cx.cast(weight, dtype)?;
-                let own = cx.mul(weight, x)?;
-                let rest = cx.unary(Unary::Neg, weight)?;
-                let rest = cx.add_s(rest, 1.0)?;
-                let rest = cx.mul(rest, others)?;
-                cx.add(own, rest)
-            }
+            Training::MixUp { alpha } => mixture(cx, *alpha, n)?.of(cx, x),
             Training::CutMix { factor } => {
-                let alpha = between(cx, *factor, &[])?;
-                let alpha = cx.add_s(alpha, 1e-6)?;
-                let rest = beta(cx, alpha, &each)?;
-                let part = cx.unary(Unary::Neg, rest)?;
-                let part = cx.add_s(part, 1.0)?;
-                let part = cx.unary(Unary::Sqrt, part)?;
-                let columns = in_span(cx, part, 2, shape[2])?;
-                let rows = in_span(cx, part, 1, shape[1])?;
-                let boxes = cx.and(columns, rows)?;
-                let others = shuffled(cx, x)?;
+                let (boxes, mixture) = patches(cx, *factor, &shape)?;
+                let others = cx.gather(x, mixture.order, 0, 0)?;
                 cx.select(boxes, others, x)
             }
             Training::Elastic { factor, scale, .. } if factor[1] == 0.0 || scale[1] == 0.0 => Ok(x),
@@ -746,24 +729,9 @@ impl Training {
                 cx.clip(y, Some(range.0), Some(range.1))
             }
             Training::AutoContrast { range } => AutoContrast { range: *range }.images(cx, x),
-            Training::Choice { steps, count } => {
-                let drawn = pick(cx, steps.len(), *count)?;
-                let mut starts = vec![];
-                let mut y = x;
-                for round in 0..*count {
-                    let index = cx.index_axis(drawn, 0, round)?;
-                    let from = y;
-                    for (i, step) in steps.iter().enumerate() {
-                        if round == 0 {
-                            starts.push(cx.streams());
-                        }
-                        let made = cx.redraw(starts[i], |cx| step.images(cx, class, from))?;
-                        let chosen = cx.binary_s(Binary::Eq, index, i as f64)?;
-                        y = cx.select(chosen, made, y)?;
-                    }
-                }
-                Ok(y)
-            }
+            Training::Choice { steps, count } => chosen(cx, steps, *count, x, |cx, step, x| {
+                step.images(cx, class, x)
+            }),
             Training::Mix {
                 steps,
                 chains,
@@ -771,35 +739,10 @@ impl Training {
                 alpha,
                 range,
             } => {
-                let alpha = cx.scalar(DType::F32, *alpha);
-                // A Dirichlet distribution.
-                let weights = cx.log_gamma(alpha, &[*chains])?;
-                let weights = cx.softmax(weights, 0, false)?;
-                let weights = cx.cast(weights, dtype)?;
-                let own = beta(cx, alpha, &[])?;
-                let own = cx.cast(own, dtype)?;
-                // One more for none.
-                let drawn = pick(cx, steps.len() + 1, chains * depth)?;
-                let mut sum = cx.mul_s(x, 0.0)?;
-                for chain in 0..*chains {
-                    let mut y = x;
-                    for at in 0..*depth {
-                        let index = cx.index_axis(drawn, 0, chain * depth + at)?;
-                        let from = y;
-                        for (i, step) in steps.iter().enumerate() {
-                            let made = step.images(cx, class, from)?;
-                            let chosen = cx.binary_s(Binary::Eq, index, i as f64)?;
-                            y = cx.select(chosen, made, y)?;
-                        }
-                    }
-                    let weight = cx.index_axis(weights, 0, chain)?;
-                    let part = cx.mul(y, weight)?;
-                    sum = cx.add(sum, part)?;
-                }
-                let rest = cx.unary(Unary::Neg, own)?;
-                let rest = cx.add_s(rest, 1.0)?;
-                let (own, rest) = (cx.mul(own, x)?, cx.mul(rest, sum)?);
-                let y = cx.add(own, rest)?;
+                let size = [*chains, *depth];
+                let y = chained(cx, steps, size, *alpha, x, |cx, step, x| {
+                    step.images(cx, class, x)
+                })?;
                 cx.clip(y, Some(range.0), Some(range.1))
             }
             Training::Chain(steps) => {
@@ -817,7 +760,7 @@ impl Training {
 }
 
 /// Random numbers between two ends.
-fn between(cx: &mut Cx, span: Span, shape: &[usize]) -> Result<ValueId> {
+pub(super) fn between(cx: &mut Cx, span: Span, shape: &[usize]) -> Result<ValueId> {
     let u = cx.random(RandomKind::Uniform, shape, DType::F32)?;
     let u = cx.mul_s(u, span[1] - span[0])?;
     cx.add_s(u, span[0])
@@ -844,17 +787,146 @@ fn pick(cx: &mut Cx, below: usize, count: usize) -> Result<ValueId> {
     cx.unary(Unary::Floor, u)
 }
 
-/// The rows of a batch in a random order.
-fn shuffled(cx: &mut Cx, x: ValueId) -> Result<ValueId> {
-    let n = cx.dim(x, 0)?;
+/// How rows of a batch are mixed with others.
+pub(super) struct Mixture {
+    /// The others: n row numbers.
+    pub order: ValueId,
+    /// Of the own row (n, 1, 1, 1).
+    pub weight: ValueId,
+}
+
+impl Mixture {
+    /// `x` mixed with its other rows.
+    pub fn of(&self, cx: &mut Cx, x: ValueId) -> Result<ValueId> {
+        let others = cx.gather(x, self.order, 0, 0)?;
+        self.with(cx, x, others)
+    }
+
+    /// `x` mixed with others.
+    pub fn with(&self, cx: &mut Cx, x: ValueId, others: ValueId) -> Result<ValueId> {
+        let weight = match cx.rank(x) {
+            4 => self.weight,
+            _ => {
+                let n = cx.dim(self.weight, 0)?;
+                cx.reshape(self.weight, &[n, 1])?
+            }
+        };
+        let dtype = cx.dtype(x);
+        let weight = cx.cast(weight, dtype)?;
+        blended(cx, x, others, weight)
+    }
+}
+
+/// `weight` of one and the rest of another.
+fn blended(cx: &mut Cx, one: ValueId, other: ValueId, weight: ValueId) -> Result<ValueId> {
+    let rest = cx.unary(Unary::Neg, weight)?;
+    let rest = cx.add_s(rest, 1.0)?;
+    let (one, other) = (cx.mul(weight, one)?, cx.mul(rest, other)?);
+    cx.add(one, other)
+}
+
+/// What MixUp draws for n rows.
+pub(super) fn mixture(cx: &mut Cx, alpha: f64, n: usize) -> Result<Mixture> {
+    let order = shuffled(cx, n)?;
+    let alpha = cx.scalar(DType::F32, alpha);
+    let weight = beta(cx, alpha, &[n, 1, 1, 1])?;
+    Ok(Mixture { order, weight })
+}
+
+/// What CutMix draws for images of a shape: which pixels are of other images, and the
+/// part of the others.
+pub(super) fn patches(cx: &mut Cx, factor: Span, shape: &[usize]) -> Result<(ValueId, Mixture)> {
+    let alpha = between(cx, factor, &[])?;
+    let alpha = cx.add_s(alpha, 1e-6)?;
+    let weight = beta(cx, alpha, &[shape[0], 1, 1, 1])?;
+    let part = cx.unary(Unary::Neg, weight)?;
+    let part = cx.add_s(part, 1.0)?;
+    let part = cx.unary(Unary::Sqrt, part)?;
+    let columns = in_span(cx, part, 2, shape[2])?;
+    let rows = in_span(cx, part, 1, shape[1])?;
+    let boxes = cx.and(columns, rows)?;
+    let order = shuffled(cx, shape[0])?;
+    Ok((boxes, Mixture { order, weight }))
+}
+
+/// The numbers below n in a random order.
+fn shuffled(cx: &mut Cx, n: usize) -> Result<ValueId> {
     let order = cx.random(RandomKind::Uniform, &[n], DType::F32)?;
-    let (_, order) = cx.sort(order, false)?;
-    cx.gather(x, order, 0, 0)
+    Ok(cx.sort(order, false)?.1)
+}
+
+/// `x` after some of the steps, drawn for the batch.
+pub(super) fn chosen(
+    cx: &mut Cx,
+    steps: &[Training],
+    count: usize,
+    x: ValueId,
+    mut apply: impl FnMut(&mut Cx, &Training, ValueId) -> Result<ValueId>,
+) -> Result<ValueId> {
+    let drawn = pick(cx, steps.len(), count)?;
+    let mut starts = vec![];
+    let mut y = x;
+    for round in 0..count {
+        let index = cx.index_axis(drawn, 0, round)?;
+        let from = y;
+        for (i, step) in steps.iter().enumerate() {
+            if round == 0 {
+                starts.push(cx.streams());
+            }
+            let made = cx.redraw(starts[i], |cx| apply(cx, step, from))?;
+            let chosen = cx.binary_s(Binary::Eq, index, i as f64)?;
+            y = cx.select(chosen, made, y)?;
+        }
+    }
+    Ok(y)
+}
+
+/// `x` mixed with what so many chains, each so long, of steps make of it.
+pub(super) fn chained(
+    cx: &mut Cx,
+    steps: &[Training],
+    [chains, depth]: [usize; 2],
+    alpha: f64,
+    x: ValueId,
+    mut apply: impl FnMut(&mut Cx, &Training, ValueId) -> Result<ValueId>,
+) -> Result<ValueId> {
+    let dtype = cx.dtype(x);
+    let alpha = cx.scalar(DType::F32, alpha);
+    // A Dirichlet distribution.
+    let weights = cx.log_gamma(alpha, &[chains])?;
+    let weights = cx.softmax(weights, 0, false)?;
+    let weights = cx.cast(weights, dtype)?;
+    let own = beta(cx, alpha, &[])?;
+    let own = cx.cast(own, dtype)?;
+    // One more for none.
+    let drawn = pick(cx, steps.len() + 1, chains * depth)?;
+    let mut sum = cx.mul_s(x, 0.0)?;
+    for chain in 0..chains {
+        let mut y = x;
+        for at in 0..depth {
+            let index = cx.index_axis(drawn, 0, chain * depth + at)?;
+            let from = y;
+            for (i, step) in steps.iter().enumerate() {
+                let made = apply(cx, step, from)?;
+                let chosen = cx.binary_s(Binary::Eq, index, i as f64)?;
+                y = cx.select(chosen, made, y)?;
+            }
+        }
+        let weight = cx.index_axis(weights, 0, chain)?;
+        let part = cx.mul(y, weight)?;
+        sum = cx.add(sum, part)?;
+    }
+    blended(cx, x, sum, own)
 }
 
 /// Normal noise (n, height, width, 1) of a strength up to `most` (float32, rank 0),
 /// blurred the more, the stronger it is.
-fn smooth_noise(cx: &mut Cx, strength: ValueId, size: [usize; 3], most: f64) -> Result<ValueId> {
+pub(super) fn smooth_noise(
+    cx: &mut Cx,
+    strength: ValueId,
+    size: [usize; 3],
+    most: f64,
+) -> Result<ValueId> {
     let [n, height, width] = size;
     let deviation = |f: f64| height.min(width) as f64 * 0.05 * f;
     let sigma = cx.mul_s(strength, deviation(1.0))?;
@@ -884,7 +956,7 @@ fn smooth_noise(cx: &mut Cx, strength: ValueId, size: [usize; 3], most: f64) -> 
 }
 
 /// Which of n images are changed: each with a probability between two ends.
-fn some(cx: &mut Cx, factor: Span, n: usize) -> Result<ValueId> {
+pub(super) fn some(cx: &mut Cx, factor: Span, n: usize) -> Result<ValueId> {
     let chance = between(cx, factor, &[n, 1, 1, 1])?;
     let u = between(cx, [0.0, 1.0], &[n, 1, 1, 1])?;
     cx.binary(Binary::Lt, u, chance)

@@ -8,9 +8,11 @@ use serde_json::Value as Json;
 use crate::error::Result;
 use crate::graph::ValueId;
 use crate::keras::layers::augment::Training;
-use crate::keras::layers::image::{batched, data, nest};
+use crate::keras::layers::image::{batched, data, nest, no_image};
+use crate::keras::layers::reshaping::to_channels_last;
 use crate::keras::model::StoreNames;
-use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out};
+use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, T};
+use crate::nest::Nest;
 
 /// What the layers are told, none of which matters at inference.
 const KEYS: &[&str] = &[
@@ -71,11 +73,63 @@ impl Layer for Augmentation {
         if !cx.training {
             return Ok(nest(&data));
         }
-        let Arg::Tensor(t) = data else {
-            return Err(cx.call_error("`training = TRUE` is supported for images alone"));
-        };
+        match &data {
+            Arg::Tensor(t) => Ok(self.images(cx, me, t.value)?.into()),
+            Arg::Dict(parts) => self.parts(cx, me, parts),
+            _ => Err(cx.call_error("expected images, or a dict of them")),
+        }
+    }
+}
+
+impl Augmentation {
+    fn images(&self, cx: &mut Cx, me: &LayerNode, x: ValueId) -> Result<ValueId> {
         let change = |cx: &mut Cx, x: ValueId| self.training.images(cx, &me.class, x);
-        Ok(batched(cx, t.value, self.channels_first, change)?.into())
+        batched(cx, x, self.channels_first, change)
+    }
+
+    /// Images and what belongs to them, all changed by the same draws.
+    fn parts(&self, cx: &mut Cx, me: &LayerNode, parts: &[(String, Arg)]) -> Result<Out> {
+        let images = parts.iter().find(|(key, _)| key == "images");
+        let Some(&(_, Arg::Tensor(T { value: images, .. }))) = images else {
+            return Err(cx.call_error("expected `images` among the data"));
+        };
+        if cx.rank(images) != 4 {
+            return Err(no_image(cx, images));
+        }
+        let start = cx.streams();
+        let changed = self.images(cx, me, images)?;
+        let fresh = cx.streams();
+        let images = match self.channels_first {
+            true => to_channels_last(cx, images)?,
+            false => images,
+        };
+        let shape = cx.shape(images);
+        let mut made = vec![];
+        for (key, part) in parts {
+            let out = match (key.as_str(), part) {
+                ("images", _) => changed.into(),
+                ("labels", Arg::Tensor(t)) => {
+                    let labels = |cx: &mut Cx| self.training.labels(cx, &shape, t.value);
+                    cx.redraw(start, labels)?.into()
+                }
+                ("segmentation_masks", Arg::Tensor(t)) => {
+                    let masks = |cx: &mut Cx, x: ValueId| {
+                        self.training.masks(cx, &me.class, images, x, fresh)
+                    };
+                    let masks = |cx: &mut Cx| batched(cx, t.value, self.channels_first, masks);
+                    cx.redraw(start, masks)?.into()
+                }
+                ("bounding_boxes", _) if !self.training.leaves_boxes() => {
+                    return Err(cx.call_error(format!(
+                        "`training = TRUE` of {} is not supported for bounding boxes",
+                        me.class
+                    )));
+                }
+                _ => nest(part),
+            };
+            made.push((key.clone(), out));
+        }
+        Ok(Nest::Dict(made))
     }
 }
 

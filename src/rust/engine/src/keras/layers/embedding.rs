@@ -7,7 +7,7 @@ use crate::keras::quant::{
     any_weight, dequantize, exact, mixed, promoted, unpack_int4, AbsMax, Quant,
 };
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, Var, T};
-use crate::tensor::DType;
+use crate::tensor::{DType, Fact};
 
 struct Embedding {
     rows: usize,
@@ -20,7 +20,10 @@ impl Embedding {
     fn from_cfg(cfg: &Cfg, mode: Option<Quantization>) -> Result<Embedding> {
         use Quantization as Q;
         cfg.pass_over(&["input_length"]);
-        if matches!(mode, Some(Q::Float8 | Q::Gptq { .. } | Q::Awq)) {
+        if matches!(
+            mode,
+            Some(Q::Float8 { .. } | Q::Gptq { .. } | Q::Awq { .. })
+        ) {
             return Err(cfg.bad(
                 "dtype",
                 "a policy without quantization, or with int8 or int4",
@@ -50,6 +53,29 @@ impl Embedding {
         vars
     }
 
+    /// Tells of the weights of a table, rows at `axis`: `prefix` begins their names.
+    fn tell(&self, cx: &Cx, me: &LayerNode, prefix: &str, axis: usize, zero: DType) {
+        let Some(mode) = self.mode else { return };
+        let variable = me.policy.variable;
+        let sizes = |width: usize| match axis {
+            0 => [self.rows, width],
+            _ => [width, self.rows],
+        };
+        let (dtype, width) = match mode {
+            Quantization::Int4 { .. } => (DType::I8, self.width.div_ceil(2)),
+            _ => (DType::I8, self.width),
+        };
+        let scale = match mode {
+            Quantization::Int4 { block: Some(n) } => sizes(self.width.div_ceil(n)).to_vec(),
+            _ => vec![self.rows],
+        };
+        let tell = |name: &str, fact: Fact| cx.has_weight(me, name, fact);
+        tell(prefix, Fact::new(dtype, sizes(width)));
+        tell(&format!("{prefix}_scale"), Fact::new(variable, &scale[..]));
+        tell(&format!("{prefix}_zero"), Fact::new(zero, &scale[..]));
+        tell("g_idx", Fact::new(DType::F32, [self.width]));
+    }
+
     /// The table as stored, unpacked: of numbers or of what is to be scaled.
     fn table(&self, cx: &mut Cx, me: &LayerNode) -> Result<ValueId> {
         let shape = [self.rows, self.width];
@@ -68,10 +94,17 @@ impl Embedding {
             DType::I32 | DType::I64 => x,
             _ => cx.cast(x, DType::I32)?,
         };
-        let table = self.table(cx, me)?;
+        let lacks = self.mode.is_some() && cx.lacks_weights(me);
+        let table = match lacks {
+            true => {
+                self.tell(cx, me, "embeddings", 0, DType::I8);
+                cx.full(Fact::new(DType::I8, [self.rows, self.width]), 0.0)?
+            }
+            false => self.table(cx, me)?,
+        };
         let rows = cx.gather(table, indices, 0, 0)?;
         let rows = cx.cast(rows, me.policy.compute)?;
-        if self.mode.is_none() || cx.called_directly() {
+        if lacks || self.mode.is_none() || cx.called_directly() {
             return Ok(rows);
         }
         let scale = any_weight(cx, me, "embeddings_scale")?;
@@ -181,6 +214,9 @@ impl Layer for ReversibleEmbedding {
             Some(Arg::Lit(v)) => v.as_bool() == Some(true),
             _ => false,
         };
+        if cx.lacks_weights(me) {
+            self.tell(cx, me);
+        }
         if !reverse {
             let value = self.forward.look_up(cx, me, x)?;
             // Quantized, the layer passes no mask on.
@@ -191,6 +227,11 @@ impl Layer for ReversibleEmbedding {
             return Ok(T { value, mask }.into());
         }
         let logits = match self.forward.mode {
+            Some(_) if cx.lacks_weights(me) => {
+                let kernel = cx.full(Fact::new(me.policy.compute, self.shape()), 0.0)?;
+                let (x, kernel) = promoted(cx, x, kernel)?;
+                cx.dense(x, kernel)?
+            }
             None => self.plain(cx, me, x)?,
             Some(_) => self.quantized(cx, me, x)?,
         };
@@ -204,6 +245,22 @@ impl Layer for ReversibleEmbedding {
 }
 
 impl ReversibleEmbedding {
+    /// Tells of all weights, whichever direction uses them.
+    fn tell(&self, cx: &Cx, me: &LayerNode) {
+        let variable = me.policy.variable;
+        match self.forward.mode {
+            None => {
+                let sizes = [self.forward.rows, self.forward.width];
+                cx.has_weight(me, "embeddings", Fact::new(variable, sizes));
+                cx.has_weight(me, "reverse_embeddings", Fact::new(variable, self.shape()));
+            }
+            Some(_) => {
+                self.forward.tell(cx, me, "embeddings", 0, DType::I8);
+                self.forward.tell(cx, me, "reverse_embeddings", 1, variable);
+            }
+        }
+    }
+
     fn shape(&self) -> [usize; 2] {
         [self.forward.width, self.forward.rows]
     }

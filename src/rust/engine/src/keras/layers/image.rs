@@ -82,11 +82,28 @@ pub fn batched(
     }
 }
 
-/// A call's data, every tensor in the compute dtype.
+/// A call's data, every tensor in the compute dtype, but for bounding boxes, which
+/// are float32 whatever that is.
 pub fn data(cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Arg> {
-    match call.args.first() {
-        Some(data) => data.map(&mut |t| Ok(cx.cast(t.value, me.policy.compute)?.into())),
-        None => Err(cx.call_error("expected images")),
+    let Some(data) = call.args.first() else {
+        return Err(cx.call_error("expected images"));
+    };
+    let mut data = data.map(&mut |t| Ok(cx.cast(t.value, me.policy.compute)?.into()))?;
+    let boxes = entry(&mut data, "bounding_boxes").and_then(|found| entry(found, "boxes"));
+    if let Some(boxes) = boxes {
+        *boxes = boxes.map(&mut |t| Ok(cx.cast(t.value, DType::F32)?.into()))?;
+    }
+    Ok(data)
+}
+
+/// What a dict of data has under a name.
+fn entry<'a>(data: &'a mut Arg, name: &str) -> Option<&'a mut Arg> {
+    match data {
+        Arg::Dict(parts) => parts
+            .iter_mut()
+            .find(|(key, _)| key == name)
+            .map(|p| &mut p.1),
+        _ => None,
     }
 }
 

@@ -4,6 +4,7 @@ mod activation;
 mod attention;
 mod audio;
 mod augment;
+mod augment_parts;
 mod augmentation;
 mod categories;
 mod clahe;

@@ -564,6 +564,7 @@ pub fn scale_and_translate(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
 }
 
 /// How images are read whose pixels are moved.
+#[derive(Clone)]
 pub struct Elastic {
     mode: String,
     order: usize,
@@ -571,6 +572,14 @@ pub struct Elastic {
 }
 
 impl Elastic {
+    /// The same by the nearest pixels.
+    pub fn nearest(&self) -> Elastic {
+        Elastic {
+            order: 0,
+            ..self.clone()
+        }
+    }
+
     pub fn read(cfg: &Cfg) -> Result<Elastic> {
         let modes = &["constant", "nearest", "wrap", "reflect"];
         Ok(Elastic {
