@@ -1073,7 +1073,7 @@ test_that("what layers can't do in training is told", {
     ),
     c(
       "layers.RandomFlip",
-      "{\"images\": $x, \"labels\": $y}",
+      "{\"images\": $x, \"bounding_boxes\": $y}",
       x = "[null, 4, 4, 3]"
     ),
     c("layers.Dropout", config = '"rate": 0.5, "noise_shape": [2, 1, 1]'),

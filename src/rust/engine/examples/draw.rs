@@ -1,6 +1,6 @@
 //! Draws what training does: `draw PACK TIMES TARGET` calls each model of a pack of golden
-//! cases TIMES times, each time with another seed, and writes the first outputs one after
-//! another, as float64, to files of TARGET.
+//! cases TIMES times, each time with another seed, and writes the outputs one after another,
+//! as float64, to files of TARGET.
 
 #[allow(dead_code)]
 #[path = "../tests/golden/pack.rs"]
@@ -30,8 +30,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 RunOptions::default(),
             ) {
                 Ok(outputs) => {
-                    let values = outputs[0].to_f64();
-                    all.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+                    let values = outputs.iter().flat_map(|output| output.to_f64());
+                    all.extend(values.flat_map(f64::to_le_bytes));
                 }
                 Err(e) => {
                     println!("{name}: {e}");

@@ -29,11 +29,11 @@ LEVEL = 1e-7
 
 
 def cases():
-    """name -> (build, shape, range of the inputs, whether all rows are the same)"""
+    """name -> (build, shapes of the inputs, their range, whether all rows are the same)"""
     found = {}
 
     def add(name, layer, shape=(6, 7, 3), top=255.0, alike=True):
-        found[name] = (lambda: chain(shape, layer()), shape, top, alike)
+        found[name] = (lambda: chain(shape, layer()), [shape], top, alike)
 
     for rate in (0.1, 0.5, 0.8):
         add(f"dropout_{rate}", lambda r=rate: L.Dropout(r), (4, 3), 1.0)
@@ -74,7 +74,7 @@ def cases():
         ("heads", lambda x: L.MultiHeadAttention(2, 3, dropout=0.4)(x, x)),
         ("groups", lambda x: L.GroupQueryAttention(2, 4, 2, dropout=0.4)(x, x)),
     ):
-        found[name] = (lambda f=layer: attention(f), (4, 3), 1.0, True)
+        found[name] = (lambda f=layer: attention(f), [(4, 3)], 1.0, True)
 
     for fill in ("constant", "nearest", "wrap", "reflect"):
         for how in ("bilinear", "nearest"):
@@ -144,18 +144,51 @@ def cases():
     add("aug_mix_single", lambda: L.AugMix(num_chains=1, chain_depth=1, factor=0.5))
     add("rand_augment_single", lambda: L.RandAugment(num_ops=1, factor=0.5))
     add("pipeline", lambda: L.Pipeline([L.RandomFlip(), L.RandomBrightness(0.2)]))
+
+    def dict_of(layer, shapes):
+        parts = {key: keras.Input(shape, name=key) for key, shape in shapes.items()}
+        return keras.Model(parts, layer(dict(parts)))
+
+    for name, layer in {
+        "flip": lambda **k: L.RandomFlip(**k),
+        "rotation": lambda **k: L.RandomRotation(0.3, **k),
+        "translation": lambda **k: L.RandomTranslation(0.3, 0.2, **k),
+        "zoom": lambda **k: L.RandomZoom(0.4, **k),
+        "perspective": lambda **k: L.RandomPerspective(0.7, 0.5, **k),
+        "elastic": lambda **k: L.RandomElasticTransform(0.7, 0.5, **k),
+        "brightness": lambda **k: L.RandomBrightness(0.3, **k),
+        "erasing": lambda **k: L.RandomErasing(0.7, **k),
+        "mixup": lambda **k: L.MixUp(2.0, **k),
+        "cutmix": lambda **k: L.CutMix(**k),
+        "rand_augment": lambda **k: L.RandAugment(**k),
+        "aug_mix": lambda **k: L.AugMix(**k),
+        "pipeline": lambda **k: L.Pipeline([L.RandomFlip(**k), L.RandomZoom(0.2, **k)]),
+    }.items():
+        for first in (False, True)[: 2 if name in ("flip", "rotation", "cutmix") else 1]:
+            shapes = {"images": (3, 6, 7), "labels": (4,), "segmentation_masks": (1, 6, 7)} if first else {"images": (6, 7, 3), "labels": (4,), "segmentation_masks": (6, 7, 1)}
+            layout = {"data_format": "channels_first"} if first else {}
+            build = lambda f=layer, k=layout, s=shapes: dict_of(f(**k), s)
+            found[f"dict_{name}{'_first' * first}"] = (build, list(shapes.values()), 255.0, name not in ("mixup", "cutmix"))
     return found
 
 
-def keras_draws(model, x, times):
-    def call(x):
-        return keras.tree.flatten(model(x, training=True))[0]
+def keras_draws(model, arrays, times):
+    """The outputs, each as (times, rows, ...)."""
 
-    # The steps of AugMix are drawn by Python.
-    if not any(isinstance(layer, L.AugMix) for layer in model.layers):
+    def call(x):
+        return keras.tree.flatten(model(x, training=True))
+
+    # The steps of AugMix are drawn by Python, and MixUp takes numbers out of the graph.
+    if not any(isinstance(layer, (L.AugMix, L.MixUp)) for layer in model.layers):
         call = tf.function(call)
-    x = tf.convert_to_tensor(x)
-    return np.stack([np.asarray(tf.cast(call(x), "float64")) for _ in range(times)])
+    x = keras.tree.pack_sequence_as(model._inputs_struct, [tf.convert_to_tensor(a) for a in arrays])
+    draws = [call(x) for _ in range(times)]
+    return [np.stack([np.asarray(tf.cast(y, "float64")) for y in ys]) for ys in zip(*draws)]
+
+
+def in_rows(outputs):
+    """All outputs of a row together."""
+    return np.concatenate([y.reshape(*y.shape[:2], -1) for y in outputs], axis=2)
 
 
 def distance(a, b):
@@ -208,20 +241,22 @@ def main():
     args = parser.parse_args()
     chosen = {k: v for k, v in cases().items() if not args.only or any(o in k for o in args.only)}
     failed = 0
-    for name, (build, shape, top, alike) in chosen.items():
+    for name, (build, shapes, top, alike) in chosen.items():
         keras.utils.clear_session(free_memory=False)
         keras.utils.set_random_seed(1)
         rng = np.random.default_rng(5)
-        x = rng.uniform(0, top, size=(1 if alike else ROWS, *shape)).astype("float32")
-        x = np.repeat(x, ROWS, axis=0) if alike else x
+        arrays = [rng.uniform(0, top, size=(1 if alike else ROWS, *shape)).astype("float32") for shape in shapes]
+        arrays = [np.repeat(x, ROWS, axis=0) if alike else x for x in arrays]
         data, model = saved(build(), ".keras")
         random.seed(3)
-        want = keras_draws(model, x, args.times)
+        outputs = keras_draws(model, arrays, args.times)
+        want = in_rows(outputs)
         meta = {"name": name, "rows": ROWS, "call": {"training": True}, "inputs": []}
         with tempfile.TemporaryDirectory() as folder:
             pack = Pack(os.path.join(folder, "draw.zip"))
             pack.write(f"{name}/model.keras", data)
-            pack.write(f"{name}/in.0.npy", npy(x))
+            for i, x in enumerate(arrays):
+                pack.write(f"{name}/in.{i}.npy", npy(x))
             pack.write(f"{name}/meta.json", json.dumps(meta))
             pack.close()
             said = subprocess.run([args.draw, os.path.join(folder, "draw.zip"), str(args.times), folder], capture_output=True, text=True)
@@ -230,7 +265,9 @@ def main():
             failed += 1
             print(f"FAILED {name}: {have.size} numbers where Keras draws {want.size}: {said.stdout}{said.stderr[-300:]}", flush=True)
             continue
-        have = have.reshape(want.shape)
+        ends = np.cumsum([y[0].size for y in outputs])
+        parts = np.split(have.reshape(args.times, -1), ends[:-1], axis=1)
+        have = in_rows([part.reshape(y.shape) for part, y in zip(parts, outputs)])
         seen = [(*distance(a, b), key, a, b) for (key, a), b in zip(views(have, np.random.default_rng(7)).items(), views(want, np.random.default_rng(7)).values())]
         wrong = sorted((s for s in seen if s[1] < LEVEL), key=lambda s: s[1])
         for d, p, key, a, b in wrong[:4]:

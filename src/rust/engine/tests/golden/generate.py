@@ -52,6 +52,7 @@ GROUPS = [
     "sweep3",
     "sweep4",
     "sweep5",
+    "sweep6",
     "halves",
     "halves2",
 ]
