@@ -196,7 +196,8 @@ fn check_bare(model: &Model) -> Result<(), String> {
     };
     let bare = Model::new(file).map_err(|e| e.to_string())?;
     let (have, want) = (bare.params(), model.params());
-    let quantized = model.config().to_string().contains("quantization_config");
+    let config = model.config().to_string();
+    let quantized = config.contains(r#""quantization_config":{"#);
     let counts = (have.trainable, have.frozen) == (want.trainable, want.frozen);
     match counts && (have == want || !quantized) {
         true => Ok(()),

@@ -61,16 +61,16 @@ impl Embedding {
             0 => [self.rows, width],
             _ => [width, self.rows],
         };
-        let (dtype, width) = match mode {
-            Quantization::Int4 { .. } => (DType::I8, self.width.div_ceil(2)),
-            _ => (DType::I8, self.width),
+        let width = match mode {
+            Quantization::Int4 { .. } => self.width.div_ceil(2),
+            _ => self.width,
         };
         let scale = match mode {
             Quantization::Int4 { block: Some(n) } => sizes(self.width.div_ceil(n)).to_vec(),
             _ => vec![self.rows],
         };
         let tell = |name: &str, fact: Fact| cx.has_weight(me, name, fact);
-        tell(prefix, Fact::new(dtype, sizes(width)));
+        tell(prefix, Fact::new(DType::I8, sizes(width)));
         tell(&format!("{prefix}_scale"), Fact::new(variable, &scale[..]));
         tell(&format!("{prefix}_zero"), Fact::new(zero, &scale[..]));
         tell("g_idx", Fact::new(DType::F32, [self.width]));
