@@ -3,8 +3,7 @@
 
 use std::ops::Range;
 
-use keraspredict_engine::kernels::prefetch;
-use rayon::prelude::*;
+use keraspredict_engine::kernels::{prefetch, Par};
 
 /// Rows converted together: few enough that what they touch stays in the
 /// first-level cache.
@@ -24,7 +23,7 @@ const LARGE: usize = 1 << 15;
 const LINE: usize = 8;
 
 /// Copies rows of a column-major array of the given shape to row-major `dst`.
-/// On a thread of a pool, the others help with an array of one row only.
+/// The threads of a run that shares its work share this too.
 ///
 /// # Panics
 /// If `src` does not fill `shape`, or `dst` the rows.
@@ -35,17 +34,15 @@ pub fn gather<S: Copy + Sync, D: Send>(
     dst: &mut [D],
     convert: impl Fn(S) -> D + Copy + Sync,
 ) {
-    // With several rows, other threads have rows of their own.
-    let shared = shape[0] == 1 && dst.len() > LARGE && rayon::current_thread_index().is_some();
     let (shape, rows) = without_ones(shape, rows);
     let width: usize = shape[1..].iter().product();
     assert!(rows.end <= shape[0] && src.len() == shape[0] * width);
     assert_eq!(dst.len(), rows.len() * width);
-    if !shared {
+    let par = Par::Crew.worth(dst.len() > LARGE);
+    if par.threads() == 1 {
         return gather_rows(src, shape, rows, dst, convert);
     }
-    let parts = dst.par_chunks_mut(BLOCK * width).enumerate();
-    parts.for_each(|(i, part)| {
+    par.pieces(dst, BLOCK * width, |i, part| {
         let first = rows.start + i * BLOCK;
         let rows = first..rows.end.min(first + BLOCK);
         gather_rows(src, shape, rows, part, convert);

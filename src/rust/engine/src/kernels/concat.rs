@@ -1,7 +1,5 @@
 //! Concatenation: for each outer position, a piece of every input.
 
-use rayon::prelude::*;
-
 use super::elementwise::{PARALLEL, TASK};
 use super::strided::{by_element, copy, Element};
 use super::{Kernel, Par, Request};
@@ -47,10 +45,8 @@ impl Concat {
                 }
             }
         };
-        if par == Par::Pool && dst.len() >= PARALLEL {
-            dst.par_chunks_mut(group * self.row)
-                .enumerate()
-                .for_each(|(i, rows)| task(i * group, rows));
+        if par == Par::Crew && dst.len() >= PARALLEL {
+            par.pieces(dst, group * self.row, |i, rows| task(i * group, rows));
         } else {
             task(0, dst);
         }

@@ -3,13 +3,11 @@
 
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::convert;
 use super::epilogue::Epilogue;
 use super::gemm::{self, with_buffer, Dims, Packed, Rows};
 use super::simd::Num;
-use super::windows::Windows;
+use super::windows::{for_lines, Windows};
 use super::{winograd, winograd_line, Shared};
 use super::{Kernel, Par, Request};
 use crate::error::{Error, Result};
@@ -47,16 +45,16 @@ struct Copy {
 }
 
 impl Copy {
-    fn make<E: Num>(&self, image: &[E], out: &mut [E]) {
+    fn make<E: Num>(&self, image: &[E], out: &mut [E], par: Par) {
         let kept = self.len.min(self.padded - self.before);
-        for (from, to) in image
-            .chunks_exact(self.len)
-            .zip(out.chunks_exact_mut(self.padded))
-        {
-            to[..self.before].fill(E::default());
-            to[self.before..self.before + kept].copy_from_slice(&from[..kept]);
-            to[self.before + kept..].fill(E::default());
-        }
+        for_lines(out, self.padded, par, |first, out| {
+            let lines = image.chunks_exact(self.len).skip(first);
+            for (from, to) in lines.zip(out.chunks_exact_mut(self.padded)) {
+                to[..self.before].fill(E::default());
+                to[self.before..self.before + kept].copy_from_slice(&from[..kept]);
+                to[self.before + kept..].fill(E::default());
+            }
+        });
     }
 }
 
@@ -298,14 +296,14 @@ impl<E: Num> Kernel for Conv<E> {
         let image = copy.lines * copy.len;
         let one = |i: usize, buffer: &mut [Line], par: Par| {
             let padded = &mut bytemuck::cast_slice_mut(buffer)[..self.copy_size()];
-            copy.make(&x[i * image..(i + 1) * image], padded);
+            copy.make(&x[i * image..(i + 1) * image], padded, par);
             self.images(padded, (i, 1), packed, ins, out, par);
         };
-        if par == Par::Pool && batch >= rayon::current_num_threads() {
+        if par.has_enough(batch) {
             let bytes = self.copy_size() * size_of::<E>();
-            (0..batch)
-                .into_par_iter()
-                .for_each(|i| with_buffer(bytes, |buffer| one(i, buffer, Par::Serial)));
+            par.each(batch, |i| {
+                with_buffer(bytes, |buffer| one(i, buffer, Par::Serial))
+            });
         } else {
             (0..batch).for_each(|i| one(i, scratch, par));
         }

@@ -1,7 +1,5 @@
 //! Counting small whole numbers along the last axis.
 
-use rayon::prelude::*;
-
 use super::elementwise::PARALLEL;
 use super::{Kernel, Par, Request};
 use crate::error::{Error, Result};
@@ -40,7 +38,7 @@ impl Count {
                 });
             }
         }
-        let row = |(i, counts): (usize, &mut [i32])| {
+        let row = |i: usize, counts: &mut [i32]| {
             counts.fill(0);
             for &v in &x[i * self.len..(i + 1) * self.len] {
                 let v: i64 = v.into();
@@ -50,10 +48,7 @@ impl Count {
             }
         };
         let rows = self.bins.max(1);
-        match par == Par::Pool && x.len() >= PARALLEL {
-            true => counts.par_chunks_exact_mut(rows).enumerate().for_each(row),
-            false => counts.chunks_exact_mut(rows).enumerate().for_each(row),
-        }
+        par.worth(x.len() >= PARALLEL).pieces(counts, rows, row);
         Ok(())
     }
 }

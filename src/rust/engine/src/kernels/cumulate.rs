@@ -1,7 +1,5 @@
 //! Running sums, products, maxima and minima along an axis.
 
-use rayon::prelude::*;
-
 use super::elementwise::{load, store, Class, BLOCK, PARALLEL, TASK};
 use super::reduce::{Fold, Number};
 use super::{Kernel, Par, Request, Shared};
@@ -130,9 +128,9 @@ impl Running {
             }
         };
         let each = self.len * BLOCK.min(self.inner);
-        if par == Par::Pool && units * each >= PARALLEL && units > 1 {
+        if par == Par::Crew && units * each >= PARALLEL && units > 1 {
             let group = TASK.div_ceil(each);
-            (0..units.div_ceil(group)).into_par_iter().for_each(|i| {
+            par.each(units.div_ceil(group), |i| {
                 (i * group..units.min((i + 1) * group)).for_each(&task);
             });
         } else {

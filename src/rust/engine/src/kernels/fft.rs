@@ -4,8 +4,6 @@
 use std::f64::consts::PI;
 use std::ops::{Add, Mul, Sub};
 
-use rayon::prelude::*;
-
 use super::elementwise::PARALLEL;
 use super::vecmath::multiversion;
 use super::{Kernel, Par, Request};
@@ -359,25 +357,17 @@ impl Fft {
             (&re[range.clone()], im.map(|im| &im[range]))
         };
         let group = LANES * keep;
-        if par == Par::Pool && re.len() >= PARALLEL / 8 {
-            to.0.par_chunks_mut(group)
-                .zip(to.1.par_chunks_mut(group))
-                .enumerate()
-                .for_each_init(
-                    || self.work(),
-                    |w, (i, to)| {
-                        let (re, im) = part(i);
-                        self.rows(re, im, to, w);
-                    },
-                );
-        } else {
+        let par = par.worth(re.len() >= PARALLEL / 8);
+        let groups = to.0.chunks_mut(group).zip(to.1.chunks_mut(group));
+        let mut groups: Vec<_> = groups.collect();
+        let together = groups.len().div_ceil(8 * par.threads()).max(1);
+        par.pieces(&mut groups, together, |first, groups| {
             let mut w = self.work();
-            let groups = to.0.chunks_mut(group).zip(to.1.chunks_mut(group));
-            for (i, to) in groups.enumerate() {
-                let (re, im) = part(i);
-                self.rows(re, im, to, &mut w);
+            for (i, to) in groups.iter_mut().enumerate() {
+                let (re, im) = part(first * together + i);
+                self.rows(re, im, (to.0, to.1), &mut w);
             }
-        }
+        });
     }
 }
 

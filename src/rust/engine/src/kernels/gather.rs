@@ -4,7 +4,6 @@
 //! an error that names the layer.
 
 use half::{bf16, f16};
-use rayon::prelude::*;
 
 use super::elementwise::{PARALLEL, TASK};
 use super::strided::{by_element, copy, strides, Element};
@@ -138,11 +137,9 @@ impl Gather {
                 first += part;
             }
         };
-        if par == Par::Pool && dst.len() >= PARALLEL {
+        if par == Par::Crew && dst.len() >= PARALLEL {
             let group = TASK.div_ceil(inner);
-            dst.par_chunks_mut(group * inner)
-                .enumerate()
-                .for_each(|(i, rows)| task(i * group, rows));
+            par.pieces(dst, group * inner, |i, rows| task(i * group, rows));
         } else {
             task(0, dst);
         }

@@ -11,8 +11,6 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::epilogue::{Step, Steps};
 use super::simd::{Job, Num, Simd, MAX_LANES};
 use super::{Operand, PackCache, Par};
@@ -105,7 +103,7 @@ pub(super) fn pack<E: Num>(
     if depth == 0 || cols == 0 {
         return;
     }
-    let panel = |(j, panel): (usize, &mut [E])| {
+    let panel = |j: usize, panel: &mut [E]| {
         let first = j * nr;
         let n = nr.min(cols - first);
         for (p, row) in panel.chunks_exact_mut(nr).enumerate() {
@@ -121,11 +119,7 @@ pub(super) fn pack<E: Num>(
         }
     };
     let out = &mut out[..packed_len::<E>(depth, cols)];
-    if par == Par::Pool && out.len() > TASK {
-        out.par_chunks_mut(depth * nr).enumerate().for_each(panel);
-    } else {
-        out.chunks_mut(depth * nr).enumerate().for_each(panel);
-    }
+    par.worth(out.len() > TASK).pieces(out, depth * nr, panel);
 }
 
 /// A packed constant, made once per model. `pack` fills the elements.
@@ -190,7 +184,7 @@ pub(super) fn multiply<E: Num, R: Rows<E>>(
     let row_blocks = dims.rows.div_ceil(BLOCK_ROWS);
     let mut cols = BLOCK_COLS;
     let depth = dims.segments * dims.len;
-    if par == Par::Pool && row_blocks < 16 {
+    if par == Par::Crew && row_blocks < 16 {
         // Few rows: narrower blocks, so that all threads have some.
         let wanted = dims.cols.div_ceil(16usize.div_ceil(row_blocks.max(1)));
         let worth = TASK / (dims.rows.min(BLOCK_ROWS) * depth).max(1);
@@ -206,11 +200,8 @@ pub(super) fn multiply<E: Num, R: Rows<E>>(
         done(rs, cs);
     };
     let tasks = row_blocks * col_blocks;
-    if par == Par::Pool && tasks > 1 && dims.rows * dims.cols * depth.max(1) > 2 * TASK {
-        (0..tasks).into_par_iter().for_each(task);
-    } else {
-        (0..tasks).for_each(task);
-    }
+    let par = par.worth(dims.rows * dims.cols * depth.max(1) > 2 * TASK);
+    par.each(tasks, task);
 }
 
 /// What the tiles of a block share for one stretch of the summed axis.

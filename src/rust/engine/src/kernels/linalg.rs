@@ -4,8 +4,6 @@
 
 use std::ops::{Index, IndexMut};
 
-use rayon::prelude::*;
-
 use super::{Kernel, Par, Request};
 use crate::error::{Error, Result};
 use crate::graph::{Linalg, Op};
@@ -666,17 +664,13 @@ impl Kernel for Decomposition {
             self.one(xs.collect())
         };
         let size = self.ins.first().map_or(0, |(m, n)| m * n) * self.count;
-        let results: Vec<Vec<Vec<f64>>> = match par == Par::Pool && size >= PARALLEL {
-            true => (0..self.count)
-                .into_par_iter()
-                .map(task)
-                .collect::<Result<_>>()?,
-            false => (0..self.count).map(task).collect::<Result<_>>()?,
-        };
-        for (i, result) in results.iter().enumerate() {
-            for ((out, values), &size) in outs.iter_mut().zip(result).zip(&self.outs) {
+        let mut results: Vec<Result<Vec<Vec<f64>>>> = vec![Ok(vec![]); self.count];
+        let par = par.worth(size >= PARALLEL);
+        par.pieces(&mut results, 1, |i, result| result[0] = task(i));
+        for (i, result) in results.into_iter().enumerate() {
+            for ((out, values), &size) in outs.iter_mut().zip(result?).zip(&self.outs) {
                 debug_assert_eq!(values.len(), size);
-                write(out, i, values);
+                write(out, i, &values);
             }
         }
         Ok(())

@@ -3,8 +3,6 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::convert;
 use super::epilogue::Epilogue;
 use super::gemm::{self, with_buffer, Dims, Packed, Strided};
@@ -142,8 +140,8 @@ impl<E: Num> Kernel for MatMul<E> {
         let len = gemm::packed_len::<E>(self.k, self.n);
         let b = ins[1].as_slice::<E>();
         // Matrices of a batch go to threads whole, where there are enough of them.
-        let whole = par == Par::Pool && self.batch >= rayon::current_num_threads();
-        let inner = if whole { Par::Serial } else { par };
+        let whole = par.has_enough(self.batch);
+        let inner = par.worth(!whole);
         match &self.packed {
             Some(packed) => {
                 let product = |i: usize| {
@@ -151,10 +149,7 @@ impl<E: Num> Kernel for MatMul<E> {
                     let packed = &packed.as_slice::<E>()[at..at + len];
                     self.multiply(i, packed, ins, out, inner);
                 };
-                match whole {
-                    true => (0..self.batch).into_par_iter().for_each(product),
-                    false => (0..self.batch).for_each(product),
-                }
+                par.worth(whole).each(self.batch, product);
             }
             None if self.shared || !whole => {
                 let packed = &mut bytemuck::cast_slice_mut(scratch)[..len];
@@ -165,7 +160,7 @@ impl<E: Num> Kernel for MatMul<E> {
                     self.multiply(i, packed, ins, out, par);
                 }
             }
-            None => (0..self.batch).into_par_iter().for_each(|i| {
+            None => par.each(self.batch, |i| {
                 with_buffer(len * size_of::<E>(), |buffer| {
                     let packed = &mut bytemuck::cast_slice_mut(buffer)[..len];
                     self.pack(&b[i * size..(i + 1) * size], packed, Par::Serial);

@@ -4,8 +4,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use rayon::prelude::*;
-
 use crate::error::{Error, Result};
 use crate::graph::{Const, Op};
 use crate::tensor::{Fact, Line, View, ViewMut};
@@ -34,6 +32,7 @@ mod linalg;
 mod matmul;
 mod norm;
 mod pad;
+mod par;
 mod pool;
 mod random;
 mod real;
@@ -55,29 +54,10 @@ mod winograd;
 mod winograd_line;
 
 pub use elementwise::{unary_f32, Compiled};
+pub use par::{with_crew, Par};
 pub use random::seeded_normals;
 use shared::Shared;
 pub use simd::prefetch;
-
-/// How a kernel may spread its work. Results don't depend on it.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Par {
-    /// This thread only: whole batches run in parallel.
-    Serial,
-    /// The current rayon pool.
-    Pool,
-}
-
-impl Par {
-    /// Does each of `n` tasks.
-    fn each(self, n: usize, task: impl Fn(usize) + Sync + Send) {
-        if self == Par::Pool && n > 1 {
-            (0..n).into_par_iter().for_each(task);
-        } else {
-            (0..n).for_each(task);
-        }
-    }
-}
 
 /// One step of a plan, made for fixed shapes: dispatch, strides and packed
 /// weights are decided when it is prepared.

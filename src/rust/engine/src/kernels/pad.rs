@@ -1,7 +1,5 @@
 //! Padding: a constant, or elements of the tensor again.
 
-use rayon::prelude::*;
-
 use super::elementwise::PARALLEL;
 use super::strided::{by_element, Element};
 use super::{Kernel, Par, Request};
@@ -141,11 +139,11 @@ impl Padding {
             .take_while(|a| a.padded() == 1 && a.size == 1)
             .count();
         match self.axes[skip..].split_first() {
-            Some((axis, rest)) if par == Par::Pool && dst.len() >= PARALLEL && !rest.is_empty() => {
+            Some((axis, rest)) if par == Par::Crew && dst.len() >= PARALLEL && !rest.is_empty() => {
                 let (from, to) = (src.len() / axis.size.max(1), dst.len() / axis.padded());
-                dst.par_chunks_mut(to)
-                    .enumerate()
-                    .for_each(|(i, d)| self.part(axis, rest, i, src, d, from, value));
+                par.pieces(dst, to, |i, d| {
+                    self.part(axis, rest, i, src, d, from, value)
+                });
             }
             _ => self.walk(&self.axes[skip..], src, dst, value),
         }

@@ -14,8 +14,6 @@ use crate::error::{Error, Result};
 use crate::graph::{Op, Reduce};
 use crate::tensor::{DType, Line, View, ViewMut};
 
-use rayon::prelude::*;
-
 /// What reductions are made of.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fold {
@@ -570,7 +568,7 @@ impl Reducer {
         let (x, out) = (Shared(x.cast_mut()), Shared(out));
         let kept = size(&self.kept);
         let total = kept * self.inner * size(&self.reduced);
-        let parallel = par == Par::Pool && total >= PARALLEL;
+        let parallel = par == Par::Crew && total >= PARALLEL;
         // Columns are independent: how many go together is a matter of speed only.
         let width = match self.rows {
             true => 1,
@@ -605,9 +603,9 @@ impl Reducer {
             }
         };
         if parallel && units > 1 {
-            (0..units.div_ceil(group))
-                .into_par_iter()
-                .for_each(|i| task(i * group..units.min((i + 1) * group)));
+            par.each(units.div_ceil(group), |i| {
+                task(i * group..units.min((i + 1) * group))
+            });
         } else {
             task(0..units);
         }

@@ -384,8 +384,8 @@ impl<E: Cells> Kernel for Rnn<E> {
             }
         };
         let mut block = BLOCK;
-        if par == Par::Pool {
-            let share = self.batch.div_ceil(rayon::current_num_threads());
+        if par == Par::Crew {
+            let share = self.batch.div_ceil(par.threads());
             block = share.next_multiple_of(6).min(BLOCK);
         }
         let block = block.max(1);

@@ -1,7 +1,6 @@
 //! How many bounds numbers pass.
 
 use half::{bf16, f16};
-use rayon::prelude::*;
 
 use super::elementwise::{PARALLEL, TASK};
 use super::{Kernel, Par};
@@ -22,24 +21,16 @@ impl Search {
         };
         // What is passed is a first part of sorted bounds only.
         let sorted = bounds.is_sorted();
-        let task = |(counts, x): (&mut [i32], &[T])| {
-            for (count, v) in counts.iter_mut().zip(x) {
+        let task = |i: usize, counts: &mut [i32]| {
+            for (count, v) in counts.iter_mut().zip(&x[i * TASK / 8..]) {
                 *count = match sorted {
                     true => bounds.partition_point(|b| passes(b, v)),
                     false => bounds.iter().filter(|b| passes(b, v)).count(),
                 } as i32;
             }
         };
-        match par == Par::Pool && x.len() >= PARALLEL / 8 {
-            true => {
-                let task_size = TASK / 8;
-                counts
-                    .par_chunks_mut(task_size)
-                    .zip(x.par_chunks(task_size))
-                    .for_each(task)
-            }
-            false => task((counts, x)),
-        }
+        par.worth(x.len() >= PARALLEL / 8)
+            .pieces(counts, TASK / 8, task);
     }
 }
 

@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 
 use half::{bf16, f16};
-use rayon::prelude::*;
 
 use super::elementwise::PARALLEL;
 use super::strided::{by_element, Element};
@@ -56,15 +55,10 @@ impl Sort {
         par: Par,
         task: impl Fn(&[T], &mut [i32]) + Sync,
     ) {
-        if par == Par::Pool && x.len() >= PARALLEL {
-            x.par_chunks_exact(self.len)
-                .zip(order.par_chunks_exact_mut(self.keep))
-                .for_each(|(x, order)| task(x, order));
-        } else {
-            x.chunks_exact(self.len)
-                .zip(order.chunks_exact_mut(self.keep))
-                .for_each(|(x, order)| task(x, order));
-        }
+        let par = par.worth(x.len() >= PARALLEL);
+        par.pieces(order, self.keep, |i, order| {
+            task(&x[i * self.len..(i + 1) * self.len], order)
+        });
     }
 
     /// By comparing.

@@ -6,8 +6,6 @@
 
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::elementwise::{PARALLEL, TASK};
 use super::{Kernel, Par, Request, Shared};
 use crate::error::{Error, Result};
@@ -298,13 +296,9 @@ impl Strided {
             // SAFETY: as above, a part of it.
             unsafe { walk(&axes, src.get().cast_const().offset(at), rows) }
         };
-        dst.par_chunks_mut(n * inner)
-            .enumerate()
-            .for_each(|(outer, rows)| {
-                rows.par_chunks_mut(group * inner)
-                    .enumerate()
-                    .for_each(|(piece, rows)| task(outer * pieces + piece, rows))
-            });
+        let rows = dst.chunks_mut(n * inner);
+        let mut parts: Vec<_> = rows.flat_map(|r| r.chunks_mut(group * inner)).collect();
+        par.pieces(&mut parts, 1, |i, rows| task(i, rows[0]));
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use half::{bf16, f16};
 
-use super::{prepare, Operand, PackCache, Par, Request};
+use super::{prepare, with_crew, Operand, PackCache, Par, Request};
 use crate::error::Result;
 use crate::graph::{Const, Op};
 use crate::tensor::{buffer, numel, DType, Fact, Shape, Tensor, View, ViewMut};
@@ -123,7 +123,7 @@ pub fn run_both(
         outs
     };
     let serial = run(Par::Serial);
-    let parallel = pool().install(|| run(Par::Pool));
+    let parallel = with_crew(pool(), || run(Par::Crew));
     for (s, p) in serial.iter().zip(&parallel) {
         assert_eq!(s.bytes(), p.bytes(), "one thread against three: {op:?}");
     }
@@ -267,10 +267,10 @@ pub fn run(op: &Op, ins: &[&Tensor], outs: &[Fact]) -> Result<Vec<Tensor>> {
         Ok(results)
     };
     let serial = go(Par::Serial, None)?;
-    let others = std::iter::once((Par::Pool, None));
+    let others = std::iter::once((Par::Crew, None));
     let others = others.chain(kernel.in_place().iter().map(|&i| (Par::Serial, Some(i))));
     for (par, aliased) in others {
-        let again = pool().install(|| go(par, aliased))?;
+        let again = with_crew(pool(), || go(par, aliased))?;
         for (a, b) in serial.iter().zip(&again) {
             same_bits(b, a, &format!("{op:?} {par:?} {aliased:?}"));
         }

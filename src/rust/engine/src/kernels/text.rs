@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::{Kernel, Par, Plain, Request};
 use crate::error::{Error, Result};
 use crate::graph::{Keys, Split, Table, TokenOutput, Tokenizer};
@@ -188,31 +186,25 @@ impl Kernel for Tokenize {
         if size == 0 || self.width == 0 {
             return Ok(());
         }
-        let row = |(strings, out): (&[Arc<str>], &mut [i64])| match self.output {
-            TokenOutput::Values(_) => {
-                let mut cells = out.iter_mut();
-                self.tokenizer.each(strings, |v| {
-                    if let Some(cell) = cells.next() {
-                        *cell = v;
-                    }
-                });
-            }
-            TokenOutput::Counts(_) => self.tokenizer.each(strings, |v| {
-                if let Some(n) = usize::try_from(v).ok().and_then(|v| out.get_mut(v)) {
-                    *n += 1;
+        let row = |i: usize, out: &mut [i64]| {
+            let strings = &strings[i * self.width..(i + 1) * self.width];
+            match self.output {
+                TokenOutput::Values(_) => {
+                    let mut cells = out.iter_mut();
+                    self.tokenizer.each(strings, |v| {
+                        if let Some(cell) = cells.next() {
+                            *cell = v;
+                        }
+                    });
                 }
-            }),
+                TokenOutput::Counts(_) => self.tokenizer.each(strings, |v| {
+                    if let Some(n) = usize::try_from(v).ok().and_then(|v| out.get_mut(v)) {
+                        *n += 1;
+                    }
+                }),
+            }
         };
-        match par == Par::Pool && strings.len() >= PARALLEL {
-            true => strings
-                .par_chunks_exact(self.width)
-                .zip(out.par_chunks_exact_mut(size))
-                .for_each(row),
-            false => strings
-                .chunks_exact(self.width)
-                .zip(out.chunks_exact_mut(size))
-                .for_each(row),
-        }
+        par.worth(strings.len() >= PARALLEL).pieces(out, size, row);
         Ok(())
     }
 }

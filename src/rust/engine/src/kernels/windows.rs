@@ -1,8 +1,6 @@
 //! Windows over one to three spatial axes, as convolutions and pooling see
 //! them: always three, the missing ones in front having length 1.
 
-use rayon::prelude::*;
-
 use super::simd::{Num, Simd};
 use super::Par;
 use crate::tensor::Shape;
@@ -156,13 +154,6 @@ pub(super) fn for_lines<E: Send>(
         return;
     }
     let lines = (PIECE / line).max(1);
-    if par == Par::Pool && out.len() > PIECE {
-        out.par_chunks_mut(lines * line)
-            .enumerate()
-            .for_each(|(i, piece)| work(i * lines, piece));
-    } else {
-        for (i, piece) in out.chunks_mut(lines * line).enumerate() {
-            work(i * lines, piece);
-        }
-    }
+    par.worth(out.len() > PIECE)
+        .pieces(out, lines * line, |i, piece| work(i * lines, piece));
 }

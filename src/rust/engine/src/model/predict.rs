@@ -10,7 +10,7 @@ use super::compile::{with_rows, Compiled, Ready};
 use super::{Model, RunOptions, States};
 use crate::error::{Error, Result};
 use crate::keras::Hidden;
-use crate::kernels::Par;
+use crate::kernels::{with_crew, Par};
 use crate::plan::Plan;
 use crate::run::{pool, State};
 use crate::tensor::{show_shape, DType, Fact, Tensor, View, ViewMut};
@@ -214,7 +214,7 @@ impl Model {
                     return Err(Error::Interrupted);
                 }
                 let range = start..(start + batch_size).min(rows.end);
-                let par = if small { Par::Serial } else { Par::Pool };
+                let par = if small { Par::Serial } else { Par::Crew };
                 run.batch(&feed.batch(range.clone())?, range, par)
             });
         }
@@ -256,7 +256,7 @@ impl Model {
                 let starts = starts.par_iter().with_max_len(1);
                 first_error(starts.map(|&s| tile(s, Par::Serial)))
             }),
-            Some(pool) => pool.install(|| starts.iter().try_for_each(|&s| tile(s, Par::Pool))),
+            Some(pool) => with_crew(pool, || starts.iter().try_for_each(|&s| tile(s, Par::Crew))),
             None => starts.iter().try_for_each(|&s| tile(s, Par::Serial)),
         }
     }

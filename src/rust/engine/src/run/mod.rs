@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::kernels::Par;
+use crate::kernels::{with_crew, Par};
 use crate::memory;
 use crate::plan::{Place, Plan, Region, Slot, Step};
 use crate::tensor::{Line, View, ViewMut};
@@ -96,7 +96,7 @@ fn const_view<'a>(plan: &'a Plan, slot: &'a Slot, c: usize) -> View<'a> {
 impl Plan {
     /// Runs every step. Inputs must have been written to the state.
     pub fn run(&self, state: &mut State, par: Par) -> Result<()> {
-        if self.on_caller && par == Par::Pool {
+        if self.on_caller && par == Par::Crew {
             return self.run_here(state);
         }
         for step in &self.steps {
@@ -105,15 +105,14 @@ impl Plan {
         Ok(())
     }
 
-    /// Runs the steps that must on this thread, which is none of the pool's, and
-    /// the others in the pool.
+    /// Runs the steps that must on this thread alone, and shares the others.
     fn run_here(&self, state: &mut State) -> Result<()> {
         let here = |s: &Step| s.kernel.on_caller();
         for steps in self.steps.chunk_by(|a, b| here(a) == here(b)) {
             match pool::pool().filter(|_| !here(&steps[0])) {
-                Some(pool) => pool.install(|| {
+                Some(pool) => with_crew(pool, || {
                     let mut steps = steps.iter();
-                    steps.try_for_each(|s| self.step(s, state, Par::Pool))
+                    steps.try_for_each(|s| self.step(s, state, Par::Crew))
                 })?,
                 None => steps
                     .iter()

@@ -5,7 +5,6 @@ mod schedule;
 
 use std::ops::Range;
 
-use rayon::prelude::*;
 use smallvec::SmallVec;
 
 use super::gemm::with_buffer;
@@ -431,7 +430,7 @@ impl Kernel for Bands {
     ) -> Result<()> {
         let link = &self.links[self.links.len() - 1];
         let image_bytes = link.row_bytes * link.height;
-        let few = par == Par::Pool && self.images < rayon::current_num_threads();
+        let few = par.threads() > self.images;
         let schedules = match few {
             true => self.parts.as_slice(),
             false => std::slice::from_ref(&self.whole),
@@ -441,20 +440,19 @@ impl Kernel for Bands {
         for (image, mut rest) in images.enumerate() {
             for schedule in schedules {
                 let (part, tail) = rest.split_at_mut(schedule.rows.len() * link.row_bytes);
-                tasks.push((image, schedule, part));
+                tasks.push((image, schedule, part, Ok(())));
                 rest = tail;
             }
         }
         let bytes = self.scratch + self.links.iter().map(|l| l.buffer).sum::<usize>();
-        let task = |(image, schedule, out): (usize, &Schedule, &mut [u8])| {
-            with_buffer(bytes, |buffer| {
-                self.image(ins, image, schedule, out, buffer)
-            })
-        };
-        match par {
-            Par::Pool if tasks.len() > 1 => tasks.into_par_iter().try_for_each(task),
-            _ => tasks.into_iter().try_for_each(task),
-        }
+        par.pieces(&mut tasks, 1, |_, tasks| {
+            for (image, schedule, out, done) in tasks {
+                *done = with_buffer(bytes, |buffer| {
+                    self.image(ins, *image, schedule, out, buffer)
+                });
+            }
+        });
+        tasks.into_iter().try_for_each(|(.., done)| done)
     }
 }
 
@@ -465,6 +463,7 @@ mod tests {
     use super::super::testing::*;
     use super::*;
     use crate::graph::{Binary, Const, ConvAttrs};
+    use crate::kernels::with_crew;
     use crate::tensor::{buffer, Tensor};
 
     /// A value and its id, where it is constant.
@@ -604,7 +603,7 @@ mod tests {
                 let kernel = prepare_bands(&stages, band, &packs).expect("prepared");
                 let out = &facts[4];
                 let serial = run(&*kernel, &views, out, Par::Serial);
-                let parallel = pool().install(|| run(&*kernel, &views, out, Par::Pool));
+                let parallel = with_crew(pool(), || run(&*kernel, &views, out, Par::Crew));
                 assert_eq!(serial.bytes(), whole.bytes(), "{height} {stride} {band}");
                 assert_eq!(serial.bytes(), parallel.bytes(), "{height} {stride} {band}");
             }

@@ -14,8 +14,6 @@ mod strings;
 #[cfg(test)]
 mod tests;
 
-use rayon::prelude::*;
-
 use super::{Kernel, Par, Request, Shared};
 use crate::error::{Error, Result};
 use crate::graph::{Op, Program, Step};
@@ -71,10 +69,8 @@ impl Kernel for Map {
                 unsafe { self.code.range(scratch, out.get(), aliased, range) }
             })
         };
-        if par == Par::Pool && n >= PARALLEL {
-            (0..n.div_ceil(TASK))
-                .into_par_iter()
-                .for_each(|i| task(i * TASK..n.min((i + 1) * TASK)));
+        if par == Par::Crew && n >= PARALLEL {
+            par.each(n.div_ceil(TASK), |i| task(i * TASK..n.min((i + 1) * TASK)));
         } else {
             task(0..n);
         }
