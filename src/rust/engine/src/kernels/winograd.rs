@@ -1,12 +1,18 @@
-//! Convolutions of 3 by 3 windows by Winograd's minimal filtering, F(2x2, 3x3)
-//! (Lavin and Gray, "Fast algorithms for convolutional neural networks", 2015).
+//! Convolutions of 3 by 3 windows by Winograd's minimal filtering, F(2x2, 3x3) and
+//! F(4x4, 3x3) (Lavin and Gray, "Fast algorithms for convolutional neural networks",
+//! 2015).
 //!
-//! Tiles of 4 by 4 pixels are transformed, multiplied by the transformed
-//! kernel at each of their 16 places (as one matrix product over the tiles of a
-//! block), and transformed back to 2 by 2 results: 16 products for what takes 36
-//! otherwise. The transforms only add and subtract; the kernel's is computed in
-//! f64. A result depends on its tile alone, whose place in the image is fixed:
-//! batches, blocks and threads change nothing.
+//! Tiles of N by N pixels, N = M + 2, are transformed, multiplied by the transformed
+//! kernel at each of their places (as one matrix product over the tiles of a block),
+//! and transformed back to M by M results: with M = 2, 16 products for what takes 36
+//! otherwise, with M = 4, 36 for 144. The kernel's transform is computed in f64. A
+//! result depends on its tile alone, whose place in the image is fixed: batches,
+//! blocks and threads change nothing.
+//!
+//! The transforms of M = 2 only add and subtract. Those of M = 4 evaluate polynomials
+//! at 0, at plus and minus a = sqrt(1/2), at plus and minus b = sqrt(2) and at
+//! infinity; with these points the results are off three times as far as plain sums
+//! are at most, and with the usual ones (0, 1, -1, 2, -2) ten times.
 
 use std::sync::Arc;
 
@@ -17,10 +23,8 @@ use super::windows::Windows;
 use super::{Kernel, Operand, Par, Request, Shared};
 use crate::error::{Error, Result};
 use crate::graph::{Const, ConvAttrs, Op};
-use crate::tensor::{DType, Line, View, ViewMut};
+use crate::tensor::{DType, Line, View, ViewMut, LINE};
 
-/// Places in a tile.
-const PLACES: usize = 16;
 /// Channels, on either side and together, from which on the products outweigh
 /// the transforms.
 pub(super) const CHANNELS: usize = 16;
@@ -31,11 +35,25 @@ pub(super) const RESULTS: usize = 16;
 pub(super) const BLOCK_BYTES: usize = 384 * 1024;
 /// Tiles of a block, at least and at most: each block reads all of the kernel.
 pub(super) const TILES: std::ops::RangeInclusive<usize> = 48..=192;
+/// The same for tiles of 4 by 4 results.
+const LARGE_TILES: std::ops::RangeInclusive<usize> = 32..=96;
+
+/// Channels of both sides, multiplied, up to which kernels of 36 places are worth
+/// their memory.
+const LARGEST: usize = 1 << 14;
 
 /// The largest norm of an output channel's kernel. Results are off by up to about
 /// 1e-6 of the norm times the size of the inputs; what is initialised as usual
 /// has norms around 1.
-const NORM: f32 = 4.0;
+pub(super) const NORM: f32 = 4.0;
+
+/// The same for tiles of 4 by 4 results, which are off by up to about 1e-5 of it:
+/// kernels initialised for relu have norms of 1.4.
+const LARGE_NORM: f32 = 1.6;
+
+/// The points a and b.
+const A: f32 = std::f32::consts::FRAC_1_SQRT_2;
+const B: f32 = std::f32::consts::SQRT_2;
 
 /// Whether a convolution is computed this way. That must not depend on the
 /// number of images.
@@ -51,12 +69,24 @@ pub(super) fn fits(req: &Request, attrs: &ConvAttrs) -> bool {
         && k[3] >= CHANNELS
         && k[2] + k[3] >= CHANNELS_TOGETHER
         && out.shape[1] * out.shape[2] >= RESULTS
-        && is_exact(req, kernel)
+        && is_exact(req, kernel, NORM)
+}
+
+/// Whether tiles of 4 by 4 results are exact enough, and faster. That must not depend
+/// on the number of images either.
+fn takes_large_tiles(req: &Request) -> bool {
+    let (kernel, out) = (&req.ins[1], &req.outs[0].shape);
+    let k = &kernel.fact.shape;
+    let products = |m: usize| out[1].div_ceil(m) * out[2].div_ceil(m) * (m + 2) * (m + 2);
+    k[2] * k[3] <= LARGEST
+        && 8 * products(4) <= 7 * products(2)
+        && is_exact(req, kernel, LARGE_NORM)
 }
 
 /// Whether a kernel is a constant that the tolerance allows to be transformed,
-/// with what the results are multiplied by.
-pub(super) fn is_exact(req: &Request, kernel: &Operand) -> bool {
+/// with what the results are multiplied by: no
+/// output channel's norm may be larger than `most`.
+pub(super) fn is_exact(req: &Request, kernel: &Operand, most: f32) -> bool {
     let (Some(constant), Op::Conv(_, program)) = (kernel.constant, req.op) else {
         return false;
     };
@@ -64,7 +94,7 @@ pub(super) fn is_exact(req: &Request, kernel: &Operand) -> bool {
     let scale = first_scale(program, req, 2).map(|c| c.tensor.as_slice::<f32>());
     norms.iter().enumerate().all(|(i, norm)| {
         let scale = scale.map_or(1.0, |s| s.get(i).or(s.first()).copied().unwrap_or(1.0));
-        norm * scale.abs() <= NORM
+        norm * scale.abs() <= most
     })
 }
 
@@ -80,7 +110,8 @@ fn norms(kernel: &Const) -> Vec<f32> {
     squares.into_iter().map(f32::sqrt).collect()
 }
 
-struct Winograd {
+/// Tiles of `M` by `M` results, of `N` by `N` pixels.
+struct Winograd<const M: usize, const N: usize> {
     windows: Windows,
     cin: usize,
     cout: usize,
@@ -96,6 +127,17 @@ struct Winograd {
 
 /// Prepares a convolution that [`fits`].
 pub(super) fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
+    match takes_large_tiles(req) {
+        true => prepare_tiles::<4, 6>(req, "large winograd", LARGE_TILES),
+        false => prepare_tiles::<2, 4>(req, "winograd", TILES),
+    }
+}
+
+fn prepare_tiles<const M: usize, const N: usize>(
+    req: &Request,
+    layout: &'static str,
+    tiles: std::ops::RangeInclusive<usize>,
+) -> Result<Box<dyn Kernel>> {
     let Op::Conv(attrs, epilogue) = req.op else {
         return Err(Error::internal("not a convolution"));
     };
@@ -110,25 +152,19 @@ pub(super) fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
     );
     let (cin, cout) = (kernel[2], kernel[3]);
     let len = gemm::packed_len::<f32>(cin, cout);
-    let size = PLACES * len;
-    let packed = gemm::pack_constant(
-        &req.ins[1],
-        req.packs,
-        "winograd",
-        size,
-        |k: &[f32], out| {
-            let transformed = transform_kernel(k);
-            for (matrix, out) in transformed.chunks(cin * cout).zip(out.chunks_mut(len)) {
-                gemm::pack(matrix, (cin, cout), (cout, 1), out, Par::Serial);
-            }
-        },
-    );
+    let size = N * N * len;
+    let packed = gemm::pack_constant(&req.ins[1], req.packs, layout, size, |k: &[f32], out| {
+        let transformed = transform_kernel::<N>(k);
+        for (matrix, out) in transformed.chunks(cin * cout).zip(out.chunks_mut(len)) {
+            gemm::pack(matrix, (cin, cout), (cout, 1), out, Par::Serial);
+        }
+    });
     let packed = packed.ok_or_else(|| Error::internal("the kernel is not constant"))?;
-    let lines = windows.output[1].div_ceil(2);
-    let width = windows.output[2].div_ceil(2);
-    let tiles = BLOCK_BYTES / (PLACES * (cin + cout) * size_of::<f32>());
-    let tiles = tiles.clamp(*TILES.start(), *TILES.end());
-    Ok(Box::new(Winograd {
+    let lines = windows.output[1].div_ceil(M);
+    let width = windows.output[2].div_ceil(M);
+    let fitting = BLOCK_BYTES / (N * N * (cin + cout) * size_of::<f32>());
+    let tiles = fitting.clamp(*tiles.start(), *tiles.end());
+    Ok(Box::new(Winograd::<M, N> {
         cin,
         cout,
         packed,
@@ -136,22 +172,22 @@ pub(super) fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
         zeros: vec![0.0; cin],
         lines,
         width,
-        block: (tiles / width).max(1),
+        block: tiles.div_ceil(width),
         windows,
     }))
 }
 
 /// The kernel (3, 3, cin, cout) as one matrix for each place: `G k G'`.
-fn transform_kernel(kernel: &[f32]) -> Vec<f32> {
+fn transform_kernel<const N: usize>(kernel: &[f32]) -> Vec<f32> {
     let matrix = kernel.len() / 9;
-    let mut out = vec![0.0; PLACES * matrix];
+    let mut out = vec![0.0; N * N * matrix];
     for at in 0..matrix {
         let k = |y: usize, x: usize| f64::from(kernel[(y * 3 + x) * matrix + at]);
-        let lines = [0, 1, 2].map(|x| filter(k(0, x), k(1, x), k(2, x)));
-        for y in 0..4 {
-            let line = filter(lines[0][y], lines[1][y], lines[2][y]);
+        let columns = [0, 1, 2].map(|x| filter::<N>(k(0, x), k(1, x), k(2, x)));
+        for y in 0..N {
+            let line = filter::<N>(columns[0][y], columns[1][y], columns[2][y]);
             for (x, v) in line.into_iter().enumerate() {
-                out[(y * 4 + x) * matrix + at] = v as f32;
+                out[(y * N + x) * matrix + at] = v as f32;
             }
         }
     }
@@ -159,8 +195,19 @@ fn transform_kernel(kernel: &[f32]) -> Vec<f32> {
 }
 
 /// `G` times a column of the kernel.
-pub(super) fn filter(a: f64, b: f64, c: f64) -> [f64; 4] {
-    [a, (a + b + c) / 2.0, (a - b + c) / 2.0, c]
+pub(super) fn filter<const N: usize>(k0: f64, k1: f64, k2: f64) -> [f64; N] {
+    let mut out = [k2; N];
+    out[0] = k0;
+    let pairs = match N {
+        4 => &[(1.0, 2.0)][..],
+        _ => &[(f64::sqrt(0.5), -1.5), (f64::sqrt(2.0), 6.0)],
+    };
+    for (i, (point, divisor)) in pairs.iter().enumerate() {
+        let (even, odd) = (k0 + point * point * k2, point * k1);
+        out[1 + 2 * i] = (even + odd) / divisor;
+        out[2 + 2 * i] = (even - odd) / divisor;
+    }
+    out
 }
 
 #[inline(always)]
@@ -168,9 +215,62 @@ pub(super) unsafe fn sub<S: Simd<E = f32>>(a: S::V, b: S::V) -> S::V {
     S::fma(b, S::splat(-1.0), a)
 }
 
+/// `factor * a + b`.
+#[inline(always)]
+unsafe fn times<S: Simd<E = f32>>(factor: f32, a: S::V, b: S::V) -> S::V {
+    S::fma(a, S::splat(factor), b)
+}
+
+/// `B'` times a column of pixels.
+#[inline(always)]
+unsafe fn transform<S: Simd<E = f32>, const N: usize>(d: [S::V; N]) -> [S::V; N] {
+    let mut out = d;
+    if N == 4 {
+        out[0] = sub::<S>(d[0], d[2]);
+        out[1] = S::add(d[1], d[2]);
+        out[2] = sub::<S>(d[2], d[1]);
+        out[3] = sub::<S>(d[1], d[3]);
+    } else {
+        out[0] = times::<S>(-2.5, d[2], S::add(d[0], d[4]));
+        let (even, odd) = (times::<S>(-2.0, d[2], d[4]), times::<S>(-2.0, d[1], d[3]));
+        out[1] = times::<S>(A, odd, even);
+        out[2] = times::<S>(-A, odd, even);
+        let (even, odd) = (times::<S>(-0.5, d[2], d[4]), times::<S>(-0.5, d[1], d[3]));
+        out[3] = times::<S>(B, odd, even);
+        out[4] = times::<S>(-B, odd, even);
+        out[5] = times::<S>(-2.5, d[3], S::add(d[1], d[5]));
+    }
+    out
+}
+
+/// `A'` times a column of products.
+#[inline(always)]
+unsafe fn collect<S: Simd<E = f32>, const M: usize, const N: usize>(m: [S::V; N]) -> [S::V; M] {
+    let mut out = [S::zero(); M];
+    if N == 4 {
+        out[0] = S::add(S::add(m[0], m[1]), m[2]);
+        out[1] = sub::<S>(sub::<S>(m[1], m[2]), m[3]);
+    } else {
+        let (even_a, odd_a) = (S::add(m[1], m[2]), sub::<S>(m[1], m[2]));
+        let (even_b, odd_b) = (S::add(m[3], m[4]), sub::<S>(m[3], m[4]));
+        out[0] = S::add(S::add(m[0], even_a), even_b);
+        out[1] = times::<S>(A, odd_a, times::<S>(B, odd_b, S::zero()));
+        out[2] = times::<S>(0.5, even_a, times::<S>(2.0, even_b, S::zero()));
+        out[3] = times::<S>(A / 2.0, odd_a, times::<S>(2.0 * B, odd_b, m[5]));
+    }
+    out
+}
+
+/// Elements between the matrices of two places: an odd number of the cache's lines,
+/// since places that are whole pages apart would share a few of them.
+fn stride(tiles: usize, channels: usize) -> usize {
+    const APART: usize = LINE / size_of::<f32>();
+    ((tiles * channels).div_ceil(APART) | 1) * APART
+}
+
 /// A block of lines of tiles.
-struct Block<'a> {
-    of: &'a Winograd,
+struct Block<'a, const M: usize, const N: usize> {
+    of: &'a Winograd<M, N>,
     /// The first line of all images' lines, and how many.
     first: usize,
     lines: usize,
@@ -180,7 +280,7 @@ struct Block<'a> {
     out: *mut f32,
 }
 
-impl Block<'_> {
+impl<const M: usize, const N: usize> Block<'_, M, N> {
     fn tiles(&self) -> usize {
         self.lines * self.of.width
     }
@@ -189,7 +289,7 @@ impl Block<'_> {
     fn place(&self, tile: usize) -> (usize, usize, usize) {
         let line = self.first + tile / self.of.width;
         let (image, y) = (line / self.of.lines, line % self.of.lines);
-        (image, 2 * y, 2 * (tile % self.of.width))
+        (image, M * y, M * (tile % self.of.width))
     }
 
     /// The pixel under place (`ky`, `kx`) of the window at (`y`, `x`).
@@ -204,23 +304,24 @@ impl Block<'_> {
         }
     }
 
-    /// The results of a tile that exist: their place among the four, and where
-    /// they go.
-    fn results(&self, tile: usize) -> impl Iterator<Item = (usize, *mut f32)> + '_ {
+    /// The results of a tile that exist: their line and column, and where they go.
+    fn results(&self, tile: usize) -> impl Iterator<Item = ((usize, usize), *mut f32)> + '_ {
         let [_, oy, ox] = self.of.windows.output;
         let (image, y, x) = self.place(tile);
-        (0..4).filter_map(move |i| {
-            let (y, x) = (y + i / 2, x + i % 2);
+        (0..M * M).filter_map(move |i| {
+            let (line, column) = (i / M, i % M);
+            let (y, x) = (y + line, x + column);
             let row = (image * oy + y) * ox + x;
-            (y < oy && x < ox).then(|| (i, self.out.wrapping_add(row * self.of.cout)))
+            let out = self.out.wrapping_add(row * self.of.cout);
+            (y < oy && x < ox).then_some(((line, column), out))
         })
     }
 }
 
 /// Transforms a block's tiles: `B' d B`, by place, tile and channel.
-struct Forward<'a>(&'a Block<'a>, &'a mut [f32]);
+struct Forward<'a, const M: usize, const N: usize>(&'a Block<'a, M, N>, &'a mut [f32]);
 
-impl Job<f32> for Forward<'_> {
+impl<const M: usize, const N: usize> Job<f32> for Forward<'_, M, N> {
     type Out = ();
     #[inline(always)]
     unsafe fn run<S: Simd<E = f32>>(self) {
@@ -228,18 +329,20 @@ impl Job<f32> for Forward<'_> {
         let (cin, tiles) = (block.of.cin, block.tiles());
         for tile in 0..tiles {
             let (image, y, x) = block.place(tile);
-            let mut pixels = [std::ptr::null::<f32>(); PLACES];
-            for (i, p) in pixels.iter_mut().enumerate() {
-                *p = block.pixel(image, y + i / 4, x + i % 4);
+            let mut pixels = [[std::ptr::null::<f32>(); N]; N];
+            for (i, line) in pixels.iter_mut().enumerate() {
+                for (j, p) in line.iter_mut().enumerate() {
+                    *p = block.pixel(image, y + i, x + j);
+                }
             }
             let out = out[tile * cin..].as_mut_ptr();
             let mut c = 0;
             while c + S::LANES <= cin {
-                forward::<S>(&pixels, c, S::LANES, out.add(c), tiles * cin);
+                forward::<S, N>(&pixels, c, S::LANES, out.add(c), stride(tiles, cin));
                 c += S::LANES;
             }
             if c < cin {
-                forward::<S>(&pixels, c, cin - c, out.add(c), tiles * cin);
+                forward::<S, N>(&pixels, c, cin - c, out.add(c), stride(tiles, cin));
             }
         }
     }
@@ -248,47 +351,45 @@ impl Job<f32> for Forward<'_> {
 /// `n` channels from `c` on of a tile.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
-unsafe fn forward<S: Simd<E = f32>>(
-    pixels: &[*const f32; PLACES],
+unsafe fn forward<S: Simd<E = f32>, const N: usize>(
+    pixels: &[[*const f32; N]; N],
     c: usize,
     n: usize,
     out: *mut f32,
     stride: usize,
 ) {
-    let mut d = [[S::zero(); 4]; 4];
-    for y in 0..4 {
-        for x in 0..4 {
-            d[y][x] = S::load_part(pixels[y * 4 + x].add(c), n);
+    let mut d = [[S::zero(); N]; N];
+    for y in 0..N {
+        for x in 0..N {
+            d[y][x] = S::load_part(pixels[y][x].add(c), n);
         }
-        d[y] = [
-            sub::<S>(d[y][0], d[y][2]),
-            S::add(d[y][1], d[y][2]),
-            sub::<S>(d[y][2], d[y][1]),
-            sub::<S>(d[y][1], d[y][3]),
-        ];
+        d[y] = transform::<S, N>(d[y]);
     }
-    for x in 0..4 {
-        let put = |y: usize, v: S::V| S::store_part(out.add((y * 4 + x) * stride), v, n);
-        put(0, sub::<S>(d[0][x], d[2][x]));
-        put(1, S::add(d[1][x], d[2][x]));
-        put(2, sub::<S>(d[2][x], d[1][x]));
-        put(3, sub::<S>(d[1][x], d[3][x]));
+    for x in 0..N {
+        let mut column = [S::zero(); N];
+        for y in 0..N {
+            column[y] = d[y][x];
+        }
+        let column = transform::<S, N>(column);
+        for y in 0..N {
+            S::store_part(out.add((y * N + x) * stride), column[y], n);
+        }
     }
 }
 
 /// Transforms a block's products back, `A' m A`, and finishes the results.
-struct Backward<'a>(&'a Block<'a>, &'a [f32]);
+struct Backward<'a, const M: usize, const N: usize>(&'a Block<'a, M, N>, &'a [f32]);
 
-impl Job<f32> for Backward<'_> {
+impl<const M: usize, const N: usize> Job<f32> for Backward<'_, M, N> {
     type Out = ();
     #[inline(always)]
     unsafe fn run<S: Simd<E = f32>>(self) {
         let Backward(block, products) = self;
         let (cout, tiles) = (block.of.cout, block.tiles());
         for tile in 0..tiles {
-            let mut out = [std::ptr::null_mut::<f32>(); 4];
-            for (i, p) in block.results(tile) {
-                out[i] = p;
+            let mut out = [[std::ptr::null_mut::<f32>(); M]; M];
+            for ((line, column), p) in block.results(tile) {
+                out[line][column] = p;
             }
             let products = products[tile * cout..].as_ptr();
             let mut finite = S::zero();
@@ -296,40 +397,49 @@ impl Job<f32> for Backward<'_> {
             while c < cout {
                 let n = S::LANES.min(cout - c);
                 let results = match n == S::LANES {
-                    true => backward::<S>(products.add(c), S::LANES, tiles * cout),
-                    false => backward::<S>(products.add(c), n, tiles * cout),
+                    true => backward::<S, M, N>(products.add(c), S::LANES, stride(tiles, cout)),
+                    false => backward::<S, M, N>(products.add(c), n, stride(tiles, cout)),
                 };
-                for v in results {
+                for v in results.into_iter().flatten() {
                     // Zero times what is not finite is NaN.
                     finite = S::fma(v, S::zero(), finite);
                 }
-                finish::<S, 4>(block.steps, results, &out, c, n);
+                for (results, out) in results.into_iter().zip(&out) {
+                    finish::<S, M>(block.steps, results, out, c, n);
+                }
                 c += n;
             }
             let mut lanes = [0.0; MAX_LANES];
             S::store(lanes.as_mut_ptr(), finite);
             if lanes.iter().any(|v| v.is_nan()) {
-                plainly::<S>(block, tile);
+                plainly::<S, M, N>(block, tile);
             }
         }
     }
 }
 
-/// `n` columns of a tile's four results.
+/// `n` columns of a tile's results.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
-unsafe fn backward<S: Simd<E = f32>>(products: *const f32, n: usize, stride: usize) -> [S::V; 4] {
-    let mut lines = [[S::zero(); 4]; 2];
-    for x in 0..4 {
-        let m = |y: usize| S::load_part(products.add((y * 4 + x) * stride), n);
-        let (a, b) = (m(1), m(2));
-        lines[0][x] = S::add(S::add(m(0), a), b);
-        lines[1][x] = sub::<S>(sub::<S>(a, b), m(3));
+unsafe fn backward<S: Simd<E = f32>, const M: usize, const N: usize>(
+    products: *const f32,
+    n: usize,
+    stride: usize,
+) -> [[S::V; M]; M] {
+    let mut lines = [[S::zero(); N]; M];
+    for x in 0..N {
+        let mut column = [S::zero(); N];
+        for y in 0..N {
+            column[y] = S::load_part(products.add((y * N + x) * stride), n);
+        }
+        let column = collect::<S, M, N>(column);
+        for y in 0..M {
+            lines[y][x] = column[y];
+        }
     }
-    let mut results = [S::zero(); 4];
-    for (y, l) in lines.into_iter().enumerate() {
-        results[2 * y] = S::add(S::add(l[0], l[1]), l[2]);
-        results[2 * y + 1] = sub::<S>(sub::<S>(l[1], l[2]), l[3]);
+    let mut results = [[S::zero(); M]; M];
+    for y in 0..M {
+        results[y] = collect::<S, M, N>(lines[y]);
     }
     results
 }
@@ -361,10 +471,13 @@ pub(super) unsafe fn finish<S: Simd<E = f32>, const N: usize>(
 
 /// The results of a tile in which numbers are not finite.
 #[inline(always)]
-unsafe fn plainly<S: Simd<E = f32>>(block: &Block, tile: usize) {
+unsafe fn plainly<S: Simd<E = f32>, const M: usize, const N: usize>(
+    block: &Block<M, N>,
+    tile: usize,
+) {
     let (image, y, x) = block.place(tile);
-    for (i, out) in block.results(tile) {
-        let (y, x) = (y + i / 2, x + i % 2);
+    for ((line, column), out) in block.results(tile) {
+        let (y, x) = (y + line, x + column);
         let pixel = |k: usize| block.pixel(image, y + k / 3, x + k % 3);
         let Block { kernel, steps, .. } = block;
         window::<S>(kernel, (9, block.of.cin, block.of.cout), pixel, steps, out);
@@ -398,7 +511,7 @@ pub(super) unsafe fn window<S: Simd<E = f32>>(
     }
 }
 
-impl Kernel for Winograd {
+impl<const M: usize, const N: usize> Kernel for Winograd<M, N> {
     fn run(
         &self,
         ins: &[View],
@@ -425,15 +538,16 @@ impl Kernel for Winograd {
                 out: out.get(),
             };
             let tiles = block.tiles();
-            let bytes = PLACES * tiles * (cin + cout) * size_of::<f32>();
+            let (from, to) = (stride(tiles, cin), stride(tiles, cout));
+            let bytes = N * N * (from + to) * size_of::<f32>();
             with_buffer(bytes, |buffer| {
                 let buffer = bytemuck::cast_slice_mut::<Line, f32>(buffer);
-                let (transformed, rest) = buffer.split_at_mut(PLACES * tiles * cin);
-                let products = &mut rest[..PLACES * tiles * cout];
+                let (transformed, rest) = buffer.split_at_mut(N * N * from);
+                let products = &mut rest[..N * N * to];
                 f32::dispatch(Forward(&block, transformed));
                 let places = transformed
-                    .chunks_exact(tiles * cin)
-                    .zip(products.chunks_exact_mut(tiles * cout))
+                    .chunks_exact(from)
+                    .zip(products.chunks_exact_mut(to))
                     .zip(self.packed.as_slice::<f32>().chunks_exact(len));
                 for ((left, out), packed) in places {
                     let rows = Strided {
@@ -455,7 +569,7 @@ impl Kernel for Winograd {
             });
             let line = |line: usize| {
                 let (image, y) = (line / self.lines, line % self.lines);
-                (image * oy + (2 * y).min(oy)) * ox
+                (image * oy + (M * y).min(oy)) * ox
             };
             let rows = line(first)..line(first + block.lines);
             // SAFETY: the rows are those of this block's tiles.
@@ -556,6 +670,9 @@ pub(super) mod tests {
             ([9, 8], [24, 40], [(2, 0), (0, 3)]),
             ([31, 30], [32, 16], [(1, 1), (1, 1)]),
             ([5, 4], [300, 50], [(1, 2), (3, 1)]),
+            ([8, 12], [24, 40], [(1, 1), (1, 1)]),
+            ([17, 24], [33, 29], [(0, 2), (3, 1)]),
+            ([5, 200], [64, 64], [(1, 1), (1, 1)]),
         ] {
             let k = kernel(&mut rng, &[3, 3], cin, cout);
             check(&mut rng, &[y, x, cin], &k, &attrs(padding));
@@ -567,6 +684,7 @@ pub(super) mod tests {
         let k = kernel(&mut Rng::new(7), &[3, 3], 24, 26);
         let at = (3 * 8 + 4) * 24 + 2;
         check_infinity(&[1, 8, 8, 24], at, &k, attrs([(0, 0), (0, 0)]), 9);
+        check_infinity(&[1, 8, 8, 24], at, &k, attrs([(1, 1), (1, 1)]), 9);
     }
 
     /// Kernels of norms so large that the tolerance asks for plain sums.

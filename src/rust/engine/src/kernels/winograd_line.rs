@@ -14,7 +14,8 @@ use super::gemm::{self, with_buffer, Dims, Packed, Rows};
 use super::simd::{prefetch, Job, Num, Simd, MAX_LANES};
 use super::windows::Windows;
 use super::winograd::{
-    filter, finish, is_exact, sub, window, BLOCK_BYTES, CHANNELS, CHANNELS_TOGETHER, RESULTS, TILES,
+    filter, finish, is_exact, sub, window, BLOCK_BYTES, CHANNELS, CHANNELS_TOGETHER, NORM, RESULTS,
+    TILES,
 };
 use super::{Kernel, Par, Request, Shared};
 use crate::error::{Error, Result};
@@ -44,7 +45,7 @@ pub(super) fn fits(req: &Request, attrs: &ConvAttrs) -> bool {
         && cout >= CHANNELS
         && cin + cout >= CHANNELS_TOGETHER
         && out.shape[1] >= RESULTS * attrs.dilation[0]
-        && is_exact(req, kernel)
+        && is_exact(req, kernel, NORM)
 }
 
 struct WinogradLine {
@@ -122,7 +123,7 @@ fn transform_kernel(kernel: &[f32], size: usize, matrix: usize) -> Vec<f32> {
                 let value = kernel.get(place * matrix + at);
                 value.map_or(0.0, |&v| f64::from(v))
             };
-            for (place, v) in filter(k(0), k(1), k(2)).into_iter().enumerate() {
+            for (place, v) in filter::<4>(k(0), k(1), k(2)).into_iter().enumerate() {
                 out[(place * groups + group) * matrix + at] = v as f32;
             }
         }
