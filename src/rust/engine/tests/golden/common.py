@@ -159,6 +159,11 @@ def sentences(known, most=7, empty=True):
     return make
 
 
+def left_out(rng, shape, dtype):
+    """For an optional input: None."""
+    return None
+
+
 # ---- weights --------------------------------------------------------------------------------
 
 
@@ -261,13 +266,14 @@ def make_inputs(case, model, rng):
         maker = makers[i] if i < len(makers) else None
         if maker is None:
             maker = {"bool": bools(), "string": words()}.get(dtype) or (ints(7) if "int" in dtype else normal())
-        arrays.append(np.ascontiguousarray(maker(rng, shape, dtype)))
+        made = maker(rng, shape, dtype)
+        arrays.append(None if made is None else np.ascontiguousarray(made))
     return arrays
 
 
 def nested_inputs(model, arrays):
     # Keras takes strings as tensors only
-    arrays = [tf.constant(a) if a.dtype == object else a for a in arrays]
+    arrays = [tf.constant(a) if a is not None and a.dtype == object else a for a in arrays]
     return arrays[0] if isinstance(model, keras.Sequential) else keras.tree.pack_sequence_as(model._inputs_struct, arrays)
 
 
@@ -291,7 +297,7 @@ def run_quickly(model, case, arrays):
         return run(model, case, arrays)
     if case.jit:
         model.jit_compile = True
-    batches = [model.predict_on_batch(nested_inputs(model, [a[i : i + case.batch_size] for a in arrays])) for i in range(0, case.rows, case.batch_size)]
+    batches = [model.predict_on_batch(nested_inputs(model, [a if a is None else a[i : i + case.batch_size] for a in arrays])) for i in range(0, case.rows, case.batch_size)]
     return keras.tree.map_structure(lambda *parts: np.concatenate([dense(p) for p in parts]), *batches)
 
 
@@ -445,7 +451,7 @@ def write_case(pack, group, case, seed):
         pack.write(f"{name}/meta.json", json.dumps(meta, indent=1))
         pack.write(f"{name}/model{suffix}", data)
         for i, a in enumerate(arrays):
-            suffix, data = member_of(a)
+            suffix, data = member_of(np.zeros(()) if a is None else a)
             pack.write(f"{name}/in.{i}.{suffix}", data)
         for i, a in enumerate(outputs):
             suffix, data = member_of(a)

@@ -157,11 +157,13 @@ fn read_strings(bytes: &[u8]) -> Tensor {
 
 // ---- running -------------------------------------------------------------------------------
 
+/// Those of rank 0 stand for inputs that are left out.
 pub struct Arrays<'a>(pub &'a [Tensor]);
 
 impl Source for Arrays<'_> {
     fn fact(&self, input: usize) -> Option<Fact> {
-        Some(self.0[input].fact().clone())
+        let fact = self.0[input].fact();
+        (!fact.shape.is_empty()).then(|| fact.clone())
     }
 
     fn together(&self) -> usize {

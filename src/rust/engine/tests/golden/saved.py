@@ -39,6 +39,8 @@ def nested(model, arrays):
         arrays = [keras.ops.convert_to_tensor(a.tolist() if a.dtype == object else a) for a in arrays]
     if isinstance(model, keras.Sequential):
         return arrays[0]
+    # Those of rank 0 are left out.
+    arrays = [a if len(a.shape) else None for a in arrays]
     return keras.tree.pack_sequence_as(model._inputs_struct, arrays)
 
 
@@ -55,7 +57,7 @@ def read(pack, case, kind):
 
 def predict(model, arrays, batch_size):
     rows = len(arrays[0])
-    batches = [model.predict_on_batch(nested(model, [a[i : i + batch_size] for a in arrays])) for i in range(0, rows, batch_size)]
+    batches = [model.predict_on_batch(nested(model, [a[i : i + batch_size] if a.ndim else a for a in arrays])) for i in range(0, rows, batch_size)]
     return keras.tree.flatten(keras.tree.map_structure(lambda *parts: np.concatenate([np.atleast_1d(dense(p)) for p in parts]), *batches))
 
 

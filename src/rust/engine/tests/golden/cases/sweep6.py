@@ -1,8 +1,8 @@
-"""Found by random models: data of images in dicts, quantized weights that aren't there."""
+"""Found by random models: data of images in dicts, quantized weights that aren't there, optional inputs."""
 
 import keras
 import numpy as np
-from common import uniform
+from common import bools, left_out, normal, uniform
 from keras import layers as L
 from keras.quantizers import AbsMaxQuantizer, Float8QuantizationConfig, Int4QuantizationConfig, Int8QuantizationConfig
 
@@ -10,6 +10,7 @@ from keras.quantizers import AbsMaxQuantizer, Float8QuantizationConfig, Int4Quan
 def cases(c):
     dicts(c)
     counts(c)
+    optional(c)
 
 
 def boxes(rng, shape, dtype):
@@ -73,3 +74,34 @@ def counts(c):
             c.add(f"counts_{key}_{name}", lambda b=build, q=config: quantized(b, q()), weights=None, optional=True)
             if key in ("int8", "channels"):
                 c.add(f"counts_{key}_{name}_lora", lambda b=build, q=config: quantized(b, q(), lora=2), weights=None, optional=True)
+
+
+def optional(c):
+    """Optional inputs, given and left out, alone and through nested models."""
+
+    def steps(layer, shape, dtype="bool", keys=False, nested=False):
+        def model():
+            x, z = keras.Input((4, 3), name="x"), keras.Input(shape, dtype=dtype, optional=True, name="z")
+            return keras.Model({"x": x, "z": z} if keys else [x, z], layer(x, z))
+
+        if not nested:
+            return model()
+        x, z = keras.Input((4, 3), name="x"), keras.Input(shape, dtype=dtype, optional=True, name="z")
+        return keras.Model([x, z], model()([x, z]))
+
+    masks = {
+        "lstm": lambda x, z: L.LSTM(2, return_sequences=True)(x, mask=z), "rnn": lambda x, z: L.RNN([L.GRUCell(2), L.SimpleRNNCell(3)])(x, mask=z), "bidirectional": lambda x, z: L.Bidirectional(L.GRU(2))(x, mask=z),
+        "pooling": lambda x, z: L.GlobalAveragePooling1D()(x, mask=z), "norm": lambda x, z: L.BatchNormalization()(x, mask=z), "attention": lambda x, z: L.Attention()([x, x], mask=[z, z]),
+        "additive": lambda x, z: L.AdditiveAttention()([x, x], mask=[None, z]), "query": lambda x, z: L.MultiHeadAttention(1, 2)(x, x, query_mask=z), "value": lambda x, z: L.MultiHeadAttention(1, 2)(x, x, value_mask=z),
+        "distributed": lambda x, z: L.TimeDistributed(L.Dense(2))(x, mask=z), "unused": lambda x, z: L.Dense(2)(x), "two": lambda x, z: [L.GRU(2)(x, mask=z), L.MultiHeadAttention(1, 2)(x, x, key_mask=z)],
+    }
+    others = {
+        "heads": (lambda x, z: L.MultiHeadAttention(2, 2)(x, x, attention_mask=z), (4, 4), "bool"), "groups": (lambda x, z: L.GroupQueryAttention(2, 2, 1)(x, x, attention_mask=z), (4, 4), "bool"),
+        "key": (lambda x, z: L.MultiHeadAttention(1, 2)(x, x, key=z), (4, 3), "float32"), "state": (lambda x, z: L.GRU(2)(x, initial_state=z), (2,), "float32"), "softmax": (lambda x, z: L.Softmax()(x, mask=z), (4, 3), "bool"),
+    }
+    layers = {name: (layer, (4,), "bool") for name, layer in masks.items()} | others
+    for name, (layer, shape, dtype) in layers.items():
+        for given in (False, True):
+            maker = (bools(0.7, True) if dtype == "bool" else normal()) if given else left_out
+            for way in ("list", "nested", "keys")[: 3 if name in ("lstm", "heads") else 2]:
+                c.add(f"optional_{name}_{way}_{int(given)}", lambda f=layer, s=shape, d=dtype, w=way: steps(f, s, d, w == "keys", w == "nested"), inputs=[normal(), maker], rows=3, optional=True)
