@@ -232,6 +232,14 @@ engine_errors <- list(
       )
     )
   },
+  bad_input = function(data) {
+    list(
+      message = paste0("Input `", data$input, "` can't be used."),
+      bullets = c(
+        x = sentence(paste0("It must be ", data$expected, ", not ", data$given))
+      )
+    )
+  },
   bad_weight = function(data) {
     list(
       message = paste0(
@@ -543,6 +551,33 @@ describe <- function(x) {
 }
 
 # Argument checks.
+
+# A whole number in a range.
+check_number <- function(x, arg, from, to = Inf) {
+  ok <- is.numeric(x) &&
+    length(x) == 1 &&
+    isTRUE(x >= from & x <= to & x == round(x))
+  if (!ok) {
+    abort(
+      "bad_argument",
+      paste0(
+        "`",
+        arg,
+        "` must be a whole number ",
+        if (is.finite(to)) {
+          paste("from", format_count(from), "to", format_count(to))
+        } else {
+          paste("of at least", format_count(from))
+        },
+        ", not ",
+        show_value(x),
+        "."
+      ),
+      arg = arg
+    )
+  }
+  as.numeric(x)
+}
 
 check_count <- function(x, arg) {
   if (is.null(x)) {

@@ -38,9 +38,9 @@ engine_count_na <- function(x) .Call(wrap__engine_count_na, x)
 engine_reset_state <- function(handle) .Call(wrap__engine_reset_state, handle)
 
 #' The number of threads that predictions use; sets it where `n` isn't negative
-#' (0 is the default).
+#' (0 is the default), with the number of cores that the default keeps to.
 #' @noRd
-engine_threads <- function(n) .Call(wrap__engine_threads, n)
+engine_threads <- function(n, cores) .Call(wrap__engine_threads, n, cores)
 
 #' How many characters go on a line of the terminal that R writes to, or 0 where
 #' that isn't known.

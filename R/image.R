@@ -1,7 +1,8 @@
 #' Images as arrays
 #'
 #' @description
-#' `image_load()` reads a PNG or JPEG file, by the packages png and jpeg.
+#' `image_load()` reads a PNG or JPEG file, by the packages png and jpeg, or a BMP or
+#' GIF file (of which the first picture counts).
 #' `image_to_array()` makes an array of it for a model. `image_smart_resize()`
 #' crops an array to another ratio of height and width and resizes it.
 #' `image_from_array()` makes an image of an array, such as a prediction, and
@@ -12,7 +13,7 @@
 #' 16 bits a channel, the upper 8 count; a grey one that is read as
 #' `"grayscale"` keeps its numbers, from 0 to 65535.
 #'
-#' @param path The path of a `.png`, `.jpg` or `.jpeg` file.
+#' @param path The path of a file: to write, of a `.png`, `.jpg` or `.jpeg` file.
 #' @param color_mode `"rgb"`, `"rgba"` or `"grayscale"`.
 #' @param target_size `NULL`, or the height and width wanted.
 #' @param interpolation How pixels are found: `"nearest"`, `"bilinear"`,
@@ -262,8 +263,14 @@ array_interpolations <- c(
   "area"
 )
 
+# What only tf.image.resize() resizes by.
+tensorflow_interpolations <- c("gaussian", "mitchellcubic")
+
 # A model of the layer that resizes; if it crops, as smart_resize() does.
 resizer <- function(size, interpolation, data_format, crop) {
+  if (interpolation %in% tensorflow_interpolations) {
+    return(tensorflow_resizer(size, interpolation))
+  }
   load_model(charToRaw(sprintf(
     '{"class_name": "Sequential", "config": {"name": "resize", "layers": [
       {"class_name": "InputLayer", "config": {
@@ -276,6 +283,23 @@ resizer <- function(size, interpolation, data_format, crop) {
     interpolation,
     if (crop) "true" else "false",
     data_format
+  )))
+}
+
+# A model of tf.image.resize(), as tf.keras saves it.
+tensorflow_resizer <- function(size, interpolation) {
+  load_model(charToRaw(sprintf(
+    '{"class_name": "Functional", "keras_version": "2.9.0", "config": {
+      "name": "resize", "layers": [
+        {"class_name": "InputLayer", "name": "x", "inbound_nodes": [], "config": {
+          "name": "x", "batch_input_shape": [null, null, null, null], "dtype": "float32"}},
+        {"class_name": "TFOpLambda", "name": "resized", "config": {
+          "name": "resized", "dtype": "float32", "function": "image.resize"},
+          "inbound_nodes": [["x", 0, 0, {"size": [%d, %d], "method": "%s"}]]}],
+      "input_layers": [["x", 0, 0]], "output_layers": [["resized", 0, 0]]}}',
+    as.integer(size[[1]]),
+    as.integer(size[[2]]),
+    interpolation
   )))
 }
 
@@ -299,7 +323,7 @@ padder <- function(size, interpolation) {
 # transparency is left out where it isn't asked for, and grey is weighed as libpng
 # does.
 tensorflow_image <- function(path, color_mode) {
-  pixels <- read_pixels(path)
+  pixels <- read_pixels(path, tensorflow = TRUE)
   values <- if (pixels$deep) floor(pixels$values / 256) else pixels$values
   if (color_mode != "grayscale" || dim(values)[[3]] < 3) {
     return(recolour(values, color_mode, FALSE))
@@ -361,7 +385,7 @@ check_size <- function(x, arg) {
 # Pixels as (rows, columns, channels), from 0 to 255, or to 65535 where the
 # image is `deep`: of one channel of 16 bits. Of other images of 16 bits, the
 # upper ones are taken, as Pillow does; `full` has all of them.
-read_pixels <- function(path) {
+read_pixels <- function(path, tensorflow = FALSE) {
   if (!file.exists(path)) {
     abort(
       "file_missing",
@@ -378,10 +402,14 @@ read_pixels <- function(path) {
     check_installed("jpeg", "to read JPEG files")
     x <- jpeg::readJPEG(path)
     bits <- 8
+  } else if (is_bmp(start)) {
+    return(list(values = read_bmp(path, tensorflow), deep = FALSE))
+  } else if (is_gif(start)) {
+    return(list(values = read_gif(path, tensorflow), deep = FALSE))
   } else {
     abort(
       "bad_argument",
-      paste0("'", path, "' must be a PNG or JPEG file."),
+      paste0("'", path, "' must be a PNG, JPEG, BMP or GIF file."),
       arg = "path"
     )
   }

@@ -76,6 +76,9 @@ NULL
 # All errors about the input are raised here, before anything is computed.
 as_inputs <- function(self, x) {
   specs <- self$info$inputs
+  for (spec in specs) {
+    check_has_rows(spec)
+  }
   if (is_python(x)) {
     x <- unpack_python(x)
   }
@@ -107,6 +110,19 @@ as_inputs <- function(self, x) {
     n = rows[[1]],
     row_names = row_names
   )
+}
+
+check_has_rows <- function(spec) {
+  if (length(spec$shape) == 0) {
+    abort(
+      "unsupported",
+      "Can't run a model on inputs without rows.",
+      c(
+        x = paste0("Input `", spec$name, "` has the shape (), a single number."),
+        i = "Keras' `predict()` needs a first axis too: save the model with one."
+      )
+    )
+  }
 }
 
 # One value per input, in the model's order, and how to speak of each.

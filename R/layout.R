@@ -9,20 +9,23 @@
 # * size: of the whole.
 #
 # `gap` is the space between ranks, `space` that between neighbours in a rank.
-# `columns` is in how many columns the ranks are cut, as a text in a newspaper.
-layout_graph <- function(graph, gap, space, columns = 1) {
-  graph <- rank_graph(graph)
-  graph <- order_ranks(graph)
-  cross <- place_across(graph, space)
-  place_columns(graph, cross, gap, space, columns)
-}
-
-# The number of columns with which the drawing is largest in the room (a height
-# and a width, turned where ranks go to the right), but no larger than natural.
-# Few columns are easier to follow, and win unless more make it much larger.
-best_columns <- function(graph, gap, space, room) {
+# `columns` is in how many columns the ranks are cut, as a text in a newspaper; for
+# NULL, those that fit the room (a height and a width, turned where ranks go to the
+# right).
+layout_graph <- function(graph, gap, space, columns = 1, room = NULL) {
   graph <- order_ranks(rank_graph(graph))
   cross <- place_across(graph, space)
+  if (is.null(columns)) {
+    columns <- best_columns(graph, cross, gap, space, room)
+  }
+  drawn <- place_columns(graph, cross, gap, space, columns)
+  c(drawn, list(columns = columns))
+}
+
+# The number of columns with which the drawing is largest in the room, but no larger
+# than natural. Few columns are easier to follow, and win unless more make it much
+# larger.
+best_columns <- function(graph, cross, gap, space, room) {
   columns <- seq_len(min(12, max(1, graph$real %/% 4)))
   height <- vapply(graph$ranks, function(nodes) max(graph$main[nodes]), 0)
   scale <- vapply(

@@ -210,6 +210,12 @@ draw_graph <- function(graph, style, columns = NULL) {
   style <- readable_style(graph, style, room, columns)
   plan <- arrange_graph(graph, style, room, columns)
   scale <- min(room / plan$size, 1)
+  if (scale < 0.3) {
+    message(
+      "The drawing is too small to read on this device: `to_file = \"model.pdf\"` ",
+      "gives it the room it needs, and `layer_range` draws a part."
+    )
+  }
   # Inches of the plan, from the top left corner, in the middle of the device.
   shown <- plan$size * scale
   left <- (given[[1]] - shown[[1]]) / 2
@@ -227,6 +233,11 @@ draw_graph <- function(graph, style, columns = NULL) {
 # enough to be read, or else the barest.
 readable_style <- function(graph, style, room, columns) {
   open <- names(Filter(is.na, style[c("shapes", "names")]))
+  # So many layers are never readable on a device.
+  if (length(graph$nodes) > 300) {
+    style[open] <- FALSE
+    return(style)
+  }
   for (bare in list(character(), "shapes", c("shapes", "names"))) {
     tried <- style
     tried[open] <- !open %in% bare
@@ -299,15 +310,13 @@ arrange_graph <- function(graph, style, room, columns = NULL) {
     from = graph$from,
     to = graph$to
   )
-  if (is.null(columns)) {
-    columns <- best_columns(
-      sizes,
-      gap,
-      space,
-      if (style$right) room else rev(room)
-    )
-  }
-  drawn <- layout_graph(sizes, gap, space, columns)
+  drawn <- layout_graph(
+    sizes,
+    gap,
+    space,
+    columns,
+    if (style$right) room else rev(room)
+  )
   xy <- function(points) {
     if (style$right) points else points[, 2:1, drop = FALSE]
   }
@@ -320,7 +329,7 @@ arrange_graph <- function(graph, style, room, columns = NULL) {
   list(
     boxes = boxes,
     edges = edges,
-    columns = columns,
+    columns = drawn$columns,
     size = if (style$right) drawn$size else rev(drawn$size),
     labels = if (style$shapes) edge_labels(graph, edges, shapes, style, gap)
   )

@@ -140,6 +140,9 @@ predict_arrays <- function(
     n <- min(n, steps * batch_size)
     total <- steps
   }
+  if (!is.na(self$info$batch)) {
+    check_whole_batches(n, batch_size, self$info$batch)
+  }
   prepared <- checked(engine_prepare(
     handle,
     input$x,
@@ -391,6 +394,32 @@ one_batch <- function(self, x, training, mask = NULL) {
   }
   seed <- if (trains) sample.int(.Machine$integer.max, 1) else 0
   run_one_batch(self, input, training, seed)
+}
+
+# States belong to the rows of a batch.
+check_whole_batches <- function(n, batch_size, batch) {
+  if (batch_size != batch) {
+    abort(
+      "bad_argument",
+      paste0("`batch_size` must be ", batch, ", not ", batch_size, "."),
+      c(
+        x = "The model is stateful, and its states have that many rows.",
+        i = "Leave `batch_size` out, or save the model for other batches."
+      ),
+      arg = "batch_size"
+    )
+  }
+  if (n %% batch != 0) {
+    abort(
+      "bad_input",
+      paste0("`x` must have a multiple of ", batch, " rows, not ", format_count(n), "."),
+      c(
+        x = "The model is stateful, and its states have that many rows.",
+        i = "Fill the last batch up with rows, and drop their predictions."
+      ),
+      arg = "x"
+    )
+  }
 }
 
 # What the engine gives for a batch, as list(arrays, nest): one array comes bare.

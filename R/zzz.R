@@ -1,4 +1,6 @@
 .onLoad <- function(libname, pkgname) {
+  # The engine takes note of this process, of which others may be forked.
+  engine_threads(-1, 0)
   register_lazily()
   # The same function hides nothing.
   if (isNamespaceLoaded("magrittr")) {

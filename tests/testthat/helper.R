@@ -74,9 +74,9 @@ run_script <- function(name) {
 }
 
 # A Sequential model from the JSON of its layers: config keys without the name.
-json_model <- function(shape, ..., dtype = "float32") {
+json_model <- function(shape, ..., dtype = "float32", custom_objects = NULL) {
   layers <- c(...)
-  load_model(charToRaw(sprintf(
+  json <- sprintf(
     '{"class_name": "Sequential", "config": {"name": "json", "layers": [
       {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": %s, "dtype": "%s"}}%s]}}',
     shape,
@@ -90,7 +90,8 @@ json_model <- function(shape, ..., dtype = "float32") {
       ),
       collapse = ""
     )
-  )))
+  )
+  load_model(charToRaw(json), custom_objects)
 }
 
 parts_cases <- local({
@@ -119,24 +120,45 @@ message_of <- function(model, shapes, dtype, training = FALSE) {
   )
 }
 
+# A fixture's model with its config changed, and a file of its own.
+edited <- function(name, from, to, custom_objects = NULL, file = NULL, bytes = NULL) {
+  folder <- tempfile("edited")
+  on.exit(unlink(folder, recursive = TRUE))
+  utils::unzip(fixture(name), exdir = folder)
+  path <- file.path(folder, "config.json")
+  config <- readLines(path, warn = FALSE)
+  stopifnot(grepl(from, config, fixed = TRUE))
+  writeLines(sub(from, to, config, fixed = TRUE), path)
+  if (!is.null(file)) {
+    writeBin(bytes, file.path(folder, file))
+  }
+  load_model(folder, custom_objects)
+}
+
 # The messages of calls of layers and operations, one after the other: each is a
 # class, such as "ops.numpy.Add" or "layers.Dot", with the JSON of its arguments,
 # in which $x and $y stand for inputs; maybe the JSON of its config, and the shapes
-# x and y and the dtype of the inputs.
+# x and y and the dtype of the inputs. With `total`, $x is the sum of the input.
 told_calls <- function(cases) {
   for (case in cases) {
     do.call(told_call, as.list(case))
   }
 }
 
-told_call <- function(
+told_call <- function(class, args = "$x", config = "", ..., training = FALSE) {
+  call <- call_json(class, args, config, ...)
+  title <- paste0(class, "(", args, ")", if (nzchar(config)) paste0(" {", config, "}"))
+  told(title, call$json, call$shapes, call$dtype, as.logical(training))
+}
+
+call_json <- function(
   class,
   args = "$x",
   config = "",
   x = "[null, 4]",
   y = "[null, 4]",
   dtype = "float32",
-  training = FALSE
+  total = FALSE
 ) {
   shapes <- c(x = x, y = y)
   used <- vapply(c("$x", "$y"), grepl, NA, args, fixed = TRUE)
@@ -150,6 +172,15 @@ told_call <- function(
   inputs <- input_layers(shapes, dtype, "batch_shape")
   call <- gsub("$y", tensors[[2]], args, fixed = TRUE)
   call <- gsub("$x", tensors[[1]], call, fixed = TRUE)
+  sum <- sprintf(
+    '{"module": "keras.src.ops.numpy", "class_name": "Sum", "config": {"name": "total"},
+      "name": "total", "inbound_nodes": [{"args": [%s], "kwargs": {}}]}',
+    tensors[[1]]
+  )
+  if (as.logical(total)) {
+    call <- gsub('"x", 0, 0', '"total", 0, 0', call, fixed = TRUE)
+    inputs[[1]] <- paste0(inputs[[1]], ", ", sum)
+  }
   module <- sub("^ops", "src.ops", sub("[.][^.]*$", "", class))
   json <- sprintf(
     '{"class_name": "Functional", "config": {"name": "calls", "layers": [%s,
@@ -163,8 +194,7 @@ told_call <- function(
     call,
     paste0('["', names(shapes)[used], '", 0, 0]', collapse = ", ")
   )
-  title <- paste0(class, "(", args, ")", if (nzchar(config)) paste0(" {", config, "}"))
-  told(title, json, shapes[used], dtype, as.logical(training))
+  list(json = json, shapes = shapes[used], dtype = dtype)
 }
 
 # The JSON of input layers by name.
@@ -198,7 +228,8 @@ told_function <- function(
   args = "",
   x = "[null, 4]",
   y = "[null, 4]",
-  dtype = "float32"
+  dtype = "float32",
+  first = "x"
 ) {
   shapes <- c(x = x, y = y)[c(TRUE, grepl("$y", args, fixed = TRUE))]
   inputs <- input_layers(shapes, dtype, "batch_input_shape")
@@ -207,13 +238,111 @@ told_function <- function(
       "name": "calls", "layers": [%s,
       {"class_name": "TFOpLambda", "name": "call",
         "config": {"name": "call", "dtype": "float32", "function": "%s"},
-        "inbound_nodes": [["x", 0, 0, {%s}]]}],
+        "inbound_nodes": [[%s, {%s}]]}],
       "input_layers": [%s], "output_layers": [["call", 0, 0]]}}',
     paste(inputs, collapse = ", "),
     function_name,
+    if (first == "x") '"x", 0, 0' else paste0('"_CONSTANT_VALUE", -1, ', first),
     gsub("$y", '["y", 0, 0]', args, fixed = TRUE),
     paste0('["', names(shapes), '", 0, 0]', collapse = ", ")
   )
   title <- paste0("tf.", function_name, "(x", if (nzchar(args)) paste0(", ", args), ")")
   told(title, json, shapes, dtype)
+}
+
+# What keras.utils gives for the same data: see fixtures/datasets.py.
+dataset_cases <- local({
+  value <- NULL
+  function(name) {
+    if (is.null(value)) {
+      value <<- source(testthat::test_path("fixtures", "datasets.R"))$value
+    }
+    value[[name]]
+  }
+})
+
+expect_batches <- function(dataset, expected, name, apart = 2e-4) {
+  testthat::expect_length(dataset, length(expected))
+  given <- iterate(dataset, simplify = FALSE)
+  for (i in seq_along(expected)) {
+    batch <- given[[i]]
+    if (is.null(expected[[i]]$y)) {
+      batch <- list(batch, NULL)
+    }
+    for (k in 1:2) {
+      wanted <- expected[[i]][[c("x", "y")[[k]]]]
+      if (is.null(wanted)) {
+        testthat::expect_null(batch[[k]])
+        next
+      }
+      testthat::expect_identical(dim(batch[[k]]), dim(wanted), label = name)
+      if (is.character(wanted)) {
+        testthat::expect_identical(as.vector(batch[[k]]), as.vector(wanted), label = name)
+      } else {
+        testthat::expect_lte(max(abs(batch[[k]] - c(wanted))), apart, label = name)
+      }
+    }
+  }
+}
+
+# The folders of datasets.py.
+data_folder <- function(kind, frame = parent.frame()) {
+  root <- folder_for(frame)
+  for (path in c(
+    "b/rgb.png",
+    "b/rgba.png",
+    "b/Z/gray.png",
+    "a-c/la.png",
+    "a-c/palette.png",
+    "a-c/gray16.png",
+    "a/rgb16.png"
+  )) {
+    file <- file.path(root, path)
+    dir.create(dirname(file), showWarnings = FALSE, recursive = TRUE)
+    if (kind == "images") {
+      file.copy(testthat::test_path("fixtures", "helpers", basename(path)), file)
+    } else {
+      text <- if (grepl("la", path)) "" else paste0(path, ": \u00fcber\nall")
+      con <- base::file(sub("png$", "txt", file), "wb")
+      writeBin(charToRaw(enc2utf8(text)), con)
+      close(con)
+    }
+  }
+  root
+}
+
+folder_for <- function(frame) {
+  path <- tempfile("folder")
+  dir.create(path)
+  do.call(
+    "on.exit",
+    list(bquote(unlink(.(path), recursive = TRUE)), add = TRUE),
+    envir = frame
+  )
+  path
+}
+
+expect_folder <- function(dataset, root, name) {
+  if (is.list(dataset)) {
+    for (i in 1:2) {
+      expect_folder(dataset[[i]], root, paste(sub(" 1$", "", name), i))
+    }
+    return(invisible())
+  }
+  wanted <- dataset_cases(name)
+  if (!is.null(wanted$paths)) {
+    testthat::expect_identical(
+      substring(dataset$file_paths, nchar(root) + 2),
+      as.vector(wanted$paths),
+      label = name
+    )
+  }
+  testthat::expect_identical(
+    dataset$class_names,
+    if (!is.null(wanted$classes)) as.vector(wanted$classes),
+    label = name
+  )
+  if (!is.null(wanted$batches)) {
+    expect_batches(dataset, wanted$batches, name, 2e-3)
+  }
 }

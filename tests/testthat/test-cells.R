@@ -64,9 +64,12 @@ test_that("functions take and give several arrays, and masks", {
 test_that("a cell's function is told what it must give", {
   without_size <- trend
   attr(without_size, "state_size") <- NULL
+  one_state <- function(inputs, states) list(inputs, states[[1]])
+  attr(one_state, "state_size") <- c(3, 1)
   expect_snapshot(error = TRUE, {
     cell_model("cell_states", list(Trend = without_size))
     cell_model("cell", list(Leaky = function(inputs, config, weights) inputs))
+    cell_model("cell_states", list(Trend = one_state))
     cell_model("cell", list(Leaky = function(inputs, states) inputs))
     cell_model(
       "cell",
@@ -86,12 +89,13 @@ test_that("a cell's function is told what it must give", {
 test_that("a cell's own initial states must fit", {
   cold <- leaky
   attr(cold, "initial_state") <- function(batch_size) matrix(0, batch_size, 7)
-  expect_error(
-    cell_model("cell_warm", list(Warm = cold)),
-    "the shapes (23, 3)",
-    fixed = TRUE,
-    class = "keraspredict_error_custom_function"
-  )
+  expect_snapshot(error = TRUE, {
+    cell_model("cell_warm", list(Warm = cold))
+    predict(
+      edited("cell_warm", '"stateful": false', '"stateful": true', cell_objects),
+      cells("cell_warm")$x
+    )
+  })
   attr(cold, "initial_state") <- function(batch_size) stop("it is cold")
   expect_error(cell_model("cell_warm", list(Warm = cold)), "it is cold")
   attr(cold, "initial_state") <- NULL

@@ -142,7 +142,7 @@ test_that("bad images and arguments are errors", {
     image_load("nowhere.png"),
     class = "keraspredict_error_file_missing"
   )
-  expect_error(image_load(text), "must be a PNG or JPEG file")
+  expect_error(image_load(text), "must be a PNG, JPEG, BMP or GIF file")
   expect_snapshot(error = TRUE, {
     image_load(1)
     image_load("x.png", color_mode = "cmyk")

@@ -58,8 +58,9 @@ test_that("a long graph is cut where one edge passes", {
   drawn <- layout_graph(graph, 0.5, 0.2, columns = 2)
   left <- drawn$cross < mean(range(drawn$cross))
   expect_identical(left, rep(c(TRUE, FALSE), c(5, 3)))
-  expect_identical(best_columns(graph, 0.5, 0.2, c(20, 20)), 1L)
-  expect_identical(best_columns(graph, 0.5, 0.2, c(6, 20)), 2L)
+  fitting <- function(room) layout_graph(graph, 0.5, 0.2, NULL, room)$columns
+  expect_identical(fitting(c(20, 20)), 1L)
+  expect_identical(fitting(c(6, 20)), 2L)
 })
 
 test_that("a merge stands in the middle of its inputs, and a fork of its outputs", {

@@ -155,3 +155,13 @@ test_that("a model as a data frame has a row for each layer", {
   expect_false(all(nested$trainable))
   expect_lt(nrow(as.data.frame(loaded("nested"))), nrow(nested))
 })
+
+test_that("a drawing that is too small says what to do", {
+  draw <- function() {
+    grDevices::pdf(NULL, 0.4, 0.4)
+    on.exit(grDevices::dev.off())
+    plot(loaded("nested"))
+  }
+  told <- tryCatch(draw(), message = conditionMessage)
+  expect_snapshot(cat(told))
+})

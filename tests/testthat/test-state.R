@@ -46,14 +46,10 @@ test_that("a model that R has saved starts from zero", {
 
 test_that("stateful models take batches of their size only", {
   model <- loaded("stateful")
-  expect_error(
-    predict(model, x, batch_size = 4, verbose = 0),
-    class = "keraspredict_error_bad_input"
-  )
-  expect_error(
-    predict(model, x[1:3, , ], verbose = 0),
-    "whole batches of 2 rows"
-  )
+  expect_snapshot(error = TRUE, {
+    predict(model, x, batch_size = 4, verbose = 0)
+    predict(model, x[1:3, , ], verbose = 0)
+  })
 })
 
 test_that("reset_state() does nothing to models without states", {

@@ -26,6 +26,53 @@ test_that("the option and the environment set threads", {
   expect_lte(as.integer(limited), 2L)
 })
 
+test_that("the default keeps to the cores that a process is told of", {
+  default <- "KERASPREDICT_THREADS="
+  cores <- function(code) {
+    code <- c("library(keraspredict)", code)
+    as.integer(strsplit(run_r(code, env = default), " ")[[1]])
+  }
+  one <- "options(mc.cores = 1); cat(keraspredict_threads())"
+  expect_identical(cores(one), 1L)
+  code <- "options(mc.cores = 1, keraspredict.threads = 2); cat(keraspredict_threads())"
+  expect_identical(cores(code), 2L)
+  expect_identical(run_r(c("library(keraspredict)", one), "KERASPREDICT_THREADS=5"), "5")
+  # It may be anything, and come and go.
+  told <- cores(c(
+    "model <- load_model(keraspredict_example('iris'))",
+    "count <- function(cores) {",
+    "  options(mc.cores = cores)",
+    "  model(as.matrix(iris[1:3, 1:4]))",
+    "  cat(keraspredict:::engine_threads(-1, 0), '')",
+    "}",
+    "for (cores in list(NULL, 1L, 'many', NA, 0, NULL)) count(cores)"
+  ))
+  expect_identical(told, told[[1]] * c(1L, 0L, 1L, 1L, 0L, 1L) + c(0L, 1L, 0L, 0L, 1L, 0L))
+})
+
+test_that("workers of future and forks have one thread", {
+  skip_on_os("windows")
+  expect_identical(
+    run_r(
+      c(
+        "library(keraspredict)",
+        "cat(unlist(parallel::mclapply(1:2, function(i) keraspredict_threads())))"
+      ),
+      env = "KERASPREDICT_THREADS="
+    ),
+    "1 1"
+  )
+  skip_if_not_installed("future")
+  told <- run_r(
+    c(
+      "future::plan(future::multisession, workers = 2)",
+      "cat(future::value(future::future(keraspredict::keraspredict_threads())))"
+    ),
+    env = "KERASPREDICT_THREADS="
+  )
+  expect_identical(told, "1")
+})
+
 test_that("predictions see the option change, and its bad values", {
   model <- load_model(keraspredict_example("iris"))
   x <- as.matrix(iris[1:3, 1:4])
@@ -37,7 +84,7 @@ test_that("predictions see the option change, and its bad values", {
     use_threads()
   })
   expect_identical(predict(model, x, verbose = 0), expected)
-  expect_identical(engine_threads(-1), before + 1L)
+  expect_identical(engine_threads(-1, 0), before + 1L)
   options(keraspredict.threads = "two")
   expect_error(model(x), class = "keraspredict_error_bad_argument")
 })

@@ -6,7 +6,7 @@ use extendr_api::prelude::*;
 use extendr_ffi::{
     Rf_xlength, INTEGER, LOGICAL, REAL, SET_STRING_ELT, SEXP, SEXPTYPE, STRING_ELT, TYPEOF,
 };
-use keraspredict_engine::tensor::DType;
+use keraspredict_engine::tensor::{show_shape, DType};
 use keraspredict_engine::{Error, Result};
 
 /// The dims of an array; a number counts as one row.
@@ -31,10 +31,10 @@ pub fn bind(arrays: &[Robj]) -> Result<Robj> {
             return Err(Error::BadInput {
                 input: "x".into(),
                 expected: format!(
-                    "batches that give outputs of one shape, such as {:?}",
-                    &shapes[0][1..]
+                    "in batches that give outputs of one shape, such as {}",
+                    show_shape(&shapes[0])
                 ),
-                given: format!("a batch that gives {:?}", &shape[1..]),
+                given: format!("a batch that gives {}", show_shape(shape)),
             });
         }
     }

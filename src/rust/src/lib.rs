@@ -231,14 +231,16 @@ fn engine_info(handle: Robj) -> Robj {
 }
 
 /// The number of threads that predictions use; sets it where `n` isn't negative
-/// (0 is the default).
+/// (0 is the default), with the number of cores that the default keeps to.
 /// @noRd
 #[extendr]
-fn engine_threads(n: f64) -> i32 {
+fn engine_threads(n: f64, cores: f64) -> i32 {
     let before = pool::threads();
     if n >= 0.0 {
         pool::set_threads(n as usize);
+        pool::set_cores(cores as usize);
         THREADS.store(n as usize, Ordering::Relaxed);
+        CORES.store(cores as usize, Ordering::Relaxed);
     }
     before as i32
 }
@@ -253,6 +255,8 @@ fn engine_columns() -> i32 {
 
 /// The number of threads that R asked for last; 0 for the default.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
+/// The number of cores that R told last; 0 for all.
+static CORES: AtomicUsize = AtomicUsize::new(0);
 
 // R values are opaque here.
 #[allow(improper_ctypes)]
@@ -260,19 +264,29 @@ extern "C" {
     fn Rf_GetOption1(tag: extendr_ffi::SEXP) -> extendr_ffi::SEXP;
 }
 
-/// Whether `options(keraspredict.threads = )` is what R asked for last.
-fn threads_are_as_asked() -> bool {
+/// The number that an option is; `None` where it isn't set, NaN for other values.
+fn number_option(name: &std::ffi::CStr) -> Option<f64> {
     // SAFETY: main thread; options are protected by R.
     let option = unsafe {
-        let tag = extendr_ffi::Rf_install(c"keraspredict.threads".as_ptr());
+        let tag = extendr_ffi::Rf_install(name.as_ptr());
         Robj::from_sexp(Rf_GetOption1(tag))
     };
-    let asked = match option.as_real() {
-        Some(n) => n,
-        None if option.is_null() => 0.0,
-        None => option.as_integer().map_or(-1.0, f64::from),
+    match option.as_real() {
+        None if option.is_null() => None,
+        None => Some(option.as_integer().map_or(f64::NAN, f64::from)),
+        n => n,
+    }
+}
+
+/// Whether the options about threads are as R told them last.
+fn threads_are_as_asked() -> bool {
+    let threads = number_option(c"keraspredict.threads").unwrap_or(0.0);
+    let cores = match number_option(c"mc.cores") {
+        Some(n) if n.is_finite() => n.floor().max(1.0),
+        _ => 0.0,
     };
-    asked == THREADS.load(Ordering::Relaxed) as f64
+    threads == THREADS.load(Ordering::Relaxed) as f64
+        && cores == CORES.load(Ordering::Relaxed) as f64
 }
 
 /// Times of the steps of one batch: list(layer, operation, seconds).

@@ -98,11 +98,7 @@ impl Input {
     /// If the elements don't fill the shape or are of a type the input can't hold.
     pub fn new(x: &Robj, dtype: DType, shape: &[usize], rows: Range<usize>) -> Result<Input> {
         let fact = Fact::new(dtype, shape);
-        let bad = |given: &str| Error::BadInput {
-            input: "x".into(),
-            expected: fact.to_string(),
-            given: given.into(),
-        };
+        let bad = |given: &str| Error::internal(format!("`x` must be {fact}, not {given}"));
         let data = if let Some(list) = x.as_list() {
             let inherits_sparse = list.inherits("keraspredict_sparse");
             let parts: Vec<Robj> = list.values().collect();
@@ -383,11 +379,8 @@ fn strings(x: &Robj, shape: &[usize], rows: Range<usize>) -> Result<Vec<Arc<str>
                 let s = STRING_ELT(x.get(), (row + column * n) as isize);
                 std::ffi::CStr::from_ptr(Rf_translateCharUTF8(s))
             };
-            let text = text.to_str().map_err(|_| Error::BadInput {
-                input: "x".into(),
-                expected: "text".into(),
-                given: format!("bytes that are no UTF-8 (in row {})", row + 1),
-            })?;
+            let text = text.to_str();
+            let text = text.map_err(|e| Error::internal(format!("a string of `x`: {e}")))?;
             out.push(Arc::from(text));
         }
     }

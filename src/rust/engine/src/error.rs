@@ -401,3 +401,162 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_say_what_and_where() {
+        let s = |text: &str| text.to_string();
+        let (path, layer, class) = (|| s("m.keras"), || s("dense"), || s("Dense"));
+        let memory = |layer: String, available| Error::Memory {
+            layer,
+            what: s("a buffer"),
+            bytes: 800,
+            available,
+        };
+        let cases = [
+            (
+                Error::FileMissing { path: path() },
+                "there is no file at 'm.keras'",
+            ),
+            (
+                Error::NotAModel {
+                    path: path(),
+                    reason: s("it is empty"),
+                },
+                "'m.keras' is not a Keras model: it is empty",
+            ),
+            (
+                Error::Damaged {
+                    path: path(),
+                    reason: s("it is cut short"),
+                },
+                "'m.keras' is damaged: it is cut short",
+            ),
+            (
+                Error::UnknownFormat {
+                    path: path(),
+                    reason: s("it is encrypted"),
+                },
+                "'m.keras' has an unknown format: it is encrypted",
+            ),
+            (
+                Error::CantWrite {
+                    path: path(),
+                    reason: s("no space"),
+                },
+                "can't write 'm.keras': no space",
+            ),
+            (
+                Error::CantSave {
+                    layers: vec![layer(), s("mixed")],
+                },
+                "Keras 3 has no layers like these: dense, mixed",
+            ),
+            (
+                Error::UnsupportedLayers {
+                    layers: vec![Unsupported {
+                        name: layer(),
+                        class: class(),
+                        hint: s("is not known"),
+                        key: None,
+                    }],
+                },
+                "the model has layers that are not supported:\n  dense (Dense): is not known",
+            ),
+            (
+                Error::UnknownKey {
+                    layer: layer(),
+                    class: class(),
+                    key: s("odd"),
+                    value: s("3"),
+                },
+                "layer 'dense' (Dense): config key 'odd' = 3 is not known",
+            ),
+            (
+                Error::BadConfig {
+                    layer: layer(),
+                    class: class(),
+                    key: s("units"),
+                    expected: s("a whole number"),
+                    given: s("0.5"),
+                },
+                "layer 'dense' (Dense): config key 'units' must be a whole number, not 0.5",
+            ),
+            (
+                Error::BadWeight {
+                    layer: layer(),
+                    weight: s("kernel"),
+                    expected: s("of shape (2, 3)"),
+                    given: s("(2, 4)"),
+                },
+                "layer 'dense': weight 'kernel' must be of shape (2, 3), not (2, 4)",
+            ),
+            (
+                Error::NoWeights,
+                "the model has no weights; load them first",
+            ),
+            (
+                Error::Custom {
+                    layer: layer(),
+                    class: class(),
+                    reason: s("it is late"),
+                },
+                "layer 'dense' (Dense): its function failed: it is late",
+            ),
+            (
+                Error::CustomOutput {
+                    layer: layer(),
+                    class: class(),
+                    expected: s("float32 (2, 3)"),
+                    given: s("float32 (2, 4)"),
+                },
+                "layer 'dense' (Dense): its function must give float32 (2, 3), not float32 (2, 4)",
+            ),
+            (
+                Error::Call {
+                    layer: layer(),
+                    message: s("expected a tensor"),
+                },
+                "layer 'dense': expected a tensor",
+            ),
+            (
+                Error::BadInput {
+                    input: s("x"),
+                    expected: s("float32 (2, 3)"),
+                    given: s("text"),
+                },
+                "input 'x' must be float32 (2, 3), not text",
+            ),
+            (
+                memory(layer(), Some(300)),
+                "layer 'dense': a buffer takes 800 bytes of memory, and 300 are available",
+            ),
+            (
+                memory(String::new(), None),
+                "a buffer takes 800 bytes of memory",
+            ),
+            (
+                Error::Index {
+                    layer: layer(),
+                    index: 7,
+                    size: 5,
+                },
+                "layer 'dense': index 7 is outside of 0 to 4",
+            ),
+            (
+                Error::OutOfVocabulary {
+                    layer: layer(),
+                    value: s("\"cat\""),
+                },
+                "layer 'dense': \"cat\" is not in its vocabulary, which has no index for unknown \
+                 values",
+            ),
+        ];
+        for (error, text) in cases {
+            assert_eq!(error.to_string(), text);
+        }
+    }
+}

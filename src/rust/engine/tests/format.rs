@@ -191,6 +191,124 @@ fn a_stored_member_is_checked() {
     );
 }
 
+/// The bytes of the entry of a member in the directory of an archive.
+fn entry<'a>(archive: &'a mut [u8], member: &str) -> &'a mut [u8] {
+    const NAME: usize = 46;
+    let at = (0..archive.len()).find(|&at| {
+        archive[at..].starts_with(b"PK\x01\x02")
+            && archive[at + NAME..].starts_with(member.as_bytes())
+    });
+    &mut archive[at.expect(member)..]
+}
+
+fn replaced(mut bytes: Vec<u8>, from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let at = bytes.windows(from.len()).position(|w| w == from.as_bytes());
+    bytes[at.expect(from)..][..to.len()].copy_from_slice(to.as_bytes());
+    bytes
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_told() {
+    const FLAGS: usize = 8;
+    const METHOD: usize = 10;
+    const SIZE: usize = 24;
+    const WEIGHTS: &str = "model.weights.h5";
+    let archive = |edit: &dyn Fn(&mut [u8])| {
+        let mut file = bytes("deflated.keras");
+        edit(entry(&mut file, WEIGHTS));
+        file
+    };
+    let mut unpackable = bytes("deflated.keras");
+    let at = unpackable.windows(WEIGHTS.len());
+    let at = at
+        .clone()
+        .position(|w| w == WEIGHTS.as_bytes())
+        .expect("a member");
+    unpackable[at + WEIGHTS.len()..][..40].fill(0xff);
+    let native = || format::native::write(&models()[3]);
+    let cases = [
+        (
+            archive(&|e| e[FLAGS] |= 1),
+            "'file' has an unknown format: its member 'model.weights.h5' is encrypted",
+        ),
+        (
+            archive(&|e| e[METHOD] = 14),
+            "its member 'model.weights.h5' is compressed in a way that isn't known (",
+        ),
+        (
+            archive(&|e| e[SIZE + 3] = 0x7f),
+            "its member 'model.weights.h5' declares an impossible size",
+        ),
+        (
+            archive(&|e| e[SIZE] ^= 1),
+            "its member 'model.weights.h5' has another size than it declares",
+        ),
+        (
+            unpackable,
+            "its member 'model.weights.h5' can't be unpacked (",
+        ),
+        (
+            replaced(bytes("small.keras"), "{\"module\"", "{'module\""),
+            "'file' is damaged: ",
+        ),
+        (
+            bytes("small.json")[..100].to_vec(),
+            "its JSON ends too early, in line 1",
+        ),
+        (
+            bytes("broken/config_no_json.h5"),
+            "its 'model_config' is no JSON: it ends too early, in line 1",
+        ),
+        (
+            bytes("broken/config_no_text.h5"),
+            "its attribute 'model_config' is no text",
+        ),
+        (
+            replaced(native(), "KPRD\u{1}", "KPRD\u{2}"),
+            "it was saved by a later version of keraspredict",
+        ),
+        (replaced(native(), "{\"", "{'"), "its header"),
+        (
+            replaced(native(), "\"float32\"", "\"float99\""),
+            "the index of its weights",
+        ),
+        (
+            replaced(native(), "\"empty\":[", "\"empty\":{"),
+            "its header",
+        ),
+    ];
+    let mut wrong = vec![];
+    let mut check = |result: keraspredict_engine::Result<()>, told: &str| {
+        let e = result.expect_err(told).to_string();
+        if !e.contains(told) {
+            wrong.push(e);
+        }
+    };
+    for (file, told) in cases {
+        check(format::read_bytes(file, "file").map(|_| ()), told);
+    }
+    let cases = [
+        ("loop", "its groups nest without end at '"),
+        ("lzf", "its HDF5 can't be read ("),
+        (
+            "compound",
+            "weight '/layers/a/vars/0' has the unknown type Compound",
+        ),
+        (
+            "unwritten",
+            "weight '/layers/a/vars/0' declares more than the file holds",
+        ),
+    ];
+    for (name, told) in cases {
+        let file = fixture(&format!("broken/{name}.h5"));
+        check(format::read_weights(&file).map(|_| ()), told);
+    }
+    let nowhere = format::read(Path::new("no\0path")).map(|_| ());
+    check(nowhere, "it can't be read (");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 fn same_tensor(a: &Tensor, b: &Tensor) -> bool {
     a.fact() == b.fact() && a.bytes() == b.bytes() && a.strings() == b.strings()
 }

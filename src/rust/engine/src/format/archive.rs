@@ -56,9 +56,6 @@ impl<'a> Archive<'a> {
             .by_name(name)
             .map_err(|e| zip_error(e, &what, label))?;
         let (size, packed, crc) = (raw.size(), raw.compressed_size(), raw.crc32());
-        if raw.encrypted() {
-            return Err(unknown_format(label, format!("{what} is encrypted")));
-        }
         if size > MAX_MEMBER || size > packed.saturating_mul(MAX_EXPANSION) {
             return Err(bad("declares an impossible size"));
         }
@@ -72,6 +69,11 @@ impl<'a> Archive<'a> {
                 return Err(bad("fails its checksum"));
             }
             return Ok(part);
+        }
+        if raw.compression() != CompressionMethod::Deflated {
+            let how = raw.compression();
+            let reason = format!("{what} is compressed in a way that isn't known ({how})");
+            return Err(unknown_format(label, reason));
         }
         let mut out = Vec::new();
         raw.take(size + 1)
@@ -89,13 +91,12 @@ impl<'a> Archive<'a> {
 
 fn zip_error(e: ZipError, what: &str, label: &str) -> Error {
     match e {
+        ZipError::UnsupportedArchive(reason) if reason == ZipError::PASSWORD_REQUIRED => {
+            unknown_format(label, format!("{what} is encrypted"))
+        }
         ZipError::UnsupportedArchive(reason) => {
             unknown_format(label, format!("{what} is of an unknown kind ({reason})"))
         }
-        ZipError::CompressionMethodNotSupported(n) => unknown_format(
-            label,
-            format!("{what} is compressed with the unknown method {n}"),
-        ),
         ZipError::InvalidArchive(_) => damaged(label, format!("{what} has no valid directory")),
         e => damaged(label, format!("{what} can't be read ({e})")),
     }

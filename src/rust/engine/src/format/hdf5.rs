@@ -348,10 +348,11 @@ impl<'a> Store<'a> {
             _ => None,
         };
         found.ok_or_else(|| {
-            unknown_format(
-                self.label,
-                format!("weight '{path}' has the unknown type {:?}", dataset.dtype()),
-            )
+            let of = format!("{:?}", dataset.dtype());
+            // The name alone, without what is in it.
+            let kind = of.split([' ', '(']).next().unwrap_or_default();
+            let reason = format!("weight '{path}' has the unknown type {kind}");
+            unknown_format(self.label, reason)
         })
     }
 

@@ -386,6 +386,17 @@ mod tests {
         ], "output_layers": [["a/b", 0, 0]]});
         let old = with_old_ways(&config);
         assert_eq!(old, ["c (Add with the masks of Keras 2)"]);
+        let older = json!({"layers": [
+            layer("Conv2D", "d", json!({BIAS_ON_CHANNELS: true})),
+            layer("BatchNormalization", "e", json!({"mode": 1})),
+        ]});
+        let mut lost = with_old_ways(&older);
+        lost_modes(&older, &mut lost);
+        let told = [
+            "d (Conv2D with a bias on channels that come first)",
+            "e (BatchNormalization of mode 1)",
+        ];
+        assert_eq!(lost, told);
         modern_config(&mut config);
         without_slashes(&mut config);
         let want = json!({"layers": [

@@ -49,7 +49,7 @@ pub fn rfft(cx: &mut Cx, x: ValueId, length: usize) -> Result<Complex> {
 /// Real sequences of a length from their coefficients up to the middle.
 pub fn irfft(cx: &mut Cx, (re, im): Complex, length: usize) -> Result<ValueId> {
     if length == 0 {
-        return Err(cx.call_error("can't transform sequences of length 0"));
+        return Err(cx.defect("can't transform sequences of length 0"));
     }
     let mirrored = |cx: &mut Cx, x: ValueId, conjugate: bool| -> Result<ValueId> {
         let x = fitted(cx, x, length / 2 + 1)?;

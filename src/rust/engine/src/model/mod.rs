@@ -415,12 +415,7 @@ impl Model {
                 .first()
                 .map_or(String::new(), |i| i.name.clone()),
             expected: format!("in whole batches of {size} rows, since the model is stateful"),
-            given: match rows % batch_size.max(1) {
-                0 => format!("batches of {batch}"),
-                rest => {
-                    format!("{rows} rows in batches of {batch_size}, of which the last has {rest}")
-                }
-            },
+            given: format!("{rows} rows in batches of {batch}"),
         })
     }
 

@@ -10,6 +10,7 @@ use std::sync::{Mutex, OnceLock};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
+static CORES: AtomicUsize = AtomicUsize::new(0);
 
 /// A pool with the process and the number of threads it was made for.
 type Held = (u32, usize, &'static ThreadPool);
@@ -21,30 +22,51 @@ pub fn set_threads(n: usize) {
     THREADS.store(n, Ordering::Relaxed);
 }
 
+/// Sets how many cores there are for this process; 0 is all of the machine.
+pub fn set_cores(n: usize) {
+    CORES.store(n, Ordering::Relaxed);
+}
+
 /// The number of threads that runs use: what was set, else the environment
 /// variable `KERASPREDICT_THREADS`, else one per core (two where `R CMD check`
-/// limits them).
+/// limits them, one in a process that was forked since the first call).
 pub fn threads() -> usize {
-    match THREADS.load(Ordering::Relaxed) {
-        0 => *DEFAULT.get_or_init(default_threads),
-        n => n,
+    let default = DEFAULT.get_or_init(Start::new);
+    match (THREADS.load(Ordering::Relaxed), default.wanted) {
+        (0, Some(n)) => n,
+        (0, None) if std::process::id() != default.process => 1,
+        (0, None) => match CORES.load(Ordering::Relaxed) {
+            0 => default.cores,
+            n => n.min(default.cores),
+        },
+        (n, _) => n,
     }
 }
 
-static DEFAULT: OnceLock<usize> = OnceLock::new();
+static DEFAULT: OnceLock<Start> = OnceLock::new();
 
-fn default_threads() -> usize {
-    let wanted = std::env::var("KERASPREDICT_THREADS").ok();
-    if let Some(n) = wanted
-        .and_then(|v| v.trim().parse::<usize>().ok())
-        .filter(|&n| n > 0)
-    {
-        return n;
-    }
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    match std::env::var_os("_R_CHECK_LIMIT_CORES_") {
-        Some(limit) if !limit.eq_ignore_ascii_case("false") => cores.min(2),
-        _ => cores,
+/// What is known at the first call.
+struct Start {
+    /// What the environment asks for.
+    wanted: Option<usize>,
+    cores: usize,
+    /// A fork of it is one of many as a rule.
+    process: u32,
+}
+
+impl Start {
+    fn new() -> Start {
+        let wanted = std::env::var("KERASPREDICT_THREADS").ok();
+        let wanted = wanted.and_then(|v| v.trim().parse().ok());
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        Start {
+            wanted: wanted.filter(|&n| n > 0),
+            cores: match std::env::var_os("_R_CHECK_LIMIT_CORES_") {
+                Some(limit) if !limit.eq_ignore_ascii_case("false") => cores.min(2),
+                _ => cores,
+            },
+            process: std::process::id(),
+        }
     }
 }
 

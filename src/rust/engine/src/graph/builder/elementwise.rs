@@ -58,7 +58,7 @@ impl Builder {
     pub fn binary(&mut self, op: Binary, x: ValueId, y: ValueId) -> Result<ValueId> {
         let (dx, dy) = (self.dtype(x), self.dtype(y));
         if dx != dy {
-            return Err(self.call_error(format!(
+            return Err(self.defect(format!(
                 "can't compute `{}` of {dx} and {dy} tensors",
                 named(&op)
             )));

@@ -234,7 +234,7 @@ impl Builder {
     ) -> Result<ValueId> {
         let (t, i) = (self.fact(table).clone(), self.fact(indices).clone());
         if !matches!(i.dtype, DType::I32 | DType::I64) {
-            return Err(self.call_error(format!("indices must be integers, not {}", i.dtype)));
+            return Err(self.defect(format!("indices must be integers, not {}", i.dtype)));
         }
         if axis >= t.rank()
             || batch > axis

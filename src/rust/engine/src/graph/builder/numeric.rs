@@ -150,7 +150,7 @@ impl Builder {
         let (f, i, w) = (self.fact(x), self.fact(indices), self.fact(weights));
         let fits = f.dtype == DType::F32 && i.dtype == DType::I32 && w.dtype == DType::F32;
         if !fits || axis >= f.rank() || i.rank() != 2 || i.shape != w.shape {
-            return Err(self.error(format!("can't blend {f} by {i} and {w}")));
+            return Err(self.defect(format!("can't blend {f} by {i} and {w}")));
         }
         let mut fact = f.clone();
         fact.shape[axis] = i.shape[0];

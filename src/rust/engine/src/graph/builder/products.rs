@@ -100,7 +100,7 @@ impl Builder {
             && fk.shape[n + 1].is_multiple_of(attrs.groups);
         self.check_product(&fx, &fk)?;
         if !fits {
-            return Err(self.error(format!(
+            return Err(self.defect(format!(
                 "can't convolve {fx} with a kernel of {fk} in {} groups",
                 attrs.groups
             )));

@@ -23,7 +23,7 @@ impl Builder {
         let fact = self.fact(x);
         if fact.dtype.is_float() || attrs.bins == 0 {
             let given = fact.dtype;
-            return Err(self.call_error(format!("can't hash {given} to {} bins", attrs.bins)));
+            return Err(self.defect(format!("can't hash {given} to {} bins", attrs.bins)));
         }
         let fact = Fact::new(DType::I64, fact.shape.clone());
         Ok(self.push(Op::Hash(attrs), vec![x], fact))
@@ -33,7 +33,7 @@ impl Builder {
     pub fn hash_cross(&mut self, xs: &[ValueId], bins: u64) -> Result<ValueId> {
         let shape = match xs {
             [first, ..] if bins > 0 => self.shape(*first),
-            _ => return Err(self.call_error("nothing to cross")),
+            _ => return Err(self.defect("nothing to cross")),
         };
         for &x in xs {
             let fact = self.fact(x);

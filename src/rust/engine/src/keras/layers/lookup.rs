@@ -304,7 +304,7 @@ impl Index {
     /// Inverse document frequencies of a config, for all indices.
     fn padded(&self, idf: &[f64], found: bool, terms: usize, layer: &str) -> Result<Vec<f64>> {
         if idf.len() != terms {
-            let expected = format!("of {terms} entries");
+            let expected = format!("of length {terms}");
             let given = idf.len().to_string();
             return Err(Index::bad(layer, "idf_weights", &expected, given));
         }
@@ -400,7 +400,7 @@ impl Index {
         }
         let idf = &self.known(cx)?.idf;
         if idf.len() != depth {
-            let expected = format!("of {depth} entries");
+            let expected = format!("of length {depth}");
             let given = idf.len().to_string();
             return Err(Index::bad(cx.path(), "idf_weights", &expected, given));
         }

@@ -86,7 +86,7 @@ fn cases() -> Vec<Case> {
         case("UpSampling2D", json!({"interpolation": "bell"}), &[], &[1, 7, 8, 3], Err("config key 'interpolation'")),
         case("UpSampling2D", json!({"interpolation": "lanczos5", "size": [2, 3]}), &[], &[1, 7, 8, 3], Ok(&[1, 14, 24, 3])),
         case("EinsumDense", json!({"equation": "abc,cd->abd", "output_shape": [null, 4], "bias_axes": "d"}), &[&[3, 4], &[4]], &[2, 7, 3], Ok(&[2, 7, 4])),
-        case("EinsumDense", json!({"equation": "abc,cd->abd", "output_shape": [6, 4]}), &[&[3, 4]], &[2, 7, 3], Err("gives (2, 7, 4), not (2, 6, 4)")),
+        case("EinsumDense", json!({"equation": "abc,cd->abd", "output_shape": [6, 4]}), &[&[3, 4]], &[2, 7, 3], Err("equation 'abc,cd->abd' gives (2, 7, 4), not (2, 6, 4)")),
         case("EinsumDense", json!({"equation": "abc,cd->abd", "output_shape": [null, 4]}), &[&[1, 4]], &[2, 7, 3], Err("weight 'kernel' must be of shape (3, 4)")),
         case("EinsumDense", json!({"equation": "abc", "output_shape": 4}), &[], &[2, 7, 3], Err("config key 'equation'")),
         case("EinsumDense", json!({"equation": "ab,bc->ac", "output_shape": 4, "bias_axes": "z"}), &[], &[2, 7], Err("config key 'bias_axes'")),
@@ -102,6 +102,8 @@ fn cases() -> Vec<Case> {
         case("Normalization", json!({"mean": [1.0, 2.0], "variance": [1.0, 2.0]}), &[], &[5, 3], Err("")),
         case("Normalization", json!({"mean": [[1.0]], "variance": [[1.0]]}), &[], &[5, 3], Err("config key 'mean'")),
         case("Normalization", json!({"axis": null, "mean": 1.0, "variance": {"class_name": "__numpy__", "config": {"value": 2.0, "dtype": "float32"}}}), &[], &[5, 3], Ok(&[5, 3])),
+        case("Normalization", json!({}), &[&[4], &[4], &[]], &[5, 3], Err("the mean doesn't fit the input")),
+        case("Dense", json!({"units": 4, "dtype": {"class_name": "QuantizedDTypePolicy", "config": {"mode": "int4", "source_name": "float32"}}}), &[&[2, 4], &[4], &[4]], &[5, 3], Err("packed weights must be whole numbers")),
         case("Rescaling", json!({"scale": "big"}), &[], &[5, 3], Err("config key 'scale'")),
     ]
 }

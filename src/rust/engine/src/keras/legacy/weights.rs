@@ -184,7 +184,10 @@ fn are_cudnn(class: &str, weights: &[StoredWeight]) -> bool {
 
 fn from_cudnn(layer: &str, class: &str, weights: Vec<StoredWeight>) -> Result<Vec<StoredWeight>> {
     let gates = if class == "GRU" { 3 } else { 4 };
-    let [mut kernel, mut recurrent, mut bias] = three(layer, weights)?;
+    let three: [StoredWeight; 3] = weights
+        .try_into()
+        .map_err(|_| Error::internal("a recurrent layer has three weights"))?;
+    let [mut kernel, mut recurrent, mut bias] = three;
     let units = match *recurrent.tensor.shape() {
         [u, n] if n == gates * u => u,
         _ => return Err(bad(layer, &recurrent, "a matrix of (units, gates x units)")),
@@ -193,9 +196,6 @@ fn from_cudnn(layer: &str, class: &str, weights: Vec<StoredWeight>) -> Result<Ve
         [i, n] if n == gates * units => i,
         _ => return Err(bad(layer, &kernel, "a matrix of (inputs, gates x units)")),
     };
-    if bias.tensor.shape() != [2 * gates * units] {
-        return Err(bad(layer, &bias, "a vector of 2 x gates x units"));
-    }
     // Gate by gate, read row by row as (units, inputs) and transposed.
     kernel.tensor = blocks(&kernel.tensor, gates, |i, j| {
         let flat = j * inputs + i;
@@ -380,16 +380,6 @@ fn gather(t: &Tensor, shape: &[usize], from: impl Fn(&[usize]) -> usize) -> Tens
     out
 }
 
-fn three(layer: &str, weights: Vec<StoredWeight>) -> Result<[StoredWeight; 3]> {
-    let given = format!("{} weights", weights.len());
-    weights.try_into().map_err(|_| Error::BadWeight {
-        layer: layer.to_string(),
-        weight: "kernel, recurrent_kernel, bias".to_string(),
-        expected: "3 weights".to_string(),
-        given,
-    })
-}
-
 fn bad(layer: &str, weight: &StoredWeight, expected: &str) -> Error {
     Error::BadWeight {
         layer: layer.to_string(),
@@ -521,6 +511,62 @@ mod tests {
         let want = [0., 6., 3., 9., 0.5, 6.5, 3.5, 9.5];
         assert_eq!(got[0].tensor.to_f64(), want);
         assert_eq!(got[0].tensor.shape(), [2, 4]);
+    }
+
+    #[test]
+    fn weights_that_cant_be_turned_are_told() {
+        let cudnn = || json!({"cudnn_weights": true});
+        let keras_1 = || json!({"keras1_weights": true, "kernel_size": 2, "filters": 3});
+        let scalars: [&[usize]; 12] = [&[]; 12];
+        let mut uneven: [&[usize]; 12] = [&[1, 1]; 12];
+        uneven[6] = &[1, 2];
+        let cases: [(&str, Json, &[&[usize]], &str); 5] = [
+            (
+                "LSTM",
+                cudnn(),
+                &[&[3, 8], &[2, 9], &[16]],
+                "must be a matrix of (units, gates x units), not ",
+            ),
+            (
+                "GRU",
+                cudnn(),
+                &[&[3, 8], &[2, 6], &[12]],
+                "must be a matrix of (inputs, gates x units), not ",
+            ),
+            (
+                "Conv1D",
+                keras_1(),
+                &[&[7, 1, 2, 2]],
+                "must be a kernel of Keras 1, not ",
+            ),
+            (
+                "LSTM",
+                keras_1(),
+                &scalars,
+                "must be a matrix or a vector, not ",
+            ),
+            ("LSTM", keras_1(), &uneven, "must be float32 (1, 1), not "),
+        ];
+        for (class, config, given, told) in cases {
+            let Json::Object(config) = config else {
+                panic!("no object");
+            };
+            let given = given.iter().map(|s| ramp(s)).collect();
+            let e = relayout(class, &config, given).map(|_| ());
+            let e = e.expect_err(told).to_string();
+            assert!(e.contains(told), "{e}");
+        }
+        let whole = |shape: &[usize]| StoredWeight {
+            name: "w".to_string(),
+            tensor: Tensor::zeros(Fact::new(DType::I32, shape)).into(),
+        };
+        let Json::Object(config) = cudnn() else {
+            panic!("no object");
+        };
+        let weights = [&[3, 8][..], &[2, 8], &[16]].map(whole).into();
+        let e = relayout("LSTM", &config, weights).map(|_| ());
+        let e = e.expect_err("a bias").to_string();
+        assert!(e.contains("must be floating point, not int32 (16,)"), "{e}");
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub fn vectorized_map(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
 
 pub fn map(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let Some(Arg::Lit(function)) = call.args.first() else {
-        return Err(cx.call_error("there is no function to map"));
+        return Err(cx.defect("there is no function to map"));
     };
     let config = Map::from_iter([("function".to_string(), function.clone())]);
     let f = Activation::from_cfg(&Cfg::new(&cfg.layer, &cfg.class, &config), "function")?;

@@ -46,7 +46,7 @@ pub fn reduced(cx: &mut Cx, cfg: &Cfg, call: &Call, kind: Reduce) -> Result<Out>
         )));
     }
     let ids = cx.cast(ids, DType::I32)?;
-    cx.ask(count.saturating_mul(8), "the numbers of segments")?;
+    cx.ask(count.saturating_mul(8), "a list of segments")?;
     let numbers: Vec<i32> = (0..count as i32).collect();
     let ids = checked(cx, ids, &numbers)?;
     let ids = cx.expand_dims(ids, 0)?;

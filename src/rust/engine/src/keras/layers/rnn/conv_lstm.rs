@@ -257,7 +257,7 @@ fn unfold(cx: &mut Cx, x: ValueId, lead: [usize; 2]) -> Result<ValueId> {
 
 impl Layer for ConvLstmCell {
     fn call(&self, cx: &mut Cx, _: &LayerNode, _: &Call) -> Result<Out> {
-        Err(cx.call_error("a convolutional cell can't be called by itself"))
+        Err(cx.defect("a convolutional cell can't be called by itself"))
     }
 
     fn as_any(&self) -> Option<&dyn std::any::Any> {

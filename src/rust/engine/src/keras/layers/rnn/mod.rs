@@ -403,7 +403,7 @@ impl Recurrent {
                 return Err(cx.call_error(format!("expected {wanted}, not {}", given.len())));
             }
             None if self.stateful && cell.has_own_start(node) => {
-                return Err(cx.error("a stateful layer can only start from zeros"));
+                return Err(cx.call_error("a stateful layer can only start from zeros"));
             }
             None if self.stateful => {
                 for (at, shape) in shapes.iter().enumerate() {

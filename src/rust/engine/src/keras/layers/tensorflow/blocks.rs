@@ -224,7 +224,7 @@ fn dilated(cx: &mut Cx, a: &Args, erodes: bool) -> Result<ValueId> {
             Some(most) => cx.binary(Binary::Max, most, sum)?,
         });
     }
-    let most = most.ok_or_else(|| cx.error("a filter must not be empty"))?;
+    let most = most.ok_or_else(|| cx.error("a filter must have elements"))?;
     match erodes {
         true => cx.unary(Unary::Neg, most),
         false => Ok(most),
@@ -376,7 +376,7 @@ fn pooled(cx: &mut Cx, a: &Args) -> Result<Out> {
             }
         });
     }
-    let (value, place) = most.ok_or_else(|| cx.error("a window must not be empty"))?;
+    let (value, place) = most.ok_or_else(|| cx.defect("a window must not be empty"))?;
     let place = cx.cast(place, dtype)?;
     Ok(Out::List(vec![value.into(), place.into()]))
 }

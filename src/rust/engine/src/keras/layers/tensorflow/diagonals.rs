@@ -194,7 +194,7 @@ fn made(cx: &mut Cx, a: &Args) -> Result<ValueId> {
     let (rows, columns) = (band.rows as usize, band.columns as usize);
     cx.ask(
         rows.saturating_mul(columns).saturating_mul(4),
-        "the places of diagonals",
+        "a table of diagonals",
     )?;
     picked(cx, x, fill, &[rows, columns], |i| {
         band.place((i / columns) as i64, (i % columns) as i64)

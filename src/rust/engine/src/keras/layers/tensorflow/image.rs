@@ -124,7 +124,8 @@ pub fn lower(cx: &mut Cx, name: &Name, a: &Args) -> Result<Option<Out>> {
             if !stretches || numbers(cx, a, "translation")? != [0.0; 2] {
                 return Err(cx.call_error("only whole images can be resized"));
             }
-            let how = match a.text("kernel_type").unwrap_or("lanczos3") {
+            let kind = a.text("kernel_type").unwrap_or("lanczos3");
+            let how = match kind {
                 "triangle" => Some(Interpolation::Bilinear),
                 "keyscubic" => Some(Interpolation::Bicubic),
                 name => Interpolation::of_tensorflow(name),
@@ -132,7 +133,8 @@ pub fn lower(cx: &mut Cx, name: &Name, a: &Args) -> Result<Option<Out>> {
             let x = cx.cast(x, DType::F32)?;
             let resize = Resize {
                 size: [h, w],
-                how: how.ok_or_else(|| cx.call_error("`kernel_type` isn't known"))?,
+                how: how
+                    .ok_or_else(|| cx.call_error(format!("`kernel_type` can't be '{kind}'")))?,
                 antialias: a.flag("antialias"),
                 fit: Fit::Stretch,
             };

@@ -97,7 +97,7 @@ pub fn lower(cx: &mut Cx, name: &Name, a: &Args) -> Result<Option<Out>> {
                     }
                 });
             }
-            y.ok_or_else(|| cx.call_error("a polynomial must have coefficients"))?
+            y.ok_or_else(|| cx.defect("a polynomial must have coefficients"))?
         }
         "l2_loss" => {
             let x = a.first(cx)?;
