@@ -146,6 +146,7 @@ test_that("calls that hardly any model makes are told", {
       )
     ),
     c("layers.RandomWidth", config = '"factor": 0.5', x = image, training = TRUE),
+    c("layers.RandomFlip", "{\"labels\": $x}", x = image, training = TRUE),
     c("layers.TextVectorization", config = '"vocabulary": ["a"]', x = "[null, 1]"),
     c("layers.Normalization", config = '"axis": 1, "mean": [1, 2, 3], "variance": [1, 2, 3]'),
     c("layers.LSTM", "[], $x", '"units": 2'),
