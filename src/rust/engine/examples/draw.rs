@@ -8,7 +8,7 @@ mod pack;
 
 use std::path::Path;
 
-use keraspredict_engine::{Model, RunOptions};
+use keraspredict_engine::RunOptions;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().collect();
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut archive = pack::open(Path::new(source));
     for name in pack::names(&archive) {
         let mut case = pack::read_case(&mut archive, "draw", &name);
-        let model = Model::from_bytes(case.model.clone(), &case.id)?;
+        let model = case.load()?;
         let mut all: Vec<u8> = vec![];
         for seed in 0..times.parse()? {
             case.seed = seed;

@@ -28,11 +28,12 @@ fn draw(class: &str, config: Json, x: &Tensor, seed: u64) -> Vec<f64> {
         id: class.to_string(),
         meta: json!({"rows": rows, "call": {"training": true}}),
         model: model.to_string().into_bytes(),
+        weights: None,
         inputs: vec![x.clone()],
         outputs: vec![],
         seed,
     };
-    let model = Model::from_bytes(case.model.clone(), class).expect("a model");
+    let model = case.load().expect("a model");
     let outputs = predict(&model, &case, rows, rows, RunOptions::default()).expect(class);
     outputs[0].to_f64()
 }

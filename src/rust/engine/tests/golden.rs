@@ -241,7 +241,7 @@ fn check_parts(model: &Model, case: &Case) -> Result<(), String> {
 
 /// Runs all checks of a case; gives (check, what is wrong) for those that fail.
 fn check(case: &Case) -> Vec<(&'static str, String)> {
-    let model = match Model::from_bytes(case.model.clone(), &case.id) {
+    let model = match case.load() {
         Ok(model) => model,
         Err(e) => return vec![("load", e.to_string())],
     };
@@ -249,7 +249,7 @@ fn check(case: &Case) -> Vec<(&'static str, String)> {
         // A model with states starts anew.
         let again = match case.repeats() {
             1 => None,
-            _ => Some(Model::from_bytes(case.model.clone(), &case.id).map_err(|e| e.to_string())?),
+            _ => Some(case.load().map_err(|e| e.to_string())?),
         };
         let model = again.as_ref().unwrap_or(&model);
         predict(model, case, batch_size, step, options)

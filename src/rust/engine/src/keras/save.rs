@@ -5,7 +5,7 @@ use std::ptr;
 
 use serde_json::{json, Value as Json};
 
-use super::layers::{BIAS_ON_CHANNELS, MASKS_STAY};
+use super::layers::{BIAS_ON_CHANNELS, MASKS_STAY, PIXELS_BY_CORNERS, REVERSED_STATES};
 use super::load::rename_children;
 use super::LayerNode;
 use crate::error::{Error, Result};
@@ -90,7 +90,7 @@ fn lost(node: &LayerNode, layers: &mut Vec<String>) {
 }
 
 /// The layers, as `name (class)`, that may do what Keras did up to version 2: with
-/// masks, or with a bias on channels that come first.
+/// masks, with a bias on channels that come first, or with states in another order.
 pub fn with_old_ways(config: &Json) -> Vec<String> {
     let mut layers = Vec::new();
     each_layer(config, &mut |class, config| {
@@ -101,6 +101,11 @@ pub fn with_old_ways(config: &Json) -> Vec<String> {
         if config[BIAS_ON_CHANNELS] == true {
             layers.push(format!(
                 "{name} ({class} with a bias on channels that come first)"
+            ));
+        }
+        if config[REVERSED_STATES] == true {
+            layers.push(format!(
+                "{name} ({class} with the last cell's states first)"
             ));
         }
     });
@@ -180,14 +185,20 @@ fn rename(value: &mut Json, names: &HashMap<String, String>) {
     }
 }
 
-/// Adds the normalizations that only Keras 1 has: of single samples, or without
-/// what training has seen.
+/// Adds the normalizations that only Keras 1 has (of single samples, or without what
+/// training has seen), and the images enlarged as before TF 2.
 fn lost_modes(config: &Json, layers: &mut Vec<String>) {
     each_layer(config, &mut |class, config| {
         let mode = config["mode"].as_i64().unwrap_or(0);
         if class == "BatchNormalization" && mode != 0 {
             let name = config["name"].as_str().unwrap_or_default();
             layers.push(format!("{name} (BatchNormalization of mode {mode})"));
+        }
+        if config[PIXELS_BY_CORNERS] == true && config["interpolation"] == "bilinear" {
+            let name = config["name"].as_str().unwrap_or_default();
+            layers.push(format!(
+                "{name} (UpSampling2D as TensorFlow 1 interpolates)"
+            ));
         }
     });
 }
@@ -203,6 +214,8 @@ fn modern_config(value: &mut Json) {
             o.remove(crate::host::FUNCTIONS);
             o.remove(MASKS_STAY);
             o.remove(BIAS_ON_CHANNELS);
+            o.remove(PIXELS_BY_CORNERS);
+            o.remove(REVERSED_STATES);
             // Whole-model HDF5 files of Keras 3 hold the classes' own names alone.
             if o.get("module") == Some(&json!("keras.layers")) {
                 match o.get("class_name").and_then(Json::as_str) {

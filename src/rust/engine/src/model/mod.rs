@@ -191,8 +191,9 @@ impl Model {
         let layers = save::with_old_ways(&self.file.config);
         if !layers.is_empty() {
             // Old ways are no part of the file: there must be none that matter.
-            let again = Model::with_functions(file.clone(), &self.functions())?;
-            if self.sketch()? != again.sketch()? {
+            let again = Model::with_functions(file.clone(), &self.functions());
+            let sketch = again.and_then(|again| again.sketch());
+            if sketch.ok() != Some(self.sketch()?) {
                 return Err(Error::CantSave { layers });
             }
         }

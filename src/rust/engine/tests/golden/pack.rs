@@ -4,6 +4,8 @@ use std::io::{Cursor, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use keraspredict_engine::error::Error;
+use keraspredict_engine::format::read_weights_bytes;
 use keraspredict_engine::results::Results;
 use keraspredict_engine::tensor::{DType, Fact, Tensor, ViewMut};
 use keraspredict_engine::{Model, RunOptions, Source};
@@ -13,6 +15,8 @@ pub struct Case {
     pub id: String,
     pub meta: Json,
     pub model: Vec<u8>,
+    /// The weights of a model that is JSON.
+    pub weights: Option<Vec<u8>>,
     pub inputs: Vec<Tensor>,
     pub outputs: Vec<Tensor>,
     /// What random numbers come from.
@@ -20,6 +24,17 @@ pub struct Case {
 }
 
 impl Case {
+    pub fn load(&self) -> Result<Model, Error> {
+        let model = Model::from_bytes(self.model.clone(), &self.id)?;
+        match &self.weights {
+            Some(weights) => {
+                let weights = read_weights_bytes(weights.clone(), &self.id)?;
+                Ok(model.with_weights(weights, false)?.0)
+            }
+            None => Ok(model),
+        }
+    }
+
     pub fn rows(&self) -> usize {
         self.meta["rows"].as_u64().expect("rows") as usize
     }
@@ -96,13 +111,16 @@ pub fn read_case(archive: &mut Archive, group: &str, name: &str) -> Case {
             .collect()
     };
     let (inputs, outputs) = (arrays("in"), arrays("out"));
-    let model = member(archive, &format!("{name}/model.keras"))
-        .or_else(|| member(archive, &format!("{name}/model.h5")))
+    let model = ["keras", "h5", "json"]
+        .iter()
+        .find_map(|suffix| member(archive, &format!("{name}/model.{suffix}")))
         .expect("a model");
+    let weights = member(archive, &format!("{name}/weights.h5"));
     Case {
         id: format!("{group}/{name}"),
         meta: serde_json::from_slice(&meta).expect("JSON"),
         model,
+        weights,
         inputs,
         outputs,
         seed: 0,

@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use super::MASKS_STAY;
 use crate::error::Result;
 use crate::graph::{Binary, Reduce, Unary, ValueId, F};
 use crate::keras::activations::Activation as Function;
@@ -93,6 +94,8 @@ impl Layer for PRelu {
 
 struct Softmax {
     axes: Vec<isize>,
+    /// The mask is only handed on.
+    old_masks: bool,
 }
 
 /// Softmax along one or several axes; what the mask leaves out gets 0.
@@ -109,7 +112,10 @@ pub fn softmax(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
     if axes.is_empty() {
         return Err(cfg.bad("axis", "an axis or a list of axes"));
     }
-    Ok(Built::new(Softmax { axes }))
+    Ok(Built::new(Softmax {
+        axes,
+        old_masks: cfg.bool_or(MASKS_STAY, false)?,
+    }))
 }
 
 impl Softmax {
@@ -135,6 +141,10 @@ impl Layer for Softmax {
         let Some(mask) = call.mask() else {
             return Ok(self.over_axes(cx, x.value)?.into());
         };
+        if self.old_masks {
+            let value = self.over_axes(cx, x.value)?;
+            return Ok(T { value, ..x }.into());
+        }
         let keep = match cx.dtype(mask) {
             DType::Bool => mask,
             _ => cx.binary_s(Binary::Gt, mask, 0.5)?,

@@ -301,7 +301,8 @@ pub use conv::{same_pads, ConvTranspose, Window, BIAS_ON_CHANNELS};
 pub use custom::{custom, custom_activation};
 pub use image::{batched, no_image};
 pub use pooling::{AdaptivePooling, Pooling};
-pub use reshaping::{to_channels_first, to_channels_last};
+pub use reshaping::{to_channels_first, to_channels_last, PIXELS_BY_CORNERS};
+pub use rnn::REVERSED_STATES;
 pub(crate) use tensorflow::runs as runs_function;
 
 /// The entry of a class.

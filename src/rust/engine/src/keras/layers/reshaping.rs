@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use super::tensorflow::resized_before_2;
 use crate::error::Result;
 use crate::graph::{PadMode, Unary, ValueId};
 use crate::keras::cfg::as_int;
@@ -251,11 +252,15 @@ impl Layer for ZeroPadding {
     }
 }
 
+/// Config key: pixels are interpolated as TensorFlow 1 does.
+pub const PIXELS_BY_CORNERS: &str = "pixels_by_corners";
+
 struct UpSampling {
     channels_first: bool,
     size: Vec<usize>,
     /// `None` repeats elements.
     interpolation: Option<Interpolation>,
+    by_corners: bool,
 }
 
 /// `N` spatial axes enlarged by whole factors; two of them also by interpolation.
@@ -274,6 +279,7 @@ pub fn up_sampling<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
         channels_first: cfg.channels_first()?,
         size: cfg.usizes_or("size", N, 2)?,
         interpolation,
+        by_corners: cfg.bool_or(PIXELS_BY_CORNERS, false)?,
     }))
 }
 
@@ -282,6 +288,12 @@ impl Layer for UpSampling {
         let mut x = cx.one(call)?.value;
         let dtype = cx.dtype(x);
         cx.check_rank(x, self.size.len() + 2)?;
+        if self.by_corners && self.interpolation == Some(Interpolation::Bilinear) {
+            let at = first_spatial(self.channels_first);
+            let size = [0, 1].map(|i| cx.shape(x)[at + i] * self.size[i]);
+            let x = resized_before_2(cx, x, at, size, "bilinear", false, false)?;
+            return Ok(x.into());
+        }
         for (i, &factor) in self.size.iter().enumerate() {
             let axis = first_spatial(self.channels_first) + i;
             x = match self.interpolation {

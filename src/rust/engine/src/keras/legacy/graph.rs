@@ -6,6 +6,7 @@ use serde_json::{json, Value as Json};
 
 use super::{entry, keras_tensor, malformed, name_of, nodes, numpy, Era, Object};
 use crate::error::Result;
+use crate::format::LegacyWeights;
 use crate::keras::layers::runs_function;
 
 /// The config of a Sequential, its layers converted and an InputLayer in front.
@@ -41,6 +42,51 @@ pub(super) fn sequential(mut config: Object, era: &Era) -> Result<Object> {
     config.remove("build_input_shape");
     config.insert("layers".into(), converted.into());
     Ok(config)
+}
+
+/// Gives a Sequential that says nothing of its input the one that the weights of its
+/// first layer are for: Keras 2.2 forgot the `InputLayer` that a user added.
+pub(super) fn find_input(model: &mut Object, weights: &LegacyWeights) {
+    let is_sequential = model.get("class_name").and_then(Json::as_str) == Some("Sequential");
+    let Some(config) = model.get_mut("config").filter(|_| is_sequential) else {
+        return;
+    };
+    let Some(Json::Array(layers)) = config.get_mut("layers") else {
+        return;
+    };
+    let input = layers.first().and_then(|first| {
+        let name = name_of(first.as_object()?);
+        let (_, stored) = weights.iter().find(|(layer, _)| *layer == name)?;
+        let kernel = stored.first()?.tensor.shape();
+        let shape = input_of_kernel(first, kernel)?;
+        Some(input_layer(
+            &format!("{name}_input"),
+            shape,
+            "float32".into(),
+        ))
+    });
+    if let Some(input) = input {
+        layers.insert(0, input);
+    }
+}
+
+/// The shape of the input that a layer with this kernel takes.
+fn input_of_kernel(layer: &Json, kernel: &[usize]) -> Option<Json> {
+    let class = layer["class_name"].as_str()?;
+    if layer["config"]["data_format"] == "channels_first" {
+        return None;
+    }
+    Some(match (class, kernel) {
+        ("Dense", [n, _]) => json!([null, n]),
+        ("Embedding", _) => json!([null, null]),
+        ("LSTM" | "GRU" | "SimpleRNN" | "Bidirectional", [n, _])
+        | ("Conv1D" | "SeparableConv1D", [_, n, _]) => json!([null, null, n]),
+        ("Conv2D" | "SeparableConv2D" | "DepthwiseConv2D", [_, _, n, _]) => {
+            json!([null, null, null, n])
+        }
+        ("Conv3D", [_, _, _, n, _]) => json!([null, null, null, null, n]),
+        _ => return None,
+    })
 }
 
 /// The graph of a Sequential of Keras 1 that starts with a `Merge` of others.

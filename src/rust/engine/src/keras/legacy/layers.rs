@@ -4,7 +4,7 @@ use serde_json::{json, Value as Json};
 
 use super::{entry_value, weights, Era, Object, SUBLAYERS};
 use crate::error::Result;
-use crate::keras::layers::{BIAS_ON_CHANNELS, MASKS_STAY};
+use crate::keras::layers::{BIAS_ON_CHANNELS, MASKS_STAY, PIXELS_BY_CORNERS, REVERSED_STATES};
 
 /// Classes that are both a layer and an operation.
 pub(super) const SHARED_WITH_OPERATIONS: [&str; 9] = [
@@ -338,8 +338,28 @@ fn class_rules(old: &str, class: &str, c: &mut Object, era: &Era) {
         {
             c.insert(BIAS_ON_CHANNELS.into(), true.into());
         }
-        "Bidirectional" if era.major < 2 => {
+        // `tf.keras` has zeros at masked steps since its version 2.2, Keras has none.
+        "Bidirectional" if era.before(2, if era.tensorflow { 2 } else { 4 }) => {
             c.insert(MASKS_STAY.into(), true.into());
+        }
+        "StackedRNNCells" if era.before(2, 2) => {
+            c.insert(REVERSED_STATES.into(), true.into());
+        }
+        "Softmax" if era.before(2, 4) => {
+            c.insert(MASKS_STAY.into(), true.into());
+        }
+        "UpSampling2D" if era.samples_by_corners() => {
+            c.insert(PIXELS_BY_CORNERS.into(), true.into());
+        }
+        // The dtype of its input.
+        "Embedding" if c.get("dtype") == Some(&json!("int32")) => {
+            c.remove("dtype");
+        }
+        "Discretization" => rename(c, "bins", "bin_boundaries"),
+        "IntegerLookup" => {
+            rename(c, "max_values", "max_tokens");
+            rename(c, "mask_value", "mask_token");
+            rename(c, "oov_value", "oov_token");
         }
         "LSTM" | "LSTMCell" | "GRU" | "GRUCell" | "ConvLSTM1D" | "ConvLSTM2D" | "ConvLSTM3D" => {
             let cudnn = old.starts_with("CuDNN");

@@ -46,6 +46,9 @@ pub fn modernize(file: &mut ModelFile) -> Result<()> {
         Json::Object(model) if era.major >= 3 => Json::Object(add_modules(model)),
         Json::Object(model) => {
             let mut model = entry(model, &era)?;
+            if let Some(Weights::Legacy(weights)) = &file.weights {
+                graph::find_input(&mut model, weights);
+            }
             model.insert(MODERN.into(), given.unwrap_or(true.into()));
             let mut model = Json::Object(model);
             if let Some(Weights::Legacy(weights)) = &mut file.weights {
@@ -83,6 +86,8 @@ struct Era {
     theano: bool,
     /// Channels come first in layers of Keras 1 that don't say.
     channels_first: bool,
+    /// Some input doesn't say whether it is ragged, as each does since TF 1.15.
+    unragged: bool,
 }
 
 impl Era {
@@ -98,6 +103,12 @@ impl Era {
         };
         Era {
             channels_first: ordered("th") && !ordered("tf"),
+            unragged: any_entry(&file.config, &|k, v| {
+                k == "config"
+                    && v.get("sparse").is_some()
+                    && v.get("batch_input_shape").is_some()
+                    && v.get("ragged").is_none()
+            }),
             major: parts.next().unwrap_or_else(|| guess_major(&file.config)),
             minor: parts.next().unwrap_or(0),
             tensorflow: version.ends_with("-tf"),
@@ -108,6 +119,15 @@ impl Era {
     /// Before this version of Keras, or the same of `tf.keras`.
     fn before(&self, major: u32, minor: u32) -> bool {
         (self.major, self.minor) < (major, minor)
+    }
+
+    /// Whether pixels are interpolated as TensorFlow 1 does: Keras up to 2.3, and
+    /// `tf.keras` up to TF 1.14, whose version is that of TF 1.15 to 2.1.
+    fn samples_by_corners(&self) -> bool {
+        match self.tensorflow {
+            true => self.before(2, 2) || (self.before(2, 3) && self.unragged),
+            false => self.before(2, 4),
+        }
     }
 }
 
@@ -369,7 +389,8 @@ fn numpy(value: Json) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::Assets;
+    use crate::format::{Assets, StoredWeight};
+    use crate::tensor::Tensor;
 
     fn modern(version: Option<&str>, config: Json) -> Json {
         let mut file = ModelFile {
@@ -412,6 +433,69 @@ mod tests {
             }
         }
         short(&layer["inbound_nodes"][node])
+    }
+
+    /// What a class of this version becomes.
+    fn modern_layer(version: &str, class: &str, config: Json) -> Json {
+        let input = json!({"class_name": "InputLayer", "config": {
+            "name": "x", "batch_input_shape": [null, 4], "sparse": false, "dtype": "float32"}});
+        let layer = json!({"class_name": class, "config": config});
+        let model = json!({"class_name": "Sequential", "config": {
+            "name": "s", "layers": [input, layer]}});
+        layers(&modern(Some(version), model))[1]["config"].clone()
+    }
+
+    #[test]
+    fn what_changed_between_versions_of_keras_2_is_told() {
+        let marked = |version: &str, class: &str, config: Json, key: &str| {
+            modern_layer(version, class, config)[key] == true
+        };
+        let bilinear = || json!({"name": "u", "interpolation": "bilinear"});
+        let cell = json!({"class_name": "LSTMCell", "config": {"name": "c", "units": 2}});
+        let cells = || json!({"name": "r", "cells": [cell]});
+        let lstm = json!({"class_name": "LSTM", "config": {"name": "l", "units": 2}});
+        let both = || json!({"name": "b", "layer": lstm});
+        for (version, masks, pixels, states) in [
+            ("2.0.0", true, true, true),
+            ("2.1.6-tf", true, true, true),
+            ("2.2.4", true, true, false),
+            // TF 1.14 or before, by the input
+            ("2.2.4-tf", false, true, false),
+            ("2.3.1", true, true, false),
+            ("2.3.0-tf", false, false, false),
+            ("2.4.0", false, false, false),
+        ] {
+            let have = (
+                marked(version, "Bidirectional", both(), "masks_stay"),
+                marked(version, "UpSampling2D", bilinear(), "pixels_by_corners"),
+                marked(version, "StackedRNNCells", cells(), "reverse_state_order"),
+            );
+            assert_eq!(have, (masks, pixels, states), "{version}");
+        }
+        let embedding = json!({"name": "e", "input_dim": 3, "output_dim": 2, "dtype": "int32"});
+        let embedding = modern_layer("2.0.0", "Embedding", embedding);
+        assert!(embedding.get("dtype").is_none());
+    }
+
+    #[test]
+    fn an_input_is_found_by_weights() {
+        let model = json!({"class_name": "Sequential", "config": {"name": "s", "layers": [
+            {"class_name": "Dense", "config": {"name": "d", "units": 2}}]}});
+        let kernel = StoredWeight {
+            name: "d/kernel:0".to_string(),
+            tensor: Tensor::from_slice([5, 2], &[0.0f32; 10]).into(),
+        };
+        let mut file = ModelFile {
+            config: model,
+            keras_version: Some("2.2.4".to_string()),
+            backend: None,
+            weights: Some(Weights::Legacy(vec![("d".to_string(), vec![kernel])])),
+            assets: Assets::new(),
+        };
+        modernize(&mut file).expect("modernize");
+        let input = &layers(&file.config)[0];
+        assert_eq!(input["config"]["name"], "d_input");
+        assert_eq!(input["config"]["batch_shape"], json!([null, 5]));
     }
 
     #[test]

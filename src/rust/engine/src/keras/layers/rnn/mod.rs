@@ -19,7 +19,7 @@ use cell::Cell;
 pub use cell::{gru_cell, lstm_cell, simple_cell};
 pub use conv_lstm::conv_lstm;
 use conv_lstm::ConvLstmCell;
-pub use stacked::stacked;
+pub use stacked::{stacked, REVERSED_STATES};
 
 /// What a recurrent layer asks of its cell. Steps are (batch, ...), without time.
 pub trait Recur {

@@ -12,9 +12,14 @@ use crate::tensor::Shape;
 use super::cell::one_step;
 use super::{as_cell, Recur};
 
+/// Config key of Keras 2: the states of the last cell come first.
+pub const REVERSED_STATES: &str = "reverse_state_order";
+
 struct Stacked {
     /// Where the cells are among the sublayers.
     keys: Vec<String>,
+    /// The states of the last cell come first.
+    reversed: bool,
 }
 
 /// Cells, each over the output of the one before.
@@ -34,6 +39,7 @@ pub fn stacked(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     Ok(Built {
         layer: Box::new(Stacked {
             keys: children.iter().map(|c| c.0.clone()).collect(),
+            reversed: cfg.bool_or(REVERSED_STATES, false)?,
         }),
         vars: vec![],
         children,
@@ -49,6 +55,14 @@ struct Part<'a> {
 }
 
 impl Stacked {
+    /// One list of what each cell has of the states.
+    fn joined<T>(&self, mut parts: Vec<Vec<T>>) -> Vec<T> {
+        if self.reversed {
+            parts.reverse();
+        }
+        parts.into_iter().flatten().collect()
+    }
+
     fn parts<'a>(&self, cx: &Cx, me: &'a LayerNode, x: &[usize]) -> Result<Vec<Part<'a>>> {
         let mut input = x.to_vec();
         let mut parts = vec![];
@@ -71,8 +85,8 @@ impl Recur for Stacked {
         let parts = self.parts(cx, me, x)?;
         let shapes = parts
             .iter()
-            .map(|p| p.cell.state_shapes(cx, p.node, &p.input));
-        Ok(Nest::List(shapes.collect::<Result<_>>()?))
+            .map(|p| Ok(vec![p.cell.state_shapes(cx, p.node, &p.input)?]));
+        Ok(Nest::List(self.joined(shapes.collect::<Result<_>>()?)))
     }
 
     fn has_own_start(&self, me: &LayerNode) -> bool {
@@ -83,9 +97,9 @@ impl Recur for Stacked {
     fn start(&self, cx: &mut Cx, me: &LayerNode, x: &[usize]) -> Result<Vec<ValueId>> {
         let mut out = vec![];
         for p in self.parts(cx, me, x)? {
-            out.extend(p.cell.start(cx, p.node, &p.input)?);
+            out.push(p.cell.start(cx, p.node, &p.input)?);
         }
-        Ok(out)
+        Ok(self.joined(out))
     }
 
     fn output_shape(&self, cx: &Cx, me: &LayerNode, x: &[usize]) -> Result<Shape> {
@@ -134,14 +148,24 @@ impl Recur for Stacked {
                 y = cell.prepare(cx, node, y, drops)?;
             }
             let count = cell.state_shapes(cx, node, &shape)?.flatten().len();
-            let (mine, rest) = states.split_at(count);
+            let at = if self.reversed {
+                states.len() - count
+            } else {
+                count
+            };
+            let (first, last) = states.split_at(at);
+            let (mine, rest) = if self.reversed {
+                (last, first)
+            } else {
+                (first, last)
+            };
             let (output, after) = cell.step(cx, node, y, mine, drops)?;
             y = output;
-            new.extend(after);
+            new.push(after);
             states = rest;
             drops = &drops[cell.drop_count(cx.training, node)..];
         }
-        Ok((y, new))
+        Ok((y, self.joined(new)))
     }
 
     fn drop_count(&self, training: bool, me: &LayerNode) -> usize {

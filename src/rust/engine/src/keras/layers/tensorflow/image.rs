@@ -282,7 +282,7 @@ fn padded(cx: &mut Cx, x: ValueId, at: usize, parts: [(usize, usize); 2]) -> Res
 }
 
 /// Resizing as TensorFlow 1 samples: from the corners, or with both corners kept.
-fn resized_before_2(
+pub fn resized_before_2(
     cx: &mut Cx,
     x: ValueId,
     at: usize,

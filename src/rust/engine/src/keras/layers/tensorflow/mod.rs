@@ -30,6 +30,7 @@ mod special;
 mod statistics;
 
 use args::Args;
+pub use image::resized_before_2;
 
 use crate::error::Result;
 use crate::graph::ValueId;
