@@ -6,7 +6,7 @@
 mod pack;
 
 use keraspredict_engine::tensor::Tensor;
-use keraspredict_engine::{Model, RunOptions};
+use keraspredict_engine::RunOptions;
 use pack::{predict, Case};
 use serde_json::{json, Value as Json};
 

@@ -5,7 +5,9 @@ use std::ptr;
 
 use serde_json::{json, Value as Json};
 
-use super::layers::{BIAS_ON_CHANNELS, MASKS_STAY, PIXELS_BY_CORNERS, REVERSED_STATES};
+use super::layers::{
+    BIAS_ON_CHANNELS, MASKS_STAY, MASKS_UNSEEN, PIXELS_BY_CORNERS, REVERSED_STATES,
+};
 use super::load::rename_children;
 use super::LayerNode;
 use crate::error::{Error, Result};
@@ -213,6 +215,7 @@ fn modern_config(value: &mut Json) {
             o.remove(MODERN);
             o.remove(crate::host::FUNCTIONS);
             o.remove(MASKS_STAY);
+            o.remove(MASKS_UNSEEN);
             o.remove(BIAS_ON_CHANNELS);
             o.remove(PIXELS_BY_CORNERS);
             o.remove(REVERSED_STATES);

@@ -341,7 +341,6 @@ def main():
     add(normalization, weights=adapted)
     for build in (shared, deep_nesting, distributed_model, separate_states, frozen, part_frozen):
         add(build, f"keras_2_0_{build.__name__}", rewrite=keras_2_0)
-    add(masking, "keras_2_0_masking", inputs=steps(-1.0), rewrite=keras_2_0)
     w.close()
 
 

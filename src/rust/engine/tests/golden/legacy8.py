@@ -82,6 +82,8 @@ CHOICE = {
     ("keras2.1.6", "h5"): "cells,conv_lstm,masked,bidirectional_concat",
     ("keras2.2.4", "h5"): "shapes_image,masked_more,cudnn_lstm,cudnn_gru,cudnn_bidirectional,gru,initial_states,activation_layers",
     ("keras2.2.4", "json"): "conv_2d,nested_again,stateful",
+    ("tf2.6", "h5"): "activations,attention_masked,hashed,hashed_int,integer_lookup,masked_more,multi_head,normalized,string_inverse,text_int,tf_backend,tf_reduced,tf_sliced",
+    ("tf2.6", "json"): "merge,scaled",
 }
 
 # ---- the versions, one after another ---------------------------------------------------------
@@ -996,7 +998,6 @@ TENSORFLOW = {
     "products": """
         tf.matmul(x, z, transpose_b=True)
         x @ tf.constant(np.arange(36).reshape(6, 6) / 10, tf.float32)
-        tf.einsum("bij,bkj->bik", x, z)
         tf.linalg.matmul(x, z, transpose_a=True)
         tf.tensordot(x, tf.ones((6, 2)), 1)
     """,

@@ -115,7 +115,11 @@ struct MultiHeadAttention {
     use_gate: bool,
     dropout: f64,
     masks_stay: bool,
+    masks_unseen: bool,
 }
+
+/// Config key of attention before Keras 2.10: masks of its inputs do nothing.
+pub const MASKS_UNSEEN: &str = "masks_unseen";
 
 /// A key for the configs of Keras before 3, whose layers had other rules for masks:
 /// a call of attention leaves the masks of its inputs on them, merging layers are
@@ -144,6 +148,7 @@ pub fn multi_head_attention(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
         use_gate: cfg.bool_or("use_gate", false)?,
         dropout: cfg.f64_or("dropout", 0.0)?,
         masks_stay: cfg.bool_or(MASKS_STAY, false)?,
+        masks_unseen: cfg.bool_or(MASKS_UNSEEN, false)?,
     };
     let from_heads = match layer.output_shape.as_ref().map_or(1, Vec::len) {
         1 => "...ab,abc->...c",
@@ -191,7 +196,10 @@ impl Layer for MultiHeadAttention {
     }
 
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
-        let tensor = |cx: &Cx, position, name: &str| tensor_arg(cx, call, position, name);
+        let tensor = |cx: &Cx, position, name: &str| -> Result<Option<T>> {
+            let found = tensor_arg(cx, call, position, name)?;
+            Ok(found.map(|t| if self.masks_unseen { t.value.into() } else { t }))
+        };
         let required = |cx: &Cx, t: Option<T>, name: &str| {
             t.ok_or_else(|| cx.call_error(format!("argument `{name}` is missing")))
         };

@@ -4,7 +4,9 @@ use serde_json::{json, Value as Json};
 
 use super::{entry_value, weights, Era, Object, SUBLAYERS};
 use crate::error::Result;
-use crate::keras::layers::{BIAS_ON_CHANNELS, MASKS_STAY, PIXELS_BY_CORNERS, REVERSED_STATES};
+use crate::keras::layers::{
+    BIAS_ON_CHANNELS, MASKS_STAY, MASKS_UNSEEN, PIXELS_BY_CORNERS, REVERSED_STATES,
+};
 
 /// Classes that are both a layer and an operation.
 pub(super) const SHARED_WITH_OPERATIONS: [&str; 9] = [
@@ -138,7 +140,7 @@ pub(super) fn convert(class: &str, mut c: Object, era: &Era) -> Result<(String, 
     class_rules(class, &modern, &mut c, era);
     for (key, value) in c.iter_mut() {
         if key == "activation" || key.ends_with("_activation") {
-            old_hard_sigmoid(value);
+            old_activation(value);
         }
     }
     if era.major < 2 && weights::KERAS_1_CLASSES.contains(&modern.as_str()) {
@@ -327,6 +329,10 @@ fn class_rules(old: &str, class: &str, c: &mut Object, era: &Era) {
         }
     };
     match class {
+        "MultiHeadAttention" if era.before(2, 10) => {
+            c.insert(MASKS_UNSEEN.into(), true.into());
+            c.insert(MASKS_STAY.into(), true.into());
+        }
         "MultiHeadAttention" | "Add" | "Subtract" | "Multiply" | "Average" | "Maximum"
         | "Minimum" | "Concatenate" | "TimeDistributed" => {
             c.insert(MASKS_STAY.into(), true.into());
@@ -356,6 +362,17 @@ fn class_rules(old: &str, class: &str, c: &mut Object, era: &Era) {
             c.remove("dtype");
         }
         "Discretization" => rename(c, "bins", "bin_boundaries"),
+        // Indices are whole numbers, whatever the layer's dtype was.
+        "Hashing" => {
+            let has = |key: &str, part: &str| {
+                let value = c.get(key).and_then(Json::as_str);
+                value.is_some_and(|v| v.contains(part))
+            };
+            if !has("dtype", "int") && (!c.contains_key("output_mode") || has("output_mode", "int"))
+            {
+                c.insert("dtype".into(), "int64".into());
+            }
+        }
         "IntegerLookup" => {
             rename(c, "max_values", "max_tokens");
             rename(c, "mask_value", "mask_token");
@@ -402,16 +419,17 @@ fn class_rules(old: &str, class: &str, c: &mut Object, era: &Era) {
     }
 }
 
-/// Before Keras 3, hard_sigmoid was another function.
-fn old_hard_sigmoid(value: &mut Json) {
+/// Before Keras 3, hard_sigmoid was another function, and log_softmax TensorFlow's.
+fn old_activation(value: &mut Json) {
     const OLD: &str = "hard_sigmoid";
     const NEW: &str = "hard_sigmoid_legacy";
     match value {
         Json::String(name) if name == OLD => *name = NEW.to_string(),
+        Json::String(name) if name == "log_softmax_v2" => *name = "log_softmax".to_string(),
         Json::Object(o) => {
             for key in ["config", "activation"] {
                 if let Some(inner) = o.get_mut(key) {
-                    old_hard_sigmoid(inner);
+                    old_activation(inner);
                 }
             }
         }
