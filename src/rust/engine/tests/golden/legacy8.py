@@ -82,6 +82,8 @@ CHOICE = {
     ("keras2.1.6", "h5"): "cells,conv_lstm,masked,bidirectional_concat",
     ("keras2.2.4", "h5"): "shapes_image,masked_more,cudnn_lstm,cudnn_gru,cudnn_bidirectional,gru,initial_states,activation_layers",
     ("keras2.2.4", "json"): "conv_2d,nested_again,stateful",
+    ("tf2.3", "h5"): "cudnn_gru,cudnn_lstm,discretized,dict_inputs,hashed,nested_again,norms,tf_arithmetic,tf_nn,tf_shaped",
+    ("tf2.3", "json"): "encoded_binary,names,v1_rnn",
     ("tf2.6", "h5"): "activations,attention_masked,hashed,hashed_int,integer_lookup,masked_more,multi_head,normalized,string_inverse,text_int,tf_backend,tf_reduced,tf_sliced",
     ("tf2.6", "json"): "merge,scaled",
 }
@@ -628,7 +630,7 @@ def cases():
     add("mixed", mixed)
     add("names", names)
     # preprocessing
-    add("scaled", several((8, 9, 3), l.Rescaling(1 / 127.5, -1), l.Rescaling(2.0), l.Resizing(5, 6), l.Resizing(12, 10, interpolation="nearest"), l.Resizing(5, 12, "bicubic"), l.Resizing(4, 5, "area"), l.Resizing(4, 6, "lanczos3"), l.Resizing(4, 6, "mitchellcubic"), l.Resizing(4, 6, "gaussian"), l.Resizing(4, 9, crop_to_aspect_ratio=True), l.CenterCrop(5, 4), l.CenterCrop(10, 4), l.RandomFlip(), l.RandomRotation(0.2), l.RandomZoom(0.2), l.RandomTranslation(0.1, 0.1), l.RandomContrast(0.2), l.RandomHeight(0.2), l.RandomWidth(0.2), l.RandomCrop(5, 6), l.RandomCrop(10, 6), l.RandomBrightness(0.3)), inputs=images)
+    add("scaled", several((8, 9, 3), l.Rescaling(1 / 127.5, -1), l.Rescaling(2.0), l.Resizing(5, 6), l.Resizing(12, 10, interpolation="nearest"), l.Resizing(5, 12, "bicubic"), l.Resizing(4, 5, "area"), l.Resizing(4, 6, "lanczos3"), l.Resizing(4, 6, "mitchellcubic"), l.Resizing(4, 6, "gaussian"), l.Resizing(4, 9, crop_to_aspect_ratio=True), l.CenterCrop(5, 4), l.RandomFlip(), l.RandomRotation(0.2), l.RandomZoom(0.2), l.RandomTranslation(0.1, 0.1), l.RandomContrast(0.2), l.RandomHeight(0.2), l.RandomWidth(0.2), l.RandomCrop(5, 6), l.RandomBrightness(0.3)), inputs=images)
     add("normalized", normalized, weights=False)
     add("normalized_constant", several((3,), lambda x: find("Normalization")(mean=[1.0, 2.0, 3.0], variance=[1.0, 4.0, 2.0])(x), lambda x: find("Normalization")(axis=None, mean=1.0, variance=4.0)(x), lambda x: find("Normalization")(mean=2.0, variance=2.0, invert=True)(x)))
     add("discretized", several((3,), lambda x: find("Discretization")([-0.5, 0.0, 1.0])(x), lambda x: find("Discretization")(bins=[-0.5, 0.0, 1.0])(x), lambda x: find("Discretization")(bin_boundaries=[-0.5, 0.4])(x)))

@@ -364,6 +364,9 @@ fn class_rules(old: &str, class: &str, c: &mut Object, era: &Era) {
         "Discretization" => rename(c, "bins", "bin_boundaries"),
         // Indices are whole numbers, whatever the layer's dtype was.
         "Hashing" => {
+            // What TF 2.3 and 2.4 save where there is no salt.
+            const NONE: u64 = 0xDECAFCAFFE;
+            drop_if(c, "salt", json!([NONE, NONE]));
             let has = |key: &str, part: &str| {
                 let value = c.get(key).and_then(Json::as_str);
                 value.is_some_and(|v| v.contains(part))
