@@ -82,6 +82,7 @@ CHOICE = {
     ("keras2.1.6", "h5"): "cells,conv_lstm,masked,bidirectional_concat",
     ("keras2.2.4", "h5"): "shapes_image,masked_more,cudnn_lstm,cudnn_gru,cudnn_bidirectional,gru,initial_states,activation_layers",
     ("keras2.2.4", "json"): "conv_2d,nested_again,stateful",
+    ("tf2.0", "h5"): "masked,masked_more,bidirectional,shapes_image,tf_compared,tf_reduced,tf_sliced",
     ("tf2.3", "h5"): "cudnn_gru,cudnn_lstm,discretized,dict_inputs,hashed,nested_again,norms,tf_arithmetic,tf_nn,tf_shaped",
     ("tf2.3", "json"): "encoded_binary,names,v1_rnn",
     ("tf2.6", "h5"): "activations,attention_masked,hashed,hashed_int,integer_lookup,masked_more,multi_head,normalized,string_inverse,text_int,tf_backend,tf_reduced,tf_sliced",
@@ -183,11 +184,11 @@ def write(pack, name, data):
 # From here on the code runs in any of them.
 
 K = L = B = np = tf = None
-MAJOR = 2
+MAJOR, VERSION = 2, ""
 
 
 def make(args):
-    global K, L, B, np, tf, MAJOR
+    global K, L, B, np, tf, MAJOR, VERSION
     sys.path = [p for p in sys.path if os.path.abspath(p or ".") != HERE]
     import numpy
     import tensorflow
@@ -199,12 +200,20 @@ def make(args):
         import keras
 
         K = keras
-    L, B, MAJOR = K.layers, K.backend, int(K.__version__.split(".")[0])
+    VERSION = version_of(K)
+    L, B, MAJOR = K.layers, K.backend, int(VERSION.split(".")[0])
     w = Writer(args)
     for name, build, options in cases():
         if any(c in name for c in args.cases.split(",")):
             w.add(name, build, **options)
     w.close()
+
+
+def version_of(module):
+    """Keras' version, which `tf.keras` from 2.13 on doesn't tell."""
+    if not hasattr(module, "__version__"):
+        import keras as module
+    return module.__version__
 
 
 def random(*path):
@@ -276,7 +285,9 @@ def input_paths(model):
     given = model.input if MAJOR < 3 or type(model).__name__ == "Sequential" else model._inputs_struct
     if isinstance(given, dict):
         return [[name] for name in sorted(given)]
-    listed = len(model.inputs) > 1 or (MAJOR >= 3 and isinstance(given, (list, tuple)))
+    # Keras 3 saved a bare input as a list of one.
+    saved = model.get_config().get("input_layers") if MAJOR >= 3 else None
+    listed = len(model.inputs) > 1 or (saved is not None and isinstance(saved[0], list))
     return [[i] if listed else [] for i in range(len(model.inputs))]
 
 
@@ -330,7 +341,7 @@ class Writer:
             return
         meta = {
             "name": name,
-            "keras_version": K.__version__,
+            "keras_version": VERSION,
             "inputs": [{"name": n, "path": p} for n, p in zip(input_names(model), input_paths(model))],
             "rows": len(arrays[0]),
             "batch_size": 32,
@@ -403,7 +414,7 @@ def as_keras(model, folder):
 
 def saves_keras():
     """Whether `.keras` files and `.weights.h5` are more than other names of h5."""
-    version = tuple(int(n) for n in re.findall(r"\d+", K.__version__)[:2])
+    version = tuple(int(n) for n in re.findall(r"\d+", VERSION)[:2])
     return version >= (2, 11)
 
 
@@ -904,7 +915,7 @@ def string_lookup(words, mode):
 
 def integer_adapted():
     x = input_of((3,), name="x", dtype="int64")
-    layer = find("IntegerLookup")(max_values=3) if MAJOR == 2 and K.__version__ < "2.4" else find("IntegerLookup")()
+    layer = find("IntegerLookup")(max_values=3) if VERSION < "2.4" else find("IntegerLookup")()
     layer.adapt(np.array([[1], [5], [5], [3]]))
     return model_of(x, layer(x))
 

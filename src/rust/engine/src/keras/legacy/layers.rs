@@ -344,8 +344,7 @@ fn class_rules(old: &str, class: &str, c: &mut Object, era: &Era) {
         {
             c.insert(BIAS_ON_CHANNELS.into(), true.into());
         }
-        // `tf.keras` has zeros at masked steps since its version 2.2, Keras has none.
-        "Bidirectional" if era.before(2, if era.tensorflow { 2 } else { 4 }) => {
+        "Bidirectional" if keeps_masked_steps(c, era) => {
             c.insert(MASKS_STAY.into(), true.into());
         }
         "StackedRNNCells" if era.before(2, 2) => {
@@ -420,6 +419,25 @@ fn class_rules(old: &str, class: &str, c: &mut Object, era: &Era) {
             c.remove(key);
         }
     }
+}
+
+/// Whether a Bidirectional repeats outputs at masked steps of its sequences: in Keras
+/// always, in `tf.keras` before TF 1.13, and in TF 2.0 and 2.1 where cuDNN could run it.
+fn keeps_masked_steps(c: &Object, era: &Era) -> bool {
+    if !era.tensorflow {
+        return era.before(2, 4);
+    }
+    let fits = |layer: &Json| {
+        let config = &layer["config"];
+        config["implementation"] == 2
+            && config["activation"] == "tanh"
+            && config["recurrent_activation"] == "sigmoid"
+            && config["use_bias"] == true
+            && config["unroll"] == false
+            && config["recurrent_dropout"].as_f64().unwrap_or(0.0) == 0.0
+            && config["reset_after"] != false
+    };
+    era.before(2, 2) || (era.before(2, 3) && c.get("layer").is_some_and(fits))
 }
 
 /// Before Keras 3, hard_sigmoid was another function, and log_softmax TensorFlow's.

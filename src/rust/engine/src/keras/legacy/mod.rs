@@ -86,8 +86,6 @@ struct Era {
     theano: bool,
     /// Channels come first in layers of Keras 1 that don't say.
     channels_first: bool,
-    /// Some input doesn't say whether it is ragged, as each does since TF 1.15.
-    unragged: bool,
 }
 
 impl Era {
@@ -103,12 +101,6 @@ impl Era {
         };
         Era {
             channels_first: ordered("th") && !ordered("tf"),
-            unragged: any_entry(&file.config, &|k, v| {
-                k == "config"
-                    && v.get("sparse").is_some()
-                    && v.get("batch_input_shape").is_some()
-                    && v.get("ragged").is_none()
-            }),
             major: parts.next().unwrap_or_else(|| guess_major(&file.config)),
             minor: parts.next().unwrap_or(0),
             tensorflow: version.ends_with("-tf"),
@@ -121,13 +113,10 @@ impl Era {
         (self.major, self.minor) < (major, minor)
     }
 
-    /// Whether pixels are interpolated as TensorFlow 1 does: Keras up to 2.3, and
-    /// `tf.keras` up to TF 1.14, whose version is that of TF 1.15 to 2.1.
+    /// Whether pixels are interpolated as TensorFlow 1 does: by Keras up to 2.3, and by
+    /// `tf.keras` up to TF 1.14, which can't be told from TF 2.0.
     fn samples_by_corners(&self) -> bool {
-        match self.tensorflow {
-            true => self.before(2, 2) || (self.before(2, 3) && self.unragged),
-            false => self.before(2, 4),
-        }
+        !self.tensorflow && self.before(2, 4)
     }
 }
 
@@ -457,10 +446,9 @@ mod tests {
         let both = || json!({"name": "b", "layer": lstm});
         for (version, masks, pixels, states) in [
             ("2.0.0", true, true, true),
-            ("2.1.6-tf", true, true, true),
+            ("2.1.6-tf", true, false, true),
             ("2.2.4", true, true, false),
-            // TF 1.14 or before, by the input
-            ("2.2.4-tf", false, true, false),
+            ("2.2.4-tf", false, false, false),
             ("2.3.1", true, true, false),
             ("2.3.0-tf", false, false, false),
             ("2.4.0", false, false, false),
@@ -471,6 +459,13 @@ mod tests {
                 marked(version, "StackedRNNCells", cells(), "reverse_state_order"),
             );
             assert_eq!(have, (masks, pixels, states), "{version}");
+        }
+        let config = json!({"name": "l", "units": 2, "activation": "tanh", "implementation": 2,
+            "recurrent_activation": "sigmoid", "use_bias": true, "unroll": false});
+        let both = json!({"name": "b", "layer": {"class_name": "LSTM", "config": config}});
+        for (version, masks) in [("2.2.4-tf", true), ("2.3.0-tf", false)] {
+            let config = modern_layer(version, "Bidirectional", both.clone());
+            assert_eq!(config["masks_stay"] == true, masks, "{version}");
         }
         let embedding = json!({"name": "e", "input_dim": 3, "output_dim": 2, "dtype": "int32"});
         let embedding = modern_layer("2.0.0", "Embedding", embedding);
