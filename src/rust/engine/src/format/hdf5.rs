@@ -237,7 +237,7 @@ impl<'a> Store<'a> {
         open.push(group.address());
         let mut tree = WeightTree::default();
         let (groups, _) = self.check(group.members())?;
-        let in_layers = path.ends_with("/layers");
+        let in_layers = path.ends_with("/layers") || path.ends_with(CHECKPOINT_LAYERS);
         for child in groups {
             // A path's last part, since the reader may give the whole of it.
             let name = child.name().rsplit('/').next().unwrap_or_default();
@@ -245,10 +245,6 @@ impl<'a> Store<'a> {
             match name {
                 "vars" if !in_layers => tree.vars = self.vars(&child, &below)?,
                 "optimizer" if !in_layers => {}
-                CHECKPOINT_LAYERS => {
-                    let layers = self.tree(&child, &format!("{path}/layers"), open)?;
-                    tree.children.entry("layers".to_string()).or_insert(layers);
-                }
                 _ => {
                     let subtree = self.tree(&child, &below, open)?;
                     tree.children.insert(name.to_string(), subtree);
@@ -429,8 +425,8 @@ impl<'a> Store<'a> {
     }
 }
 
-/// What TensorFlow 2.13 called `layers`.
-const CHECKPOINT_LAYERS: &str = "_layer_checkpoint_dependencies";
+/// What Keras 2.12 to 2.14 called `layers`.
+pub const CHECKPOINT_LAYERS: &str = "_layer_checkpoint_dependencies";
 
 fn find<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a Attribute> {
     attributes.iter().find(|a| a.name == name)

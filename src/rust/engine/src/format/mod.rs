@@ -24,6 +24,7 @@ use serde_json::Value as Json;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use bytes::Bytes;
+pub use hdf5::CHECKPOINT_LAYERS;
 use source::Source;
 pub use write::{write_keras, write_weights};
 

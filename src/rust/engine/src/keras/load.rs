@@ -13,7 +13,7 @@ use super::model::{self, Graph, Target};
 use super::policy::Policy;
 use super::{feature_space, layers, ops, Cfg};
 use crate::error::{Error, Result, Unsupported};
-use crate::format::{Assets, LegacyWeights, StoredWeight, WeightTree, Weights};
+use crate::format::{Assets, LegacyWeights, StoredWeight, WeightTree, Weights, CHECKPOINT_LAYERS};
 use crate::graph::Const;
 use crate::host::Functions;
 
@@ -422,26 +422,57 @@ fn restore_tree(
         assets,
         path,
     })?;
-    for (key, child) in &node.children {
+    for ((key, child), old_keys) in node.children.iter().zip(old_keys(node)) {
         let below = |key: &str| join(path, key);
-        let holds = |folder: &String| assets.keys().any(|k| k.starts_with(folder.as_str()));
-        let old = old_key(key).map(|k| below(&k)).filter(holds);
-        let found = tree.and_then(|t| child_tree(t, key));
+        let holds = |folder: &String| {
+            let inside = |k: &String| k.strip_prefix(folder).is_some_and(|k| k.starts_with('/'));
+            assets.keys().any(inside)
+        };
+        let old = old_keys.iter().map(|k| below(k)).find(holds);
+        let found = tree.and_then(|t| child_tree(t, key, &old_keys));
         restore_tree(child, found, assets, &old.unwrap_or_else(|| below(key)))?;
     }
     Ok(())
 }
 
-/// Where Keras 2.12 to 2.15 put a layer of a model in `.keras` files.
-fn old_key(key: &str) -> Option<String> {
-    key.strip_prefix("layers/")
-        .map(|k| format!("_layer_checkpoint_dependencies/{k}"))
+/// Where Keras 2.12 to 2.14 put the layers of a model in `.keras` files: what is a
+/// layer's place if those with weights count twice, as they do, and what if not.
+fn old_keys(node: &LayerNode) -> Vec<Vec<String>> {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    let mut keys = vec![];
+    for (key, child) in &node.children {
+        let Some(name) = key.strip_prefix("layers/") else {
+            keys.push(vec![]);
+            continue;
+        };
+        let class = match name.rsplit_once('_') {
+            Some((class, n)) if counts.contains_key(class) && n.parse::<usize>().is_ok() => class,
+            _ => name,
+        };
+        let count = counts.entry(class).or_default();
+        let counted = match *count {
+            0 => class.to_string(),
+            n => format!("{class}_{n}"),
+        };
+        *count += if has_weights(child) { 2 } else { 1 };
+        let below = |name: &str| format!("{CHECKPOINT_LAYERS}/{name}");
+        keys.push(vec![below(&counted), below(name)]);
+    }
+    keys
+}
+
+/// Whether Keras 2 lists weights of a layer: so it does the tables of lookups.
+fn has_weights(node: &LayerNode) -> bool {
+    const LOOKUPS: [&str; 3] = ["IntegerLookup", "StringLookup", "TextVectorization"];
+    !node.vars.is_empty()
+        || LOOKUPS.contains(&node.class.as_str())
+        || node.children.iter().any(|(_, child)| has_weights(child))
 }
 
 /// The store of a sublayer, by its attribute or by a property that shows it.
-fn child_tree<'a>(tree: &'a WeightTree, key: &str) -> Option<&'a WeightTree> {
+fn child_tree<'a>(tree: &'a WeightTree, key: &str, old_keys: &[String]) -> Option<&'a WeightTree> {
     descend(tree, key)
-        .or_else(|| descend(tree, &old_key(key)?))
+        .or_else(|| old_keys.iter().find_map(|k| descend(tree, k)))
         .or_else(|| descend(tree, &other_name(key)))
 }
 
@@ -543,8 +574,8 @@ fn assign_tree(node: &LayerNode, tree: Option<&WeightTree>, misfit: &Misfit) -> 
                 ))?;
             }
         }
-        for (key, child) in &node.children {
-            assign_tree(child, child_tree(tree, key), misfit)?;
+        for ((key, child), old_keys) in node.children.iter().zip(old_keys(node)) {
+            assign_tree(child, child_tree(tree, key, &old_keys), misfit)?;
         }
     }
     Ok(())

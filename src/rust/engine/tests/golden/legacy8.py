@@ -87,6 +87,8 @@ CHOICE = {
     ("tf2.3", "json"): "encoded_binary,names,v1_rnn",
     ("tf2.6", "h5"): "activations,attention_masked,hashed,hashed_int,integer_lookup,masked_more,multi_head,normalized,string_inverse,text_int,tf_backend,tf_reduced,tf_sliced",
     ("tf2.6", "json"): "merge,scaled",
+    ("tf2.13", "keras"): "compiled,dense,dict_outputs,masked,nested,normalized,prelu_image,shared,string_lookup",
+    ("tf2.13", "weights"): "bidirectional,names",
 }
 
 # ---- the versions, one after another ---------------------------------------------------------
