@@ -191,13 +191,12 @@ fn rename(value: &mut Json, names: &HashMap<String, String>) {
 /// training has seen), and the images enlarged as before TF 2.
 fn lost_modes(config: &Json, layers: &mut Vec<String>) {
     each_layer(config, &mut |class, config| {
+        let name = config["name"].as_str().unwrap_or_default();
         let mode = config["mode"].as_i64().unwrap_or(0);
         if class == "BatchNormalization" && mode != 0 {
-            let name = config["name"].as_str().unwrap_or_default();
             layers.push(format!("{name} (BatchNormalization of mode {mode})"));
         }
         if config[PIXELS_BY_CORNERS] == true && config["interpolation"] == "bilinear" {
-            let name = config["name"].as_str().unwrap_or_default();
             layers.push(format!(
                 "{name} (UpSampling2D as TensorFlow 1 interpolates)"
             ));
@@ -405,12 +404,17 @@ mod tests {
         let older = json!({"layers": [
             layer("Conv2D", "d", json!({BIAS_ON_CHANNELS: true})),
             layer("BatchNormalization", "e", json!({"mode": 1})),
+            layer("StackedRNNCells", "f", json!({REVERSED_STATES: true})),
+            layer("UpSampling2D", "g", json!({PIXELS_BY_CORNERS: true, "interpolation": "bilinear"})),
+            layer("UpSampling2D", "h", json!({PIXELS_BY_CORNERS: true, "interpolation": "nearest"})),
         ]});
         let mut lost = with_old_ways(&older);
         lost_modes(&older, &mut lost);
         let told = [
             "d (Conv2D with a bias on channels that come first)",
+            "f (StackedRNNCells with the last cell's states first)",
             "e (BatchNormalization of mode 1)",
+            "g (UpSampling2D as TensorFlow 1 interpolates)",
         ];
         assert_eq!(lost, told);
         modern_config(&mut config);
