@@ -319,3 +319,40 @@ fn changed_models_never_panic() {
     assert!(wrong.is_empty(), "{} of {done} are wrong", wrong.len());
     assert!(predicted > rounds / 20 && refused > rounds / 20);
 }
+
+#[test]
+fn weights_of_strings_are_refused() {
+    let mut refused = 0;
+    for path in packs() {
+        let group = path.file_stem().and_then(|s| s.to_str()).expect("a name");
+        let mut archive = open(&path);
+        let Some(name) = names(&archive).into_iter().next() else {
+            continue;
+        };
+        let case = read_case(&mut archive, group, &name);
+        let Ok(whole) = format::read_bytes(case.model.clone(), &case.id) else {
+            continue;
+        };
+        let each = |file: &mut ModelFile, set: Option<usize>| {
+            let mut all = vec![];
+            file.weights.iter_mut().for_each(|w| lists(w, &mut all));
+            let all: Vec<&mut StoredWeight> = all.into_iter().flatten().collect();
+            let n = all.len();
+            if let Some(w) = set.and_then(|i| all.into_iter().nth(i)) {
+                let shape = w.tensor.shape().to_vec();
+                w.tensor = Tensor::zeros(Fact::new(DType::Str, shape)).into();
+            }
+            n
+        };
+        let n = each(&mut whole.clone(), None);
+        for i in 0..n {
+            let mut file = whole.clone();
+            each(&mut file, Some(i));
+            if let Err(e) = outcome(file, &case) {
+                assert!(!e.starts_with("internal"), "{}: weight {i}: {e}", case.id);
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 50);
+}

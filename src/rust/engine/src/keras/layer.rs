@@ -1090,6 +1090,14 @@ impl Cx {
             .ok_or_else(|| missing(self))?;
         let stored = me.weights.get().ok_or(Error::NoWeights)?;
         let weight = stored.get(at).cloned().ok_or_else(|| missing(self))?;
+        if weight.tensor.fact().dtype == DType::Str {
+            return Err(Error::BadWeight {
+                layer: self.path().to_string(),
+                weight: name.to_string(),
+                expected: "of numbers".to_string(),
+                given: "strings".to_string(),
+            });
+        }
         Ok(self.b.weight(&weight))
     }
 
