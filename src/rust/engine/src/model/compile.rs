@@ -49,9 +49,11 @@ pub struct Compiled {
     pub(super) kept: Vec<StateKey>,
     /// The structure of the outputs, over indices into `outputs`.
     pub output_nest: Nest<usize>,
-    /// States that are not in use.
-    states: Mutex<Vec<State>>,
+    arenas: Arc<Arenas>,
 }
+
+/// States that are not in use, which all plans of a model share.
+pub(super) type Arenas = Mutex<Vec<State>>;
 
 impl Compiled {
     /// Runs with a state of its own: `before` writes the inputs, `after` reads the outputs.
@@ -61,7 +63,7 @@ impl Compiled {
         before: impl FnOnce(&mut State, &Plan),
         after: impl FnOnce(&State, &Plan) -> R,
     ) -> Result<R> {
-        let lock = || self.states.lock().unwrap_or_else(|e| e.into_inner());
+        let lock = || self.arenas.lock().unwrap_or_else(|e| e.into_inner());
         let held = lock().pop();
         let mut state = held.unwrap_or_default();
         state.fit(&self.plan)?;
@@ -203,7 +205,7 @@ impl Model {
                 hidden: lowered.hidden,
                 kept: lowered.states,
                 output_nest: lowered.nest,
-                states: Mutex::default(),
+                arenas: self.arenas.clone(),
             }))
         };
         let ready = match self.lower(&key)? {

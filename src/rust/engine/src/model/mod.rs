@@ -2,6 +2,7 @@
 
 mod compile;
 mod predict;
+mod tiles;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -25,7 +26,7 @@ use crate::summary::LayerCalls;
 use crate::tensor::{Fact, Tensor};
 use crate::trial;
 
-use compile::{Part, PlanCache, Signature};
+use compile::{Arenas, Part, PlanCache, Signature};
 
 pub use compile::{Compiled, Lowered};
 pub use predict::{Sink, Source, StepTime};
@@ -65,6 +66,7 @@ pub struct Model {
     packs: Arc<PackCache>,
     folds: Arc<Folds>,
     plans: Mutex<PlanCache>,
+    arenas: Arc<Arenas>,
     /// Whether rows are independent, by input signature without the batch size.
     independent: Mutex<HashMap<Signature, bool>>,
     memory: Memory,
@@ -234,6 +236,7 @@ impl Model {
             packs: Arc::default(),
             folds: Arc::default(),
             plans: Mutex::default(),
+            arenas: Arc::default(),
             independent: Mutex::default(),
             memory: Memory::default(),
             layer_calls: OnceLock::new(),
@@ -269,6 +272,7 @@ impl Model {
         Model {
             packs: self.packs.clone(),
             folds: self.folds.clone(),
+            arenas: self.arenas.clone(),
             ..Model::of_parts(file, root, calls)
         }
     }

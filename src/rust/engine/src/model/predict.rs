@@ -4,9 +4,8 @@ use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use rayon::prelude::*;
-
 use super::compile::{with_rows, Compiled, Ready};
+use super::tiles::{self, Sizes, Work};
 use super::{Model, RunOptions, States};
 use crate::error::{Error, Result};
 use crate::keras::Hidden;
@@ -58,6 +57,10 @@ const CHUNK_BYTES: usize = 16 * 1024 * 1024;
 /// Rows of a tile of a recurrent model, at least: each step in time multiplies
 /// its rows by the weights anew.
 const RECURRENT_ROWS: usize = 8;
+
+/// Work worth a smaller tile where few rows are left, which needs a plan of its own,
+/// in floating point operations.
+const TILE_FLOPS: f64 = 2e8;
 
 /// Work worth a second thread, in floating point operations.
 const PARALLEL_FLOPS: f64 = 1e6;
@@ -222,42 +225,31 @@ impl Model {
         let threads = workers.map_or(1, |p| p.current_num_threads());
         run.independent =
             !staged && full.hidden.is_empty() && self.rows_independent(inputs, options);
-        let size = match run.independent {
-            true => tile_rows(&full, batch_size.min(n), n, threads),
-            false => batch_size,
+        let sizes = match run.independent {
+            true => sizes(&full, &feed, (batch_size.min(n), n), threads),
+            false => Sizes {
+                chunk: batch_size,
+                tile: batch_size,
+                least: batch_size,
+            },
         };
-        if run.independent {
-            let chunk = chunk_rows(&full, &feed, size, n.div_ceil(threads));
-            if chunk > size {
-                let starts: Vec<usize> = rows.clone().step_by(chunk).collect();
-                let chunk = |start: usize| {
-                    let range = start..(start + chunk).min(rows.end);
-                    run_chunk(&feed, &full, sink, range, (size, batch_size.min(n)))
-                };
-                return match workers {
-                    Some(pool) if starts.len() > 1 => pool.install(|| {
-                        let starts = starts.par_iter().with_max_len(1);
-                        first_error(starts.map(|&s| chunk(s)))
-                    }),
-                    _ => starts.iter().try_for_each(|&s| chunk(s)),
-                };
-            }
-        }
-        let starts: Vec<usize> = rows.clone().step_by(size.max(1)).collect();
-        let tile = |start: usize, par: Par| -> Result<()> {
-            if options.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
-                return Err(Error::Interrupted);
-            }
-            let range = start..(start + size).min(rows.end);
-            run.batch(&feed.batch(range.clone())?, range, par)
-        };
+        let starts = rows.clone().step_by(sizes.tile.max(1));
         match workers {
-            Some(pool) if starts.len() >= threads && !stateful => pool.install(|| {
-                let starts = starts.par_iter().with_max_len(1);
-                first_error(starts.map(|&s| tile(s, Par::Serial)))
+            Some(pool) if stateful || starts.len() < threads => with_crew(pool, || {
+                starts.into_iter().try_for_each(|start| {
+                    let range = start..(start + sizes.tile).min(rows.end);
+                    run.tile(range, Par::Crew)
+                })
             }),
-            Some(pool) => with_crew(pool, || starts.iter().try_for_each(|&s| tile(s, Par::Crew))),
-            None => starts.iter().try_for_each(|&s| tile(s, Par::Serial)),
+            _ => {
+                let tiles = Tiles {
+                    run: &run,
+                    full: &full,
+                    batch: batch_size.min(n),
+                    copies: sizes.chunk > sizes.tile,
+                };
+                tiles::run(&tiles, rows, sizes, workers)
+            }
         }
     }
 }
@@ -399,6 +391,14 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    fn tile(&self, rows: Range<usize>, par: Par) -> Result<()> {
+        let cancel = self.feed.options.cancel;
+        if cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
+            return Err(Error::Interrupted);
+        }
+        self.batch(&self.feed.batch(rows.clone())?, rows, par)
+    }
+
     fn batch(&self, batch: &Batch, rows: Range<usize>, par: Par) -> Result<()> {
         let compiled = &batch.compiled;
         let sent = compiled.with_state(
@@ -471,12 +471,6 @@ impl Run<'_> {
     }
 }
 
-/// The error of the first task that has one.
-fn first_error(results: impl IndexedParallelIterator<Item = Result<()>>) -> Result<()> {
-    let failed = results.filter_map(Result::err).find_first(|_| true);
-    failed.map_or(Ok(()), Err)
-}
-
 /// Rows that are read and written at once: as many as the source asks for, if
 /// they are not large, at most an even `share` for each thread.
 fn chunk_rows(full: &Compiled, feed: &Feed, tile: usize, share: usize) -> usize {
@@ -491,36 +485,44 @@ fn chunk_rows(full: &Compiled, feed: &Feed, tile: usize, share: usize) -> usize 
     together / tile * tile
 }
 
-/// Predicts some rows tile by tile, in copies that are row-major. `full` is the
-/// plan of `batch` rows.
-fn run_chunk(
-    feed: &Feed,
-    full: &Compiled,
-    sink: &dyn Sink,
-    rows: Range<usize>,
-    (tile, batch): (usize, usize),
-) -> Result<()> {
-    let chunk = Chunk::new(feed, full, batch, &rows);
-    let feed = Feed::new(feed.model, &chunk, feed.batch_size, feed.options);
-    let run = Run {
-        feed: &feed,
-        full: Some(full),
-        sink: &chunk,
-        independent: true,
-    };
-    for start in rows.clone().step_by(tile) {
-        if feed
-            .options
-            .cancel
-            .is_some_and(|c| c.load(Ordering::Relaxed))
-        {
-            return Err(Error::Interrupted);
-        }
-        let range = start..(start + tile).min(rows.end);
-        run.batch(&feed.batch(range.clone())?, range, Par::Serial)?;
+/// Tiles of independent rows, or batches.
+struct Tiles<'a> {
+    run: &'a Run<'a>,
+    /// The plan of `batch` rows.
+    full: &'a Compiled,
+    batch: usize,
+    /// Whether tiles are cut from row-major copies of chunks.
+    copies: bool,
+}
+
+impl<'a> Work for Tiles<'a> {
+    type Chunk = Option<Chunk<'a>>;
+
+    fn open(&self, rows: Range<usize>) -> Self::Chunk {
+        self.copies
+            .then(|| Chunk::new(self.run.feed, self.full, self.batch, &rows))
     }
-    chunk.send(sink);
-    Ok(())
+
+    fn tile(&self, chunk: &Self::Chunk, rows: Range<usize>) -> Result<()> {
+        let Some(chunk) = chunk else {
+            return self.run.tile(rows, Par::Serial);
+        };
+        let feed = self.run.feed;
+        let feed = Feed::new(feed.model, chunk, feed.batch_size, feed.options);
+        let run = Run {
+            feed: &feed,
+            full: Some(self.full),
+            sink: chunk,
+            independent: true,
+        };
+        run.tile(rows, Par::Serial)
+    }
+
+    fn close(&self, chunk: &Self::Chunk) {
+        if let Some(chunk) = chunk {
+            chunk.send(self.run.sink);
+        }
+    }
 }
 
 /// Some rows of the inputs and outputs, row-major.
@@ -564,11 +566,11 @@ impl<'a> Chunk<'a> {
         }
     }
 
-    fn send(self, sink: &dyn Sink) {
-        let parts = self.outputs.into_inner().unwrap_or_else(|e| e.into_inner());
-        for (i, Piece { start, tensor }) in parts.into_iter().enumerate() {
+    fn send(&self, sink: &dyn Sink) {
+        let parts = self.outputs.lock().unwrap_or_else(|e| e.into_inner());
+        for (i, Piece { start, tensor }) in parts.iter().enumerate() {
             let len = tensor.shape().first().copied().unwrap_or(1);
-            sink.put(i, start..start + len, tensor.view());
+            sink.put(i, *start..start + len, tensor.view());
         }
     }
 }
@@ -607,21 +609,32 @@ impl Sink for Chunk<'_> {
     }
 }
 
-/// Rows of a tile: what fits the caches, at most an even share for each thread.
-fn tile_rows(compiled: &Compiled, batch: usize, rows: usize, threads: usize) -> usize {
-    let bytes = compiled.plan.arena * crate::tensor::LINE;
+/// Sizes of tiles of `rows` independent rows: what fits the caches, at most an even
+/// share for each thread. `full` is the plan of `batch` rows.
+fn sizes(full: &Compiled, feed: &Feed, (batch, rows): (usize, usize), threads: usize) -> Sizes {
+    let bytes = full.plan.arena * crate::tensor::LINE;
     let per_row = (bytes / batch.max(1)).max(1);
     // The weights are read once a tile, and should not be most of what is read.
-    let weights: usize = compiled
+    let weights: usize = full
         .plan
         .consts
         .iter()
         .map(|c| c.tensor.fact().bytes())
         .sum();
-    let least = match compiled.plan.is_recurrent() {
+    let recurrent = full.plan.is_recurrent();
+    let least = match recurrent {
         true => RECURRENT_ROWS,
         false => (weights / (4 * per_row)).clamp(1, 8),
     };
     let fitting = (TILE_BYTES / per_row).clamp(least, 1024);
-    fitting.min(rows.div_ceil(threads)).max(1)
+    let tile = fitting.min(rows.div_ceil(threads)).max(1);
+    let flops = full.plan.flops / batch.max(1) as f64;
+    Sizes {
+        chunk: chunk_rows(full, feed, tile, rows.div_ceil(threads)).max(tile),
+        tile,
+        least: match recurrent {
+            true => tile,
+            false => ((TILE_FLOPS / flops.max(1.0)) as usize).clamp(1, tile),
+        },
+    }
 }
