@@ -127,6 +127,60 @@ text_dataset_from_directory <- function(
   )
 }
 
+#' @rdname datasets
+#' @export
+audio_dataset_from_directory <- function(
+  directory,
+  labels = "inferred",
+  label_mode = "int",
+  class_names = NULL,
+  batch_size = 32L,
+  sampling_rate = NULL,
+  output_sequence_length = NULL,
+  ragged = FALSE,
+  shuffle = TRUE,
+  seed = NULL,
+  validation_split = NULL,
+  subset = NULL,
+  follow_links = FALSE,
+  verbose = TRUE
+) {
+  steps <- check_count(output_sequence_length, "output_sequence_length")
+  if (!is.null(sampling_rate)) {
+    abort(
+      "unsupported",
+      paste0("`sampling_rate` must be NULL, not ", show_value(sampling_rate), "."),
+      c(i = "Sounds are not resampled here: give files of the rate that is wanted."),
+      arg = "sampling_rate"
+    )
+  }
+  check_flag(ragged, "ragged")
+  if (ragged) {
+    abort(
+      "unsupported",
+      "`ragged` must be FALSE: sounds of different lengths can't be one array.",
+      c(i = "Without `output_sequence_length`, those of a batch are as long as the longest."),
+      arg = "ragged"
+    )
+  }
+  directory_dataset(
+    directory,
+    labels,
+    label_mode,
+    class_names,
+    batch_size,
+    shuffle,
+    seed,
+    validation_split,
+    subset,
+    follow_links,
+    verbose,
+    "sounds",
+    ".wav",
+    function(paths) join_sounds(lapply(paths, read_wav), steps)
+  )
+}
+
 # A dataset of the files in a folder, which `read` makes an array of.
 directory_dataset <- function(
   directory,

@@ -1,4 +1,4 @@
-#' Datasets of windows, images and texts
+#' Datasets of windows, images, sounds and texts
 #'
 #' @description
 #' A dataset gives its elements batch by batch, so that
@@ -9,7 +9,10 @@
 #'   the one before.
 #' * `image_dataset_from_directory()` reads PNG, JPEG, BMP and GIF files, and resizes
 #'   them.
+#' * `audio_dataset_from_directory()` reads the `.wav` files of a folder, of 16 bits as
+#'   in Keras: numbers from -1 to 1 for each step and channel.
 #' * `text_dataset_from_directory()` reads the `.txt` files of a folder.
+#' * `split_dataset()` makes two datasets of one, or of arrays.
 #'
 #' Elements, labels, their order and what is in which subset are those of Keras.
 #' Keras also shuffles a shuffled dataset anew while it is read; here it always
@@ -19,7 +22,12 @@
 #' `length(dataset)` is the number of batches, `dataset$class_names` and
 #' `dataset$file_paths` are as in Keras. `iterate()` applies a function to each
 #' batch; `as_iterator()` and `iter_next()` give one after the other. For objects
-#' of Python, these three are the functions of reticulate.
+#' of Python, these three are the functions of reticulate, and `split_dataset()` is
+#' that of Keras.
+#'
+#' `dataset$take(count)` and `dataset$skip(count)` are the first `count` batches and
+#' the rest, `dataset$batch(batch_size)` and `dataset$unbatch()` make batches of single
+#' elements and back, and `dataset$cardinality()` is `length(dataset)`.
 #'
 #' PNG and JPEG files are decoded by the packages png and jpeg. TensorFlow decodes
 #' JPEG by a faster and rougher transform: values may be some of 255 off. Of pictures
@@ -32,8 +40,7 @@
 #' @param targets `NULL`, or an array with a row for each step: the one where a
 #'   window begins is the target of the window.
 #' @param sequence_length The number of steps of a window.
-#' @param sequence_stride,sampling_rate How many steps lie between the beginnings
-#'   of windows, and between the steps of a window.
+#' @param sequence_stride How many steps lie between the beginnings of windows.
 #' @param batch_size The number of elements of a batch. `NULL` gives each by
 #'   itself, without the axis of the batch.
 #' @param shuffle Whether the order is random: by `seed`, as in Keras, or if that
@@ -61,14 +68,24 @@
 #'   ratio of height and width: cropped in the middle, or with black at the sides.
 #' @param data_format `"channels_last"` or `"channels_first"`; `NULL` is
 #'   [config_image_data_format()].
+#' @param output_sequence_length `NULL`, which makes sounds as long as the longest of
+#'   the batch, or the number of steps that each gets: with zeros at the end, or cut.
+#' @param sampling_rate For windows, how many steps lie between those of a window. For
+#'   sounds `NULL`: they are not resampled here.
+#' @param ragged `FALSE`: sounds of different lengths can't be one array.
+#' @param dataset A dataset, an array, or a list of arrays with a row for each
+#'   element: of `x`, `y` and weights. Arrays become datasets of single elements.
+#' @param left_size,right_size The number of elements, or (below 1) their share.
+#'   `NULL` is all that are left; one of them must be given.
 #' @param max_length `NULL`, or the number of bytes that are read of a text.
 #' @param verbose Whether a message tells how many files there are.
 #' @param x,it A dataset or iterator, or an object of Python.
 #' @param f A function of a batch.
 #' @param simplify Whether a list of single values becomes a vector.
 #' @param completed What is given when there is no batch left.
-#' @returns A dataset (for `subset = "both"` a list of two), of which each batch
-#'   is an array `x`, or `list(x, y)` where there are targets or labels.
+#' @returns A dataset (for `subset = "both"` and `split_dataset()` a list of two), of
+#'   which each batch is an array `x`, or `list(x, y)` where there are targets or
+#'   labels.
 #'   `iterate()`: the results of `f`, invisibly if they are all `NULL`.
 #' @name datasets
 #' @examples
@@ -83,30 +100,62 @@
 #' dim(iter_next(as_iterator(windows)))
 NULL
 
-# Elements by number, in batches: `element(i)` gives list(x, y) of elements i.
-# Further arguments are what `$` shows.
-new_dataset <- function(count, batch_size, element, kind, ...) {
+# Elements by number, in batches: `element(i)` gives list(x, y) of elements i, and
+# `rows` are those that the dataset has. What follows `kind` in it is for users.
+new_dataset <- function(
+  count,
+  batch_size,
+  element,
+  kind,
+  class_names = NULL,
+  file_paths = NULL,
+  rows = seq_len(count)
+) {
   single <- is.null(batch_size)
-  batches <- if (single) count else ceiling(count / batch_size)
-  dataset <- list2env(
-    list(
-      count = count,
-      batches = batches,
-      kind = kind,
-      batch = function(k) {
-        if (!single) {
-          return(element(seq((k - 1) * batch_size + 1, min(count, k * batch_size))))
-        }
-        lapply(element(k), function(x) {
-          shape <- dim(x)[-1]
-          if (length(shape)) array(x, shape) else as.vector(x)
-        })
-      },
-      ...
-    ),
-    parent = emptyenv()
+  size <- if (single) 1 else batch_size
+  batches <- ceiling(length(rows) / size)
+  again <- function(rows, batch_size) {
+    new_dataset(count, batch_size, element, kind, class_names, file_paths, rows)
+  }
+  dataset <- list(
+    count = length(rows),
+    batches = batches,
+    at = function(k) {
+      i <- rows[seq((k - 1) * size + 1, min(length(rows), k * size))]
+      if (!single) {
+        return(element(i))
+      }
+      lapply(element(i), function(x) {
+        shape <- dim(x)[-1]
+        if (length(shape)) array(x, shape) else as.vector(x)
+      })
+    },
+    part = function(i) again(rows[i], batch_size),
+    kind = kind,
+    class_names = class_names,
+    file_paths = file_paths[rows],
+    cardinality = function() batches,
+    take = function(count) {
+      count <- check_number(count, "count", 0)
+      again(utils::head(rows, count * size), batch_size)
+    },
+    skip = function(count) {
+      count <- check_number(count, "count", 0)
+      again(rows[seq_along(rows) > count * size], batch_size)
+    },
+    batch = function(batch_size) {
+      if (!single) {
+        abort(
+          "bad_argument",
+          "Can't make batches of batches.",
+          c(i = "Do it after `dataset$unbatch()`.")
+        )
+      }
+      again(rows, check_number(batch_size, "batch_size", 1))
+    },
+    unbatch = function() again(rows, NULL)
   )
-  structure(dataset, class = "keraspredict_dataset")
+  structure(list2env(dataset, parent = emptyenv()), class = "keraspredict_dataset")
 }
 
 #' @export
@@ -114,7 +163,7 @@ length.keraspredict_dataset <- function(x) get("batches", x)
 
 #' @export
 print.keraspredict_dataset <- function(x, ...) {
-  classes <- get0("class_names", x)
+  classes <- x$class_names
   cat(
     "<dataset of ",
     format_count(x$count),
@@ -136,7 +185,7 @@ print.keraspredict_dataset <- function(x, ...) {
   invisible(x)
 }
 
-# As a user sees a batch: x, or list(x, y).
+# As a user sees a batch: x, or list(x, y, ...).
 shown_batch <- function(batch) {
   if (is.null(batch$y)) batch$x else unname(batch)
 }
@@ -147,7 +196,7 @@ dataset_batches <- function(dataset) {
     function() {
       if (k < dataset$batches) {
         k <<- k + 1
-        dataset$batch(k)$x
+        dataset$at(k)$x
       }
     },
     "a dataset",
@@ -178,7 +227,7 @@ iter_next <- function(it, completed = NULL) {
     return(completed)
   }
   it$done <- it$done + 1
-  shown_batch(it$dataset$batch(it$done))
+  shown_batch(it$dataset$at(it$done))
 }
 
 #' @rdname datasets

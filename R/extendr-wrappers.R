@@ -42,6 +42,11 @@ engine_reset_state <- function(handle) .Call(wrap__engine_reset_state, handle)
 #' @noRd
 engine_threads <- function(n, cores) .Call(wrap__engine_threads, n, cores)
 
+#' Keeps to one core where no option tells how many are this process', which is
+#' one worker of several.
+#' @noRd
+engine_worker <- function() .Call(wrap__engine_worker)
+
 #' How many characters go on a line of the terminal that R writes to, or 0 where
 #' that isn't known.
 #' @noRd

@@ -8,7 +8,7 @@
 #' |---|---|---|
 #' | `keras.verbose` | | the default of `verbose` in [`predict()`][predict.keraspredict_model]: `"auto"`, 0, 1 or 2 |
 #' | `keraspredict.class_index` | | a file with other names of ImageNet's classes for [application_decode_predictions()] |
-#' | `keraspredict.threads` | `KERASPREDICT_THREADS` | how many threads predictions use, see [keraspredict_threads()]; the option comes first, and without both it is the number of cores, of which R's option `mc.cores` may allow fewer. The variable is read at the first prediction |
+#' | `keraspredict.threads` | `KERASPREDICT_THREADS` | how many threads predictions use, see [keraspredict_threads()]; the option comes first, and without both it is the number of cores, of which R's option `mc.cores` may allow fewer, and 1 in a worker of a cluster. The variable is read at the first prediction |
 # nolint end
 #'
 #' @returns A named list of values, `NULL` where one isn't set. A value that

@@ -37,10 +37,10 @@ auto_verbose <- function() {
   }
 }
 
-# Whether this process works for another one: a cluster's node (parallel,
-# parallelly, future), a fork of parallel, a daemon of mirai.
+# Whether this process works for another one: a worker of a cluster or a fork of
+# parallel.
 is_worker <- function() {
-  any(grepl("workRSOCK|mirai::(\\.)?daemon", commandArgs())) ||
+  is_cluster_worker() ||
     (isNamespaceLoaded("parallel") &&
       isTRUE(get("isChild", asNamespace("parallel"))()))
 }

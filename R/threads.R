@@ -10,6 +10,8 @@
 #' * those that the process may use, so that a container's limits count;
 #' * no more than the option `mc.cores`, by which the workers of `future` and
 #'   others are told how many cores are theirs (it is 1 there as a rule);
+#' * one, without that option, in a worker of a cluster, such as
+#'   `parallel::makeCluster()` or `mirai::daemons()` make;
 #' * one in a forked process, such as a worker of `parallel::mclapply()`;
 #' * two at most while `R CMD check` limits cores (`_R_CHECK_LIMIT_CORES_`).
 #'
@@ -48,6 +50,15 @@ use_threads <- function() {
 
 # The option `mc.cores` is others', and may be anything: 0 where it isn't a number.
 as_cores <- function(x) {
+  if (is.null(x)) {
+    return(as.numeric(is_cluster_worker()))
+  }
   x <- suppressWarnings(as.numeric(x))
   if (length(x) == 1 && is.finite(x)) max(1, floor(x)) else 0
+}
+
+# A cluster's node (parallel, parallelly, future) or a daemon of mirai, by what it
+# was started with.
+is_cluster_worker <- function() {
+  any(grepl("workRSOCK|mirai::(\\.)?daemon", commandArgs()))
 }

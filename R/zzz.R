@@ -1,6 +1,9 @@
 .onLoad <- function(libname, pkgname) {
   # The engine takes note of this process, of which others may be forked.
   engine_threads(-1, 0)
+  if (is_cluster_worker()) {
+    engine_worker()
+  }
   register_lazily()
   # The same function hides nothing.
   if (isNamespaceLoaded("magrittr")) {

@@ -311,6 +311,29 @@ data_folder <- function(kind, frame = parent.frame()) {
   root
 }
 
+sound_folder <- function(frame = parent.frame()) {
+  root <- folder_for(frame)
+  paths <- c("b/one.wav", "b/two.wav", "a/one.wav", "a/deep/two.wav", "a/last.wav")
+  for (number in seq_along(paths) - 1L) {
+    channels <- if (number == 3) 2L else 1L
+    steps <- seq_len(channels * (4 + 2 * number)) - 1 + 100 * number
+    values <- (steps * steps * 37) %% 65536
+    body <- writeBin(as.integer(values - 65536 * (values >= 32768)), raw(), 2, "little")
+    little <- function(x, size) writeBin(as.integer(x), raw(), size, "little")
+    file <- file.path(root, paths[[number + 1L]])
+    dir.create(dirname(file), showWarnings = FALSE, recursive = TRUE)
+    con <- base::file(file, "wb")
+    writeBin(charToRaw("RIFF"), con)
+    writeBin(little(36 + length(body), 4), con)
+    writeBin(charToRaw("WAVEfmt "), con)
+    writeBin(c(little(16, 4), little(c(1, channels), 2), little(c(8000, 16000), 4)), con)
+    writeBin(c(little(c(2 * channels, 16), 2), charToRaw("data")), con)
+    writeBin(c(little(length(body), 4), body), con)
+    close(con)
+  }
+  root
+}
+
 folder_for <- function(frame) {
   path <- tempfile("folder")
   dir.create(path)

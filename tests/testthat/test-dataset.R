@@ -32,6 +32,29 @@ test_that("iterators give one batch after the other", {
   expect_invisible(iterate(dataset, function(x) NULL))
 })
 
+test_that("a dataset's batches are taken, skipped and made anew", {
+  dataset <- timeseries_dataset_from_array(1:7, 11:17, 2, batch_size = 2)
+  expect_identical(dataset$cardinality(), 3)
+  windows <- function(...) do.call(rbind, lapply(iterate(...), `[[`, 1))
+  all <- windows(dataset)
+  expect_identical(windows(dataset$take(1)), all[1:2, ])
+  expect_identical(windows(dataset$take(9)), all)
+  expect_length(dataset$take(0), 0)
+  expect_identical(windows(dataset$skip(2)), all[5:6, ])
+  expect_identical(windows(dataset$skip(0)), all)
+  expect_length(dataset$skip(3), 0)
+  single <- dataset$unbatch()
+  expect_length(single, 6)
+  expect_identical(iter_next(as_iterator(single)), list(array(1:2), 11L))
+  expect_identical(iterate(single$batch(4)$skip(1))[[1]][[2]], array(15:16))
+  expect_snapshot(error = TRUE, {
+    dataset$batch(2)
+    single$batch(0)
+    dataset$take(-1)
+    dataset$skip("all")
+  })
+})
+
 test_that("a folder's dataset tells what it is", {
   root <- data_folder("texts")
   expect_snapshot(text_dataset_from_directory(root, seed = 1))

@@ -385,4 +385,9 @@ test_that("objects of Python are iterated over by reticulate", {
   expect_identical(numbers(iter_next(it)), 2:3)
   expect_identical(iter_next(it, "done"), "done")
   expect_identical(iterate(dataset, function(x) sum(numbers(x))), c(1L, 5L))
+  halves <- split_dataset(dataset, left_size = 3)
+  expect_identical(
+    lapply(halves, function(half) length(half)),
+    list(2L, 1L)
+  )
 })

@@ -73,6 +73,37 @@ test_that("workers of future and forks have one thread", {
   expect_identical(told, "1")
 })
 
+test_that("workers of a cluster have one thread, and more where they are told", {
+  skip_on_cran()
+  told <- run_r(
+    c(
+      "cluster <- parallel::makeCluster(2)",
+      sprintf(
+        "invisible(parallel::clusterCall(cluster, .libPaths, %s))",
+        deparse1(.libPaths())
+      ),
+      "ask <- function(code) {",
+      "  cat(unlist(parallel::clusterCall(cluster, eval, code)), '')",
+      "}",
+      "count <- quote({",
+      "  model <- keraspredict::load_model(keraspredict::keraspredict_example('iris'))",
+      "  model(as.matrix(iris[1:3, 1:4]))",
+      "  keraspredict:::engine_threads(-1, 0)",
+      "})",
+      "ask(count)",
+      "ask(bquote({options(mc.cores = 64); .(count)}))",
+      "ask(bquote({options(mc.cores = NULL); .(count)}))",
+      "ask(bquote({keraspredict::keraspredict_threads(3); .(count)}))",
+      "cat(keraspredict::keraspredict_threads())",
+      "parallel::stopCluster(cluster)"
+    ),
+    env = "KERASPREDICT_THREADS="
+  )
+  counts <- as.integer(strsplit(told, " ")[[1]])
+  all <- counts[[9]]
+  expect_identical(counts[-9], c(1L, 1L, all, all, 1L, 1L, 3L, 3L))
+})
+
 test_that("predictions see the option change, and its bad values", {
   model <- load_model(keraspredict_example("iris"))
   x <- as.matrix(iris[1:3, 1:4])

@@ -245,6 +245,16 @@ fn engine_threads(n: f64, cores: f64) -> i32 {
     before as i32
 }
 
+/// Keeps to one core where no option tells how many are this process', which is
+/// one worker of several.
+/// @noRd
+#[extendr]
+fn engine_worker() {
+    UNTOLD.store(1, Ordering::Relaxed);
+    CORES.store(1, Ordering::Relaxed);
+    pool::set_cores(1);
+}
+
 /// How many characters go on a line of the terminal that R writes to, or 0 where
 /// that isn't known.
 /// @noRd
@@ -257,6 +267,8 @@ fn engine_columns() -> i32 {
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 /// The number of cores that R told last; 0 for all.
 static CORES: AtomicUsize = AtomicUsize::new(0);
+/// The number of cores where R tells none; 0 for all.
+static UNTOLD: AtomicUsize = AtomicUsize::new(0);
 
 // R values are opaque here.
 #[allow(improper_ctypes)]
@@ -283,7 +295,8 @@ fn threads_are_as_asked() -> bool {
     let threads = number_option(c"keraspredict.threads").unwrap_or(0.0);
     let cores = match number_option(c"mc.cores") {
         Some(n) if n.is_finite() => n.floor().max(1.0),
-        _ => 0.0,
+        Some(_) => 0.0,
+        None => UNTOLD.load(Ordering::Relaxed) as f64,
     };
     threads == THREADS.load(Ordering::Relaxed) as f64
         && cores == CORES.load(Ordering::Relaxed) as f64
@@ -742,6 +755,7 @@ extendr_module! {
     fn engine_count_na;
     fn engine_reset_state;
     fn engine_threads;
+    fn engine_worker;
     fn engine_columns;
     fn engine_profile;
     fn engine_prepare;
