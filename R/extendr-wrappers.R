@@ -140,6 +140,10 @@ engine_json <- function(handle) .Call(wrap__engine_json, handle)
 #' @noRd
 engine_weights <- function(handle, layer) .Call(wrap__engine_weights, handle, layer)
 
+#' The vocabulary of a layer, where it has one: list(terms, how many are special).
+#' @noRd
+engine_vocabulary <- function(handle, layer) .Call(wrap__engine_vocabulary, handle, layer)
+
 #' The engine's table of layers.
 #' @noRd
 engine_supported_layers <- function() .Call(wrap__engine_supported_layers)

@@ -14,10 +14,13 @@
 #' * `weights`, `get_weights()`, `count_params()`, `params`: its weights and
 #'   their number.
 #' * `get_config()`: its config as Keras saved it.
+#' * `get_vocabulary()`, `vocabulary_size()`: the terms of a lookup.
 #'
 #' @param object A model from [load_model()]; for `get_weights()`,
 #'   `get_config()` and `count_params()` also a layer.
 #' @param name The name of a layer (or operation).
+#' @param include_special_tokens Whether the terms for what is masked and unknown are
+#'   among those given.
 #' @param index Which of `model$layers` it is, counted from 1. Negative numbers
 #'   count from the end.
 #' @returns
@@ -25,7 +28,9 @@
 #'
 #' `get_weights()`: a list of arrays in Keras' order: for each layer its own
 #' weights, trainable ones first, then those of the layers in it.
-#' `get_config()`: a list. `count_params()`: a number.
+#' `get_config()`: a list. `count_params()`: a number. `get_vocabulary()`: the terms of
+#' a lookup (StringLookup, IntegerLookup, TextVectorization) in the order of their
+#' indices, from 0.
 #' @seealso [keras_model()] for the outputs of layers.
 #' @export
 #' @examples
@@ -204,6 +209,20 @@ layer_weights <- function(self) {
   checked(engine_weights(model_handle(self$owner), self$entry$name))
 }
 
+layer_vocabulary <- function(self, special) {
+  check_flag(special, "include_special_tokens")
+  known <- checked(engine_vocabulary(model_handle(self$owner), self$entry$name))
+  if (is.null(known)) {
+    abort(
+      "bad_argument",
+      paste0("Layer `", self$entry$name, "` (", self$entry$class, ") has no vocabulary."),
+      arg = "object"
+    )
+  }
+  terms <- as.vector(known[[1]])
+  if (special) terms else terms[seq_along(terms) > known[[2]]]
+}
+
 layer_parts <- list(
   name = function(self) self$entry$name,
   class_name = function(self) self$entry$class,
@@ -220,6 +239,12 @@ layer_parts <- list(
     function() checked(engine_config(model_handle(self$owner), self$entry$name))
   },
   count_params = function(self) function() self$entry$params,
+  get_vocabulary = function(self) {
+    function(include_special_tokens = TRUE) {
+      layer_vocabulary(self, include_special_tokens)
+    }
+  },
+  vocabulary_size = function(self) function() length(layer_vocabulary(self, TRUE)),
   get_input_at = function(self) {
     function(node_index) layer_input(self, node_index)
   },
@@ -305,6 +330,19 @@ count_params <- function(object) {
   }
   check_model_or_layer(object)
   model_counts(environment(object))[["total"]]
+}
+
+#' @rdname get_layer
+#' @export
+get_vocabulary <- function(object, include_special_tokens = TRUE) {
+  if (!inherits(object, "keraspredict_layer")) {
+    abort(
+      "bad_argument",
+      paste0("`object` must be a layer, not ", describe(object), "."),
+      arg = "object"
+    )
+  }
+  layer_vocabulary(environment(object), include_special_tokens)
 }
 
 check_model_or_layer <- function(x) {

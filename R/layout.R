@@ -2,7 +2,9 @@
 #
 # Lengths are inches. A graph is a list of
 # * main, cross: sizes of each node along the ranks' direction and across it,
-# * from, to: the edges, as numbers of nodes.
+# * from, to: the edges, as numbers of nodes,
+# * box: how much of the size across is the node itself, the rest being room for
+#   labels.
 # The result, in (main, cross) coordinates from a corner:
 # * main, cross: the centres of the nodes,
 # * edges: for each edge a matrix of points (main, cross) from border to border,
@@ -11,24 +13,32 @@
 # `gap` is the space between ranks, `space` that between neighbours in a rank.
 # `columns` is in how many columns the ranks are cut, as a text in a newspaper; for
 # NULL, those that fit the room (a height and a width, turned where ranks go to the
-# right).
+# right). It may also be "fold": see fold_graph().
 layout_graph <- function(graph, gap, space, columns = 1, room = NULL) {
-  graph <- order_ranks(rank_graph(graph))
-  cross <- place_across(graph, space)
-  if (is.null(columns)) {
-    columns <- best_columns(graph, cross, gap, space, room)
+  ranked <- order_ranks(rank_graph(graph))
+  if (identical(columns, "fold")) {
+    return(fold_graph(graph, ranked, gap, space))
   }
-  drawn <- place_columns(graph, cross, gap, space, columns)
+  cross <- place_across(ranked, space)
+  if (is.null(columns)) {
+    best <- best_columns(ranked, cross, gap, space, room)
+    columns <- best$columns
+    folded <- fold_if_better(graph, ranked, gap, space, room, columns, best$score)
+    if (!is.null(folded)) {
+      return(folded)
+    }
+  }
+  drawn <- place_columns(ranked, cross, gap, space, columns)
   c(drawn, list(columns = columns))
 }
 
 # The number of columns with which the drawing is largest in the room, but no larger
 # than natural. Few columns are easier to follow, and win unless more make it much
-# larger.
+# larger. The score is the size, less what makes it hard to follow.
 best_columns <- function(graph, cross, gap, space, room) {
   columns <- seq_len(min(12, max(1, graph$real %/% 4)))
   height <- vapply(graph$ranks, function(nodes) max(graph$main[nodes]), 0)
-  scale <- vapply(
+  score <- vapply(
     columns,
     function(k) {
       size <- place_columns(graph, cross, gap, space, k)$size
@@ -38,7 +48,8 @@ best_columns <- function(graph, cross, gap, space, room) {
     },
     0
   )
-  which(scale >= 0.85 * max(scale))[[1]]
+  best <- which(score >= 0.85 * max(score))[[1]]
+  list(columns = best, score = score[[best]])
 }
 
 # Ranks by longest path; edges over several ranks get a chain of dummy nodes, of

@@ -3,7 +3,10 @@
 #' Draws the graph of a model's layers, by base graphics alone: each layer with
 #' its class and name, with the shapes of the tensors at the edges. A long model
 #' is cut into columns, as a text in a newspaper, so that it fills the device;
-#' of a very long one, only the classes are shown, so that they can be read.
+#' of a very long one, only the classes are shown, so that they can be read. A model
+#' with links all along between its halves, such as a U-Net, goes down and up again.
+#' Of one that can't be read at all, an overview is drawn: a box for each run of
+#' layers that few tensors lead into and out of.
 #'
 #' @param x A model: see [load_model()].
 #' @param show_shapes Whether the shapes of the tensors are shown. `NA` shows
@@ -14,6 +17,8 @@
 #' @param ... Not used; arguments here are an error.
 #' @param rankdir The direction: `"TB"` is down, `"LR"` to the right.
 #' @param expand_nested Whether nested models are drawn with the layers in them.
+#' @param overview Whether runs of layers are drawn as one box. `NA` does so where
+#'   the layers are too many for the device, but never in a file.
 #' @param dpi The dots per inch of a file.
 #' @param layer_range `NULL`, or two names (or regular expressions): the first
 #'   and the last layer drawn.
@@ -43,6 +48,7 @@ plot.keraspredict_model <- function(
   layer_range = NULL,
   show_layer_activations = FALSE,
   show_trainable = NA,
+  overview = NA,
   to_file = NULL
 ) {
   if (...length()) {
@@ -54,6 +60,7 @@ plot.keraspredict_model <- function(
   check_flag(expand_nested, "expand_nested")
   check_flag(show_layer_activations, "show_layer_activations")
   check_flag_or_na(show_trainable, "show_trainable")
+  check_flag_or_na(overview, "overview")
   if (!(identical(rankdir, "TB") || identical(rankdir, "LR"))) {
     abort(
       "bad_argument",
@@ -81,8 +88,11 @@ plot.keraspredict_model <- function(
     activations = show_layer_activations,
     trainable = show_trainable
   )
+  if (isTRUE(overview)) {
+    graph <- overview_graph(graph)
+  }
   if (is.null(to_file)) {
-    draw_graph(graph, style)
+    draw_graph(graph, style, overview = overview)
   } else {
     plot_to_file(graph, style, to_file, dpi)
   }
@@ -200,22 +210,49 @@ any_frozen <- function(rows) {
   ))
 }
 
-# Draws on the open device, as large as fits, but no larger than natural.
-draw_graph <- function(graph, style, columns = NULL) {
+# So many layers are never readable on a device.
+too_many <- 300
+
+# Draws on the open device, as large as fits, but no larger than natural; where that
+# can't be read and `overview` is NA, an overview.
+draw_graph <- function(graph, style, columns = NULL, overview = FALSE) {
   old <- par(mar = c(0, 0, 0, 0), xpd = NA)
   on.exit(par(old))
   plot.new()
   given <- par("pin")
   room <- pmax(given - 0.2, 0.2)
-  style <- readable_style(graph, style, room, columns)
-  plan <- arrange_graph(graph, style, room, columns)
-  scale <- min(room / plan$size, 1)
-  if (scale < 0.3) {
+  planned <- function(graph) {
+    style <- readable_style(graph, style, room, columns)
+    plan <- arrange_graph(graph, style, room, columns)
+    list(plan = plan, style = style, scale = min(room / plan$size, 1))
+  }
+  layers <- length(graph$nodes)
+  if (is.na(overview) && layers > too_many) {
+    graph <- overview_graph(graph)
+  }
+  drawn <- planned(graph)
+  if (is.na(overview) && drawn$scale < 0.3 && length(graph$nodes) == layers) {
+    graph <- overview_graph(graph)
+    if (length(graph$nodes) < layers) {
+      drawn <- planned(graph)
+    }
+  }
+  if (drawn$scale < 0.3) {
     message(
       "The drawing is too small to read on this device: `to_file = \"model.pdf\"` ",
       "gives it the room it needs, and `layer_range` draws a part."
     )
+  } else if (length(graph$nodes) < layers) {
+    message(
+      "An overview: ",
+      layers,
+      " layers in ",
+      length(graph$nodes),
+      " boxes. `to_file = \"model.pdf\"` draws all, and `layer_range` a part."
+    )
   }
+  plan <- drawn$plan
+  scale <- drawn$scale
   # Inches of the plan, from the top left corner, in the middle of the device.
   shown <- plan$size * scale
   left <- (given[[1]] - shown[[1]]) / 2
@@ -226,15 +263,14 @@ draw_graph <- function(graph, style, columns = NULL) {
     xaxs = "i",
     yaxs = "i"
   )
-  draw_plan(plan, style, text_size * scale)
+  draw_plan(plan, drawn$style, text_size * scale)
 }
 
 # The fullest of the styles that the user leaves open in which texts are large
 # enough to be read, or else the barest.
 readable_style <- function(graph, style, room, columns) {
   open <- names(Filter(is.na, style[c("shapes", "names")]))
-  # So many layers are never readable on a device.
-  if (length(graph$nodes) > 300) {
+  if (length(graph$nodes) > too_many) {
     style[open] <- FALSE
     return(style)
   }
@@ -307,6 +343,7 @@ arrange_graph <- function(graph, style, room, columns = NULL) {
   sizes <- list(
     main = if (style$right) width else height,
     cross = room_for,
+    box = if (style$right) height else width,
     from = graph$from,
     to = graph$to
   )
@@ -378,7 +415,7 @@ arrange_node <- function(node, style) {
   }
   detail <- paste(
     c(
-      if (style$names) node$name,
+      if (style$names && is.null(node$layers)) node$name,
       if (style$dtype) node$dtype,
       if (style$activations && !is.null(node$activation)) {
         paste("activation:", node$activation)
@@ -389,12 +426,17 @@ arrange_node <- function(node, style) {
     ),
     collapse = ", "
   )
+  detail <- c(detail[nzchar(detail)], node$layers)
+  if (style$names && !is.null(node$layers)) {
+    detail <- c(detail, node$name)
+  }
   width <- max(text_width(node$class, TRUE), text_width(detail, size = small)) +
     2 * line
-  height <- line * (if (nzchar(detail)) 4.4 else 2.2)
+  height <- line * (if (length(detail)) 2.6 + 1.8 * length(detail) else 2.2)
   box <- list(
     title = node$class,
     detail = detail,
+    colour = layer_colour(if (is.null(node$kind)) node$class else node$kind),
     width = width,
     height = height
   )
@@ -422,7 +464,7 @@ draw_plan <- function(plan, style, cex, x = 0, y = 0) {
   for (box in plan$boxes) {
     left <- box$x - box$width / 2 + x
     top <- box$y - box$height / 2 + y
-    colour <- if (is.null(box$inside)) layer_colour(box$title) else "#8894A4"
+    colour <- if (is.null(box$inside)) box$colour else "#8894A4"
     fill <- adjustcolor(colour, if (is.null(box$inside)) 0.22 else 0.08)
     round_box(
       left,
@@ -444,31 +486,22 @@ draw_plan <- function(plan, style, cex, x = 0, y = 0) {
       colour,
       1.2 * cex / text_size
     )
-    head <- if (is.null(box$inside)) box$height else box$head
-    if (nzchar(box$detail)) {
+    detail <- box$detail
+    text(
+      box$x + x,
+      top + line * (if (length(detail)) 1.496 else 1.1),
+      box$title,
+      cex = cex,
+      font = 2,
+      col = "#1F2933"
+    )
+    if (length(detail)) {
       text(
         box$x + x,
-        top + head * 0.34,
-        box$title,
-        cex = cex,
-        font = 2,
-        col = "#1F2933"
-      )
-      text(
-        box$x + x,
-        top + head * 0.70,
-        box$detail,
+        top + line * (1.496 + 1.584 * seq_along(detail)),
+        detail,
         cex = cex * small,
         col = "#52606D"
-      )
-    } else {
-      text(
-        box$x + x,
-        top + head / 2,
-        box$title,
-        cex = cex,
-        font = 2,
-        col = "#1F2933"
       )
     }
     if (!is.null(box$inside)) {

@@ -101,3 +101,29 @@ test_that("layers of a saved model are there", {
   layer <- unserialize(serialize(get_layer(loaded("two"), "left"), NULL))
   expect_identical(layer$weights, get_layer(loaded("two"), "left")$weights)
 })
+
+test_that("layers tell their vocabulary", {
+  layer_of <- function(name, layer) {
+    get_layer(load_model(test_path("fixtures", paste0(name, ".keras"))), layer)
+  }
+  words <- layer_of("scripts/review", "vectorize")
+  known <- c("great", "film", "dull", "long", "not")
+  expect_identical(get_vocabulary(words), c("", "[UNK]", known))
+  expect_identical(get_vocabulary(words, FALSE), known)
+  expect_identical(words$get_vocabulary(), c("", "[UNK]", known))
+  expect_identical(words$vocabulary_size(), 7L)
+  numbers <- layer_of("scripts/patient", "integer_lookup")
+  expect_identical(get_vocabulary(numbers), c(0, 1))
+  expect_identical(
+    get_vocabulary(layer_of("scripts/patient", "string_lookup_1")),
+    c("[UNK]", "normal", "fixed")
+  )
+  expect_identical(get_vocabulary(layer_of("strict", "strict")), c("red", "blue"))
+  names <- layer_of("names", "string_lookup_1")
+  expect_identical(get_vocabulary(names), c("[UNK]", "red", "gr\u00fcn", "blue"))
+  expect_snapshot(error = TRUE, {
+    get_vocabulary(loaded("mlp"))
+    get_vocabulary(get_layer(loaded("mlp"), index = 1))
+    get_vocabulary(words, "no")
+  })
+})

@@ -41,6 +41,17 @@ drawn_graph <- function(classes, from, to, right = FALSE) {
   draw_graph(list(nodes = nodes, from = from, to = to), style)
 }
 
+# Classes and edges of a U-Net with so many levels.
+unet_graph <- function(levels) {
+  down <- rep(c("Conv2D", "Conv2D", "MaxPooling2D"), levels)
+  up <- rep(c("Conv2DTranspose", "Concatenate", "Conv2D"), levels)
+  classes <- c("InputLayer", down, "Conv2D", up)
+  n <- length(classes)
+  skip <- rev(3 * seq_len(levels))
+  merge <- 1 + length(down) + 1 + 3 * seq_len(levels) - 1
+  list(classes, c(seq_len(n - 1), skip), c(seq_len(n - 1) + 1, merge))
+}
+
 test_that("branches, skips and several inputs are drawn", {
   skip_if_not_installed("vdiffr")
   convolution <- rep("Conv2D", 6)
@@ -67,6 +78,12 @@ test_that("branches, skips and several inputs are drawn", {
       c(1:10, 4, 2),
       c(2:11, 8, 10)
     )
+  })
+  vdiffr::expect_doppelganger("u-net to the right", function() {
+    do.call(drawn_graph, c(unet_graph(3), right = TRUE))
+  })
+  vdiffr::expect_doppelganger("deep u-net", function() {
+    do.call(drawn_graph, unet_graph(3))
   })
   vdiffr::expect_doppelganger("inputs", function() {
     drawn_graph(
@@ -134,6 +151,7 @@ test_that("bad arguments of plot() are errors", {
   expect_snapshot(error = TRUE, {
     plot(model, rankdir = "up")
     plot(model, show_shapes = 1)
+    plot(model, overview = 1)
     plot(model, colour = "red")
     plot(model, TRUE, TRUE, TRUE, 1)
     plot(model, to_file = "model.txt")
@@ -154,6 +172,52 @@ test_that("a model as a data frame has a row for each layer", {
   expect_true(any(startsWith(nested$name, "inner/")))
   expect_false(all(nested$trainable))
   expect_lt(nrow(as.data.frame(loaded("nested"))), nrow(nested))
+})
+
+test_that("of a model that can't be read, an overview is drawn", {
+  chain <- rep(c("Conv2D", "BatchNormalization", "ReLU"), 110)
+  graph <- function(size) {
+    nodes <- lapply(seq_along(chain), function(i) {
+      list(name = paste0("l", i), class = chain[[i]], shape = "(None, 8)")
+    })
+    # A skip past every six.
+    skips <- seq(1, length(chain) - 6, by = 6)
+    from <- c(seq_along(chain)[-1] - 1, skips)
+    to <- c(seq_along(chain)[-1], skips + 6)
+    list(nodes = nodes, from = from, to = to)
+  }
+  short <- overview_graph(graph())
+  expect_identical(short$nodes[[1]]$class, "13 layers")
+  expect_identical(
+    short$nodes[[1]]$layers,
+    "5 Conv2D, 4 BatchNormalization, 4 ReLU"
+  )
+  expect_identical(short$nodes[[1]]$name, "l1 ... l13")
+  expect_identical(short$from, seq_along(short$from))
+  style <- list(
+    shapes = NA,
+    names = NA,
+    dtype = FALSE,
+    nested = FALSE,
+    right = FALSE,
+    activations = FALSE,
+    trainable = FALSE
+  )
+  draw <- function(...) {
+    grDevices::pdf(NULL, 12, 9)
+    on.exit(grDevices::dev.off())
+    draw_graph(graph(), style, ...)
+  }
+  expect_snapshot(draw(overview = NA))
+  expect_silent(draw(overview = FALSE))
+  skip_if_not_installed("vdiffr")
+  model <- loaded("nested")
+  vdiffr::expect_doppelganger("overview", function() {
+    suppressMessages(draw_graph(graph(), style, overview = NA))
+  })
+  vdiffr::expect_doppelganger("overview of few", function() {
+    plot(model, overview = TRUE)
+  })
 })
 
 test_that("a drawing that is too small says what to do", {

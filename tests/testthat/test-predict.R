@@ -79,6 +79,24 @@ test_that("types of outputs become R's", {
   }
 })
 
+test_that("all small whole numbers become integers, and large ones doubles", {
+  config <- save_model_config(loaded("types"))
+  x <- cases()$types$x
+  kind <- function(dtype) {
+    changed <- sub('"int8"', paste0('"', dtype, '"'), config)
+    model <- load_model(charToRaw(changed))
+    y <- predict(model, abs(x))$int8
+    expect_equal(c(y), trunc(c(abs(x) * 10)))
+    typeof(y)
+  }
+  for (dtype in c("int8", "int16", "int32", "uint8", "uint16")) {
+    expect_identical(kind(dtype), "integer", label = dtype)
+  }
+  for (dtype in c("uint32", "int64", "uint64")) {
+    expect_identical(kind(dtype), "double", label = dtype)
+  }
+})
+
 test_that("no rows give arrays with no rows", {
   x <- cases()$mlp$x[0, , drop = FALSE]
   expect_identical(predict(loaded("mlp"), x), matrix(numeric(), 0, 2))

@@ -76,6 +76,73 @@ test_that("numpy arrays and tensors are input, of every dtype", {
   )
 })
 
+test_that("arrays of jax are input", {
+  py <- python()
+  skip_if_not(reticulate::py_module_available("jax"), "no jax")
+  jnp <- reticulate::import("jax.numpy", convert = FALSE)
+  model <- loaded("mlp")
+  x <- round(cases()$mlp$x)
+  expected <- predict(model, x)
+  for (dtype in c("float32", "float16", "bfloat16", "int32")) {
+    array <- jnp$asarray(to_numpy(x, py$np, "float32"), dtype = dtype)
+    expect_equal(predict(model, array), expected, tolerance = 1e-6)
+  }
+})
+
+test_that("tensors and loaders of torch are read by what they have", {
+  # torch itself comes from PyPI with 2 GB of CUDA: these have its names and methods.
+  py <- python()
+  reticulate::py_run_string(
+    "
+import numpy as np
+class Tensor:
+    def __init__(self, x, dtype='torch.float32', done=()):
+        self.x, self.dtype, self.done = x, dtype, done
+    def detach(self):
+        return Tensor(self.x, self.dtype, self.done + ('detach',))
+    def cpu(self):
+        return Tensor(self.x, self.dtype, self.done + ('cpu',))
+    def float(self):
+        return Tensor(self.x, 'torch.float32', self.done)
+    def numpy(self):
+        assert self.done == ('detach', 'cpu') and self.dtype == 'torch.float32'
+        return self.x
+class DataLoader:
+    def __init__(self, x):
+        self.x = x
+    def __len__(self):
+        return -(-len(self.x) // 3)
+    def __iter__(self):
+        for i in range(len(self)):
+            part = self.x[3 * i:3 * i + 3]
+            yield [Tensor(part), Tensor(np.zeros(len(part)))]
+Tensor.__module__ = 'torch'
+DataLoader.__module__ = 'torch.utils.data.dataloader'
+"
+  )
+  main <- reticulate::import_main(convert = FALSE)
+  case <- cases()$mlp
+  x <- to_numpy(case$x, py$np, "float32")
+  expect_close(predict(loaded("mlp"), main$Tensor(x)), case$y)
+  expect_close(predict(loaded("mlp"), main$Tensor(x, "torch.bfloat16")), case$y)
+  expect_close(predict(loaded("mlp"), main$DataLoader(x)), case$y)
+  expect_error(
+    predict(loaded("mlp"), main$DataLoader(x), batch_size = 3),
+    "batch_size can not be specified with a torch DataLoader"
+  )
+})
+
+test_that("ragged and sparse tensors are filled", {
+  py <- python()
+  model <- loaded("mlp")
+  x <- rbind(c(1, 2, 0, 0), c(3, 4, 5, 6))
+  expected <- predict(model, x)
+  ragged <- py$tf$ragged$constant(list(list(1, 2), list(3, 4, 5, 6)))
+  expect_equal(predict(model, ragged), expected)
+  sparse <- py$tf$sparse$from_dense(to_numpy(x, py$np, "float32"))
+  expect_equal(predict(model, sparse), expected)
+})
+
 test_that("arrays of any rank keep their order of axes", {
   py <- python()
   case <- cases()$image

@@ -4,7 +4,7 @@ test_that("orders are those of numpy and Python, and R's random numbers are left
   expect_identical(numpy_order(5, 2^32 - 1), c(5L, 2L, 1L, 3L, 4L))
   expect_identical(numpy_order(0, 1), integer())
   expect_identical(numpy_order(1, 1), 1L)
-  # random.seed(seed); random.shuffle()
+  # Python's shuffle() after seed().
   expect_identical(python_order(5, 123), c(4L, 2L, 5L, 3L, 1L))
   expect_identical(python_order(5, 0), c(3L, 2L, 1L, 5L, 4L))
   expect_identical(

@@ -160,6 +160,22 @@ fn engine_weights(handle: Robj, layer: Robj) -> Robj {
     })
 }
 
+/// The vocabulary of a layer, where it has one: list(terms, how many are special).
+/// @noRd
+#[extendr]
+fn engine_vocabulary(handle: Robj, layer: &str) -> Robj {
+    guard(|| {
+        let model = model_of(&handle)?;
+        let known = model.layer(layer).and_then(|node| node.layer.vocabulary());
+        match known {
+            Some((terms, special)) => {
+                Ok(list!(sink::array_of(terms.view())?, special as f64).into())
+            }
+            None => Ok(().into()),
+        }
+    })
+}
+
 /// Writes a model as a `.keras` archive or folder.
 /// @noRd
 #[extendr]
@@ -778,6 +794,7 @@ extendr_module! {
     fn engine_config;
     fn engine_json;
     fn engine_weights;
+    fn engine_vocabulary;
     fn engine_supported_layers;
     fn engine_supported_ops;
 }

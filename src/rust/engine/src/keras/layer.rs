@@ -304,6 +304,12 @@ pub trait Layer: Send + Sync {
         vec![]
     }
 
+    /// The terms that a lookup knows, by index, and how many of them stand for what
+    /// is masked or unknown.
+    fn vocabulary(&self) -> Option<(Tensor, usize)> {
+        None
+    }
+
     /// Whether Keras knows of the sublayers' weights; those that an operation
     /// calls are in no list of weights and in no count.
     fn tracks_sublayers(&self) -> bool {

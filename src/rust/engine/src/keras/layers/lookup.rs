@@ -1,6 +1,7 @@
 //! StringLookup, IntegerLookup and TextVectorization: what goes by a vocabulary.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value as Json;
@@ -29,10 +30,10 @@ impl Terms {
         }
     }
 
-    fn slice(&self, from: usize) -> Terms {
+    fn slice(&self, range: Range<usize>) -> Terms {
         match self {
-            Terms::Strings(v) => Terms::Strings(v[from..].to_vec()),
-            Terms::Ints(v) => Terms::Ints(v[from..].to_vec()),
+            Terms::Strings(v) => Terms::Strings(v[range].to_vec()),
+            Terms::Ints(v) => Terms::Ints(v[range].to_vec()),
         }
     }
 
@@ -176,6 +177,13 @@ impl Index {
         self.unknown_start() + self.unknown
     }
 
+    /// Terms by index, and how many come before those of the vocabulary.
+    fn vocabulary(&self) -> Option<(Tensor, usize)> {
+        let known = self.known.get()?;
+        let terms = known.terms.slice(0..known.size);
+        Some((terms.tensor(), self.token_start()))
+    }
+
     /// The weights of counts, which Keras saves by name.
     fn stored(&self) -> Option<StoredWeight> {
         let idf = &self.known.get()?.idf;
@@ -240,7 +248,7 @@ impl Index {
         }
         let found = special.len() == start && vocabulary.starts_with(&special);
         let tokens = match found {
-            true => vocabulary.slice(start),
+            true => vocabulary.slice(start..vocabulary.len()),
             false => vocabulary.clone(),
         };
         let size = start + tokens.len();
@@ -492,6 +500,10 @@ impl Layer for Lookup {
         self.index.load(&self.name, stored)
     }
 
+    fn vocabulary(&self) -> Option<(Tensor, usize)> {
+        self.index.vocabulary()
+    }
+
     fn named_variables(&self) -> Vec<(&'static str, StoredWeight)> {
         self.index.stored().map(|v| ("", v)).into_iter().collect()
     }
@@ -626,6 +638,10 @@ impl Layer for TextVectorization {
 
     fn load(&self, stored: &Stored) -> Result<()> {
         self.index.load(&self.name, stored)
+    }
+
+    fn vocabulary(&self) -> Option<(Tensor, usize)> {
+        self.index.vocabulary()
     }
 
     fn named_variables(&self) -> Vec<(&'static str, StoredWeight)> {
