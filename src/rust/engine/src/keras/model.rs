@@ -32,6 +32,8 @@ pub struct InputSpec {
 enum Template {
     /// The i-th tensor of a slot.
     Ref(usize, usize),
+    /// All that a slot holds.
+    Whole(usize),
     Lit(Json),
     List(Vec<Template>),
     Dict(Vec<(String, Template)>),
@@ -112,7 +114,7 @@ impl Graph {
             slots[slot] = Some(match input {
                 Some(t) => Nest::Leaf(accept(cx, spec, *t)?),
                 None if spec.optional => Nest::Null,
-                None => return Err(cx.call_error(format!("input `{}` is missing", spec.name))),
+                None => return Err(missing(cx, &spec.name)),
             });
         }
         for step in &self.steps {
@@ -249,6 +251,7 @@ fn told_apart(cx: &mut Cx, call: &Call, out: Out, hands_on: bool) -> Result<Out>
 fn refs(t: &Template, out: &mut Vec<(usize, usize)>) {
     match t {
         Template::Ref(slot, at) => out.push((*slot, *at)),
+        Template::Whole(slot) => out.push((*slot, 0)),
         Template::Lit(_) => {}
         Template::List(items) => items.iter().for_each(|i| refs(i, out)),
         Template::Dict(items) => {
@@ -257,6 +260,10 @@ fn refs(t: &Template, out: &mut Vec<(usize, usize)>) {
             sorted.into_iter().for_each(|(_, i)| refs(i, out));
         }
     }
+}
+
+fn missing(cx: &Cx, input: &str) -> Error {
+    cx.call_error(format!("input `{input}` is missing"))
 }
 
 fn unresolved() -> Error {
@@ -276,6 +283,14 @@ fn fill(t: &Template, cx: &Cx, slots: &[Option<Out>]) -> Result<Arg> {
             Some(Nest::Null) => Arg::Lit(Json::Null),
             _ => Arg::Tensor(cx.masked(tensor_of(slots, *slot, *at)?)),
         },
+        Template::Whole(slot) => {
+            let out = slots[*slot].as_ref().ok_or_else(unresolved)?;
+            let arg = match out {
+                Nest::List(items) if items.len() == 1 => Arg::from(&items[0]),
+                _ => Arg::from(out),
+            };
+            arg.map(&mut |t| Ok(cx.masked(t)))?
+        }
         Template::Lit(j) => Arg::Lit(j.clone()),
         Template::List(items) => Arg::List(
             items
@@ -425,7 +440,8 @@ impl ModelLayer {
         node.layer.as_any()?.downcast_ref()
     }
 
-    /// A list model takes a dict by the names of its inputs.
+    /// A list model takes a dict by the names of its inputs; of a dict for a dict model,
+    /// Keras takes as many as the model has, in the order of their keys.
     fn flatten_inputs(&self, cx: &Cx, arg: &Arg) -> Result<Vec<Option<T>>> {
         if let (Arg::Dict(items), false) = (arg, matches!(self.graph.input_nest, Nest::Dict(_))) {
             return self
@@ -434,11 +450,18 @@ impl ModelLayer {
                 .iter()
                 .map(|spec| match items.iter().find(|(k, _)| *k == spec.name) {
                     Some((_, a)) => Ok(optional_tensors(a).first().copied().flatten()),
-                    None => Err(cx.call_error(format!("input `{}` is missing", spec.name))),
+                    None => Err(missing(cx, &spec.name)),
                 })
                 .collect();
         }
-        Ok(optional_tensors(arg))
+        let mut flat = optional_tensors(arg);
+        if let (Arg::Dict(items), Nest::Dict(own)) = (arg, &self.graph.input_nest) {
+            if let Some((key, _)) = own.iter().find(|(k, _)| items.iter().all(|(i, _)| i != k)) {
+                return Err(missing(cx, key));
+            }
+            flat.truncate(self.graph.inputs.len());
+        }
+        Ok(flat)
     }
 }
 
@@ -462,17 +485,15 @@ pub fn input_spec(cfg: &Cfg) -> Result<InputSpec> {
         Some(Json::String(s)) => DType::parse(s).ok_or_else(|| cfg.bad("dtype", "a dtype"))?,
         Some(_) => Policy::of(cfg)?.compute,
     };
-    if cfg.bool_or("ragged", false)? {
-        return Err(cfg.bad("ragged", "false"));
-    }
     let spec = InputSpec {
         name: cfg.layer.clone(),
         shape,
         dtype,
         optional: cfg.bool_or("optional", false)?,
     };
-    // A sparse input is the same numbers in another layout.
-    cfg.pass_over(&["input_tensor", "sparse"]);
+    // A sparse input is the same numbers in another layout; a ragged one takes
+    // dense numbers, too.
+    cfg.pass_over(&["input_tensor", "sparse", "ragged"]);
     cfg.finish()?;
     Ok(spec)
 }
@@ -595,7 +616,7 @@ pub fn sequential(cfg: &Cfg, loader: &Loader) -> Result<Built> {
     };
     let last = steps.len();
     for step in &mut steps {
-        step.args.push(Template::Ref(step.slot - 1, 0));
+        step.args.push(Template::Whole(step.slot - 1));
     }
     // A layer that gives several tensors hands all of them on.
     let output_names = match targets.last() {

@@ -48,7 +48,7 @@ fn not_connected(message: String) -> Error {
 }
 
 /// The config of the model from `inputs` to `outputs`, tensors of the model whose
-/// config and calls are given.
+/// config and calls are given. `made` tells what a layer of a Sequential gives.
 ///
 /// # Errors
 /// `BadGraph` where the outputs need an input that is not there.
@@ -58,8 +58,9 @@ pub fn config_between(
     name: &str,
     inputs: &Nest<Symbol>,
     outputs: &Nest<History>,
+    made: &dyn Fn(&str) -> Option<Nest<Symbol>>,
 ) -> Result<Json> {
-    let entries = entries(config, graph)?;
+    let entries = entries(config, graph, made)?;
     let given: Vec<&Symbol> = inputs.flatten();
     if given.is_empty() || outputs.flatten().is_empty() {
         return Err(not_connected(
@@ -165,12 +166,16 @@ fn to_json(nest: &Nest<Json>) -> Json {
 }
 
 /// The layers of a model's config; those of a Sequential are called in a chain.
-fn entries<'a>(config: &'a Json, graph: &Graph) -> Result<Vec<Entry<'a>>> {
+fn entries<'a>(
+    config: &'a Json,
+    graph: &Graph,
+    made: &dyn Fn(&str) -> Option<Nest<Symbol>>,
+) -> Result<Vec<Entry<'a>>> {
     let inner = &config["config"];
     let specs = inner["layers"].as_array();
     let specs = specs.ok_or_else(|| Error::internal("a model without layers"))?;
     let chain = config["class_name"] == "Sequential";
-    let mut before: Option<String> = None;
+    let mut before = None;
     let mut out = vec![];
     for spec in specs {
         let (name, class) = identity(spec);
@@ -178,13 +183,11 @@ fn entries<'a>(config: &'a Json, graph: &Graph) -> Result<Vec<Entry<'a>>> {
             Some(nodes) if !chain => nodes.clone(),
             _ if class == "InputLayer" || !chain => vec![],
             _ => {
-                let from = before
-                    .clone()
-                    .unwrap_or_else(|| graph.inputs[0].name.clone());
-                vec![json!({"args": [keras_tensor(&from)], "kwargs": {}})]
+                let from = before.unwrap_or_else(|| keras_tensor(&graph.inputs[0].name, 0));
+                vec![json!({"args": [from], "kwargs": {}})]
             }
         };
-        before = Some(name.clone());
+        before = chain.then(|| handed_on(&name, made));
         out.push(Entry {
             name,
             class,
@@ -222,9 +225,20 @@ fn count_from_zero(entries: &mut [Entry]) {
     }
 }
 
-/// The first output of the first call of a layer.
-fn keras_tensor(layer: &str) -> Json {
-    json!({"class_name": "__keras_tensor__", "config": {"keras_history": [layer, 0, 0]}})
+/// What a layer of a Sequential hands on: all that it gives.
+fn handed_on(layer: &str, made: &dyn Fn(&str) -> Option<Nest<Symbol>>) -> Json {
+    let nest = made(layer).unwrap_or(Nest::Null);
+    let mut tensor = |s: &Symbol| Ok::<_, Error>(keras_tensor(layer, s.history.tensor));
+    match nest.map(&mut tensor) {
+        Ok(Nest::List(items)) if items.len() == 1 => to_json(&items[0]),
+        Ok(several @ (Nest::List(_) | Nest::Dict(_))) => to_json(&several),
+        _ => keras_tensor(layer, 0),
+    }
+}
+
+/// An output of the first call of a layer.
+fn keras_tensor(layer: &str, tensor: usize) -> Json {
+    json!({"class_name": "__keras_tensor__", "config": {"keras_history": [layer, 0, tensor]}})
 }
 
 /// The calls that the outputs need when the inputs are given.

@@ -304,8 +304,18 @@ impl Model {
         inputs: &Nest<Symbol>,
         outputs: &Nest<History>,
     ) -> Result<Model> {
-        let config =
-            submodel::config_between(&self.file.config, &self.calls, name, inputs, outputs)?;
+        let made = |layer: &str| {
+            let own = self.layers().ok()?.iter().find(|l| l.name == layer)?;
+            own.calls.first().map(|(_, outputs)| outputs.clone())
+        };
+        let config = submodel::config_between(
+            &self.file.config,
+            &self.calls,
+            name,
+            inputs,
+            outputs,
+            &made,
+        )?;
         let functions = Functions::new(self.functions());
         let (root, calls) = load::Loader::root(&config, &functions)?;
         load::share_weights(&root, &self.root);
