@@ -243,6 +243,61 @@ impl Activation {
         }
     }
 
+    /// A serialized function of `keras.activations`.
+    pub fn from_function(v: &Json) -> Option<Activation> {
+        Activation::named(v["config"].as_str()?).filter(|_| v["class_name"] == "function")
+    }
+
+    /// The activation with an argument that its function has.
+    pub fn with_argument(self, key: &str, v: &Json) -> Option<Activation> {
+        use Activation as A;
+        let axis = || v.as_i64().map(|axis| axis as isize);
+        Some(match (self, key) {
+            (A::Softmax { log, .. }, "axis") => A::Softmax { axis: axis()?, log },
+            (A::Glu(_), "axis") => A::Glu(axis()?),
+            (A::Sparsemax(_), "axis") => A::Sparsemax(axis()?),
+            (A::Unary(Unary::Gelu), "approximate") => A::Unary(match v.as_bool()? {
+                true => Unary::GeluTanh,
+                false => Unary::Gelu,
+            }),
+            (A::Unary(Unary::Elu(_)), "alpha") => A::Unary(Unary::Elu(F(as_f64(v)?))),
+            (A::Unary(Unary::LeakyRelu(_)), "negative_slope") => {
+                A::Unary(Unary::LeakyRelu(F(as_f64(v)?)))
+            }
+            (A::Celu(_), "alpha") => A::Celu(as_f64(v)?),
+            (A::HardShrink(_), "threshold") => A::HardShrink(as_f64(v)?),
+            (A::SoftShrink(_), "threshold") => A::SoftShrink(as_f64(v)?),
+            (A::Squareplus(_), "b") => A::Squareplus(as_f64(v)?),
+            (A::Threshold { default, .. }, "threshold") => A::Threshold {
+                threshold: as_f64(v)?,
+                default,
+            },
+            (A::Threshold { threshold, .. }, "default_value") => A::Threshold {
+                threshold,
+                default: as_f64(v)?,
+            },
+            (A::Unary(Unary::Relu), key) => {
+                let plain = A::Relu {
+                    slope: 0.0,
+                    max: None,
+                    threshold: 0.0,
+                };
+                plain.with_argument(key, v)?
+            }
+            (A::Relu { slope, max, threshold }, key) => {
+                let number = || as_f64(v);
+                match key {
+                    "negative_slope" => A::Relu { slope: number()?, max, threshold },
+                    "max_value" if v.is_null() => A::Relu { slope, max: None, threshold },
+                    "max_value" => A::Relu { slope, max: Some(number()?), threshold },
+                    "threshold" => A::Relu { slope, max, threshold: number()? },
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        })
+    }
+
     /// Whether each element of the result depends on that element only.
     pub fn is_elementwise(&self) -> bool {
         use Activation as A;
@@ -266,7 +321,7 @@ impl Activation {
         })
     }
 
-    /// Writes the activation. The dtype stays.
+    /// Writes the activation. The dtype of floats stays.
     pub fn apply(&self, cx: &mut Cx, x: ValueId) -> Result<ValueId> {
         use Activation as A;
         match *self {
@@ -277,6 +332,7 @@ impl Activation {
                 let x = cx.cast(x, DType::F32)?;
                 cx.unary(Unary::Tanh, x)
             }
+            A::Unary(Unary::LeakyRelu(F(slope))) => leaky_relu(cx, x, slope),
             A::Unary(op) => cx.unary(op, x),
             A::Softmax { axis, log } => cx.softmax(x, axis, log),
             A::Relu {
@@ -421,6 +477,16 @@ fn custom_name(v: &Json) -> Option<&str> {
     }
 }
 
+/// TensorFlow's leaky ReLU takes integers as float32.
+fn leaky_relu(cx: &mut Cx, x: ValueId, slope: f64) -> Result<ValueId> {
+    let dtype = cx.dtype(x);
+    let x = match dtype.is_float() || dtype == DType::Bool {
+        true => x,
+        false => cx.cast(x, DType::F32)?,
+    };
+    cx.unary(Unary::LeakyRelu(F(slope)), x)
+}
+
 /// ReLU of all options, `keras.activations.relu`.
 pub fn relu(
     cx: &mut Cx,
@@ -437,7 +503,7 @@ pub fn relu(
         };
     }
     if slope != 0.0 && max.is_none() && threshold == 0.0 {
-        return cx.unary(Unary::LeakyRelu(F(slope)), x);
+        return leaky_relu(cx, x, slope);
     }
     // f(x) = max if x >= max; x if threshold <= x < max; slope * (x - threshold) otherwise.
     let above = match threshold == 0.0 {

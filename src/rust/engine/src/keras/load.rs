@@ -190,7 +190,10 @@ impl Loader {
         }
         match layers::find(class).map(|def| def.support) {
             Some(Support::Runs(build)) if !is_custom(spec) => build(cfg, self).map(Some),
-            _ => Ok(custom()),
+            _ => match custom() {
+                None if class == "Lambda" => layers::lambda(cfg),
+                own => Ok(own),
+            },
         }
     }
 

@@ -27,6 +27,34 @@ pub fn activation(cfg: &Cfg, nested: &dyn Nested) -> Result<Built> {
     Ok(function.child_of("activation", Built::new(Elementwise(function.clone()))))
 }
 
+/// A function of `keras.activations` without its mask.
+struct Lambda(Function);
+
+/// A `Lambda` of a function of `keras.activations`; `None` for one of Python code.
+pub fn lambda(cfg: &Cfg) -> Result<Option<Built>> {
+    let Some(mut function) = cfg.get("function").and_then(Function::from_function) else {
+        return Ok(None);
+    };
+    let arguments = cfg.get("arguments").and_then(Json::as_object);
+    for (key, value) in arguments.into_iter().flatten() {
+        function = function
+            .with_argument(key, value)
+            .ok_or_else(|| cfg.bad("arguments", "those of the activation"))?;
+    }
+    cfg.pass_over(&["output_shape"]);
+    Ok(Some(Built::new(Lambda(function))))
+}
+
+impl Layer for Lambda {
+    fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
+        let x = cx.one(call)?;
+        let value = self.0.apply(cx, x.value)?;
+        // A tensor that is handed on keeps its mask.
+        let mask = x.mask.filter(|_| value == x.value);
+        Ok(T { value, mask }.into())
+    }
+}
+
 /// `max(x, 0)` with a slope below a threshold, and a maximum.
 pub fn relu(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
     Ok(Built::new(Elementwise(Function::Relu {
@@ -83,8 +111,10 @@ impl Layer for PRelu {
             shape[axis] = 1;
         }
         let alpha = cx.weight(me, "alpha", &shape)?;
-        let above = cx.unary(Unary::Relu, x.value)?;
-        let below = cx.unary(Unary::Neg, x.value)?;
+        let float = cx.dtype(alpha);
+        let input = cx.cast(x.value, float)?;
+        let above = cx.unary(Unary::Relu, input)?;
+        let below = cx.unary(Unary::Neg, input)?;
         let below = cx.unary(Unary::Relu, below)?;
         let below = cx.mul(below, alpha)?;
         let value = cx.sub(above, below)?;

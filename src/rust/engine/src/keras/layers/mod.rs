@@ -296,6 +296,7 @@ pub static LAYERS: &[LayerDef] = &[
     refused("TorchModuleWrapper", FOREIGN),
 ];
 
+pub use activation::lambda;
 pub use attention::{dot_product_attention, MASKS_STAY, MASKS_UNSEEN};
 pub use conv::{same_pads, ConvTranspose, Window, BIAS_ON_CHANNELS};
 pub use custom::{custom, custom_activation};
