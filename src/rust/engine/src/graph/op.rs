@@ -516,6 +516,9 @@ pub enum Op {
     Sort {
         descending: bool,
         keep: usize,
+        /// The first ones stand as they are in the heap that TensorFlow finds them with,
+        /// the last of them first.
+        heaped: bool,
     },
 
     /// x

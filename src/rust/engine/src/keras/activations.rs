@@ -284,13 +284,36 @@ impl Activation {
                 };
                 plain.with_argument(key, v)?
             }
-            (A::Relu { slope, max, threshold }, key) => {
+            (
+                A::Relu {
+                    slope,
+                    max,
+                    threshold,
+                },
+                key,
+            ) => {
                 let number = || as_f64(v);
                 match key {
-                    "negative_slope" => A::Relu { slope: number()?, max, threshold },
-                    "max_value" if v.is_null() => A::Relu { slope, max: None, threshold },
-                    "max_value" => A::Relu { slope, max: Some(number()?), threshold },
-                    "threshold" => A::Relu { slope, max, threshold: number()? },
+                    "negative_slope" => A::Relu {
+                        slope: number()?,
+                        max,
+                        threshold,
+                    },
+                    "max_value" if v.is_null() => A::Relu {
+                        slope,
+                        max: None,
+                        threshold,
+                    },
+                    "max_value" => A::Relu {
+                        slope,
+                        max: Some(number()?),
+                        threshold,
+                    },
+                    "threshold" => A::Relu {
+                        slope,
+                        max,
+                        threshold: number()?,
+                    },
                     _ => return None,
                 }
             }

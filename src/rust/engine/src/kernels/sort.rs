@@ -15,17 +15,26 @@ struct Sort {
     descending: bool,
     len: usize,
     keep: usize,
+    heaped: bool,
 }
 
 /// The kernel of `Sort`.
 pub fn prepare(req: &Request) -> Result<Box<dyn Kernel>> {
-    let Op::Sort { descending, keep } = *req.op else {
+    let Op::Sort {
+        descending,
+        keep,
+        heaped,
+    } = *req.op
+    else {
         return Err(Error::internal("not a sort"));
     };
+    let len = req.ins[0].fact.shape.last().copied().unwrap_or(1);
     Ok(Box::new(Sort {
         descending,
         keep,
-        len: req.ins[0].fact.shape.last().copied().unwrap_or(1),
+        len,
+        // All of a row are in order.
+        heaped: heaped && keep < len,
     }))
 }
 
@@ -46,6 +55,62 @@ fn key(v: f32) -> Option<u32> {
     (!v.is_nan()).then_some(ordered)
 }
 
+/// The first of an order as TensorFlow's `TopN` leaves them: a heap with the last of
+/// them on top, which each element that is before the top takes part in.
+fn as_in_heap(order: &[i32], first: &mut [i32]) {
+    let keep = first.len();
+    let mut ranks = vec![0; order.len()];
+    for (rank, &i) in order.iter().enumerate() {
+        ranks[i as usize] = rank;
+    }
+    let (heap, others) = ranks.split_at_mut(keep + 1);
+    for parent in (0..heap.len() / 2).rev() {
+        sift(heap, parent, heap[parent]);
+    }
+    let end = heap[keep];
+    let heap = &mut heap[..keep];
+    sift(heap, 0, end);
+    for &mut rank in others {
+        if rank < heap[0] {
+            let end = heap[keep - 1];
+            sift(&mut heap[..keep - 1], 0, end);
+            rise(heap, keep - 1, 0, rank);
+        }
+    }
+    for (place, &rank) in first.iter_mut().zip(heap.iter()) {
+        *place = order[rank];
+    }
+}
+
+/// Lets a hole sink to a leaf, and the value rise from there, as `std::pop_heap` does.
+fn sift(heap: &mut [usize], top: usize, value: usize) {
+    let mut hole = top;
+    loop {
+        let right = 2 * hole + 2;
+        let child = match right.cmp(&heap.len()) {
+            Ordering::Less if heap[right] < heap[right - 1] => right - 1,
+            Ordering::Less => right,
+            Ordering::Equal => right - 1,
+            Ordering::Greater => break,
+        };
+        heap[hole] = heap[child];
+        hole = child;
+    }
+    rise(heap, hole, top, value);
+}
+
+/// Puts a value where it belongs between a hole and the top.
+fn rise(heap: &mut [usize], hole: usize, top: usize, value: usize) {
+    let mut hole = hole;
+    while hole > top && heap[(hole - 1) / 2] < value {
+        heap[hole] = heap[(hole - 1) / 2];
+        hole = (hole - 1) / 2;
+    }
+    if let Some(place) = heap.get_mut(hole) {
+        *place = value;
+    }
+}
+
 impl Sort {
     /// The first of each row's order, written to `order` by `task`.
     fn rows<T: Sync>(
@@ -57,7 +122,13 @@ impl Sort {
     ) {
         let par = par.worth(x.len() >= PARALLEL);
         par.pieces(order, self.keep, |i, order| {
-            task(&x[i * self.len..(i + 1) * self.len], order)
+            let x = &x[i * self.len..(i + 1) * self.len];
+            if !self.heaped {
+                return task(x, order);
+            }
+            let mut all = vec![0; x.len()];
+            task(x, &mut all);
+            as_in_heap(&all, order);
         });
     }
 
@@ -194,6 +265,7 @@ mod tests {
                     let op = Op::Sort {
                         descending,
                         keep: n,
+                        heaped: false,
                     };
                     let got = run(&op, &[&x], &facts).unwrap();
                     same_bits(
@@ -206,7 +278,12 @@ mod tests {
                     let keep = n.min(3);
                     let few: Shape = [&shape[..shape.len() - 1], &[keep]].concat();
                     let facts = [Fact::new(dtype, few.clone()), Fact::new(DType::I32, few)];
-                    let got = run(&Op::Sort { descending, keep }, &[&x], &facts).unwrap();
+                    let op = Op::Sort {
+                        descending,
+                        keep,
+                        heaped: false,
+                    };
+                    let got = run(&op, &[&x], &facts).unwrap();
                     let first: Vec<i32> = order
                         .chunks(n.max(1))
                         .flat_map(|o| &o[..keep])
@@ -228,6 +305,7 @@ mod tests {
                 &Op::Sort {
                     descending,
                     keep: 6,
+                    heaped: false,
                 },
                 &[&x],
                 &facts,

@@ -308,14 +308,8 @@ impl Model {
             let own = self.layers().ok()?.iter().find(|l| l.name == layer)?;
             own.calls.first().map(|(_, outputs)| outputs.clone())
         };
-        let config = submodel::config_between(
-            &self.file.config,
-            &self.calls,
-            name,
-            inputs,
-            outputs,
-            &made,
-        )?;
+        let config =
+            submodel::config_between(&self.file.config, &self.calls, name, inputs, outputs, &made)?;
         let functions = Functions::new(self.functions());
         let (root, calls) = load::Loader::root(&config, &functions)?;
         load::share_weights(&root, &self.root);

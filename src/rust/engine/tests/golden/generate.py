@@ -53,6 +53,7 @@ GROUPS = [
     "sweep4",
     "sweep5",
     "sweep6",
+    "sweep7",
     "halves",
     "halves2",
 ]

@@ -109,15 +109,16 @@ impl Builder {
     /// Values and int32 indices, sorted along the last axis.
     pub fn sort(&mut self, x: ValueId, descending: bool) -> Result<(ValueId, ValueId)> {
         let all = self.shape(x).last().copied().unwrap_or(0);
-        self.sort_first(x, descending, all)
+        self.sort_first(x, descending, all, false)
     }
 
-    /// The first `keep` of [`Builder::sort`].
+    /// The first `keep` of [`Builder::sort`], in order or as in TensorFlow's heap.
     pub fn sort_first(
         &mut self,
         x: ValueId,
         descending: bool,
         keep: usize,
+        heaped: bool,
     ) -> Result<(ValueId, ValueId)> {
         let mut f = self.fact(x).clone();
         match f.shape.last_mut() {
@@ -130,7 +131,11 @@ impl Builder {
         }
         let i = Fact::new(DType::I32, f.shape.clone());
         let path = self.path.clone();
-        let op = Op::Sort { descending, keep };
+        let op = Op::Sort {
+            descending,
+            keep,
+            heaped,
+        };
         let v = self.graph.push(op, vec![x], vec![f, i], path);
         Ok((v, ValueId(v.0 + 1)))
     }

@@ -6,7 +6,7 @@ use crate::keras::activations::Activation;
 use crate::keras::ops::sum;
 use crate::keras::quant::{By, Quant};
 use crate::keras::{Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, Policy, T};
-use crate::tensor::show_shape;
+use crate::tensor::{show_shape, DType};
 
 struct Masking {
     value: f64,
@@ -21,6 +21,11 @@ pub fn masking(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
 impl Layer for Masking {
     fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
         let x = cx.one(call)?.value;
+        // Beside numbers, booleans become numbers.
+        let x = match cx.dtype(x) {
+            DType::Bool => cx.cast(x, DType::I32)?,
+            _ => x,
+        };
         let last = cx.axis(-1, cx.rank(x))?;
         let differs = cx.binary_s(Binary::Ne, x, self.value)?;
         let keep = cx.reduce(Reduce::Any, differs, &[last], true)?;

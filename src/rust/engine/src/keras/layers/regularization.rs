@@ -175,12 +175,13 @@ impl Noise {
 struct Regularizer(Noise);
 
 impl Layer for Regularizer {
-    fn call(&self, cx: &mut Cx, _: &LayerNode, call: &Call) -> Result<Out> {
+    /// Outside of training it is the identity, as [`Identity`] is.
+    fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
+        if !cx.training {
+            return Identity.call(cx, me, call);
+        }
         let x = cx.one(call)?;
-        let value = match cx.training {
-            true => self.0.apply(cx, x.value)?,
-            false => x.value,
-        };
+        let value = self.0.apply(cx, x.value)?;
         Ok(T { value, ..x }.into())
     }
 }

@@ -397,10 +397,10 @@ fn sort_axis(cx: &mut Cx, cfg: &Cfg, x: ValueId) -> Result<(ValueId, isize)> {
 
 /// The `k` largest elements of the last axis and where they are.
 pub fn top_k(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
-    cfg.pass_over(&["sorted"]);
     let x = tensor(cx, call, 0, "x")?;
     let k = cfg.usize("k")?;
-    let (values, indices) = cx.sort_first(x, true, k)?;
+    let sorted = cfg.bool_or("sorted", true)?;
+    let (values, indices) = cx.sort_first(x, true, k, !sorted)?;
     Ok(Out::List(vec![values.into(), indices.into()]))
 }
 

@@ -799,12 +799,16 @@ pub fn trapezoid(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     Ok(cx.reduce(Reduce::Sum, area, &last, false)?.into())
 }
 
-/// Coordinates of flat indices.
+/// Coordinates of flat indices. Keras divides by the sizes from the last one on, but
+/// from the first one on where the indices are no vector.
 pub fn unravel_index(cx: &mut Cx, cfg: &Cfg, call: &Call) -> Result<Out> {
     let mut rest = tensor(cx, call, 0, "indices")?;
-    cx.check_rank(rest, 1)?;
+    let mut dims = sizes(cfg, "shape")?;
+    if cx.rank(rest) == 1 {
+        dims.reverse();
+    }
     let mut coordinates = vec![];
-    for &dim in sizes(cfg, "shape")?.iter().rev() {
+    for dim in dims {
         coordinates.push(Out::from(cx.binary_s(Binary::Mod, rest, dim as f64)?));
         rest = cx.binary_s(Binary::FloorDiv, rest, dim as f64)?;
     }
