@@ -515,6 +515,9 @@ describe <- function(x) {
   if (is.data.frame(x)) {
     return("a data frame")
   }
+  if (inherits(x, "keraspredict_model")) {
+    return("a model")
+  }
   if (is.function(x)) {
     return("a function")
   }

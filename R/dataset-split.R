@@ -23,12 +23,17 @@ split_dataset <- function(
   }
   check_flag(shuffle, "shuffle")
   check_seed(seed)
-  n <- dataset$count
+  # Of files that are read in batches, Keras takes each batch as a whole.
+  whole <- !is.null(dataset$file_paths)
+  n <- if (whole) dataset$batches else dataset$count
   sizes <- split_sizes(left_size, right_size, n)
   order <- if (shuffle) python_order(n, seed) else seq_len(n)
+  part <- function(chosen) {
+    dataset$part(if (whole) unlist(lapply(chosen, dataset$rows_of)) else chosen)
+  }
   list(
-    dataset$part(utils::head(order, sizes[[1]])),
-    dataset$part(utils::tail(order, sizes[[2]]))
+    part(utils::head(order, sizes[[1]])),
+    part(utils::tail(order, sizes[[2]]))
   )
 }
 

@@ -76,7 +76,8 @@
 #' @param dataset A dataset, an array, or a list of arrays with a row for each
 #'   element: of `x`, `y` and weights. Arrays become datasets of single elements.
 #' @param left_size,right_size The number of elements, or (below 1) their share.
-#'   `NULL` is all that are left; one of them must be given.
+#'   `NULL` is all that are left; one of them must be given. Of files that are read in
+#'   batches, it is batches that count, as in Keras.
 #' @param max_length `NULL`, or the number of bytes that are read of a text.
 #' @param verbose Whether a message tells how many files there are.
 #' @param x,it A dataset or iterator, or an object of Python.
@@ -117,11 +118,13 @@ new_dataset <- function(
   again <- function(rows, batch_size) {
     new_dataset(count, batch_size, element, kind, class_names, file_paths, rows)
   }
+  rows_of <- function(k) seq((k - 1) * size + 1, min(length(rows), k * size))
   dataset <- list(
     count = length(rows),
     batches = batches,
+    rows_of = rows_of,
     at = function(k) {
-      i <- rows[seq((k - 1) * size + 1, min(length(rows), k * size))]
+      i <- rows[rows_of(k)]
       if (!single) {
         return(element(i))
       }

@@ -59,14 +59,15 @@ run_r <- function(code, env = character(), stderr = FALSE, memory = NULL) {
   ))
 }
 
-# What a script of keras3 prints with this package.
-run_script <- function(name) {
+# What a script of keras3 prints with this package; `...` are the paths it takes.
+run_script <- function(name, ...) {
   folder <- normalizePath(testthat::test_path("fixtures", "scripts"))
   script <- readLines(file.path(folder, paste0(name, ".R")), encoding = "UTF-8")
   testthat::expect_identical(sum(script == "library(keras3)"), 1L)
   run_r(
     c(
       sprintf("folder <- %s", deparse(folder)),
+      sprintf("%s <- %s", ...names(), vapply(list(...), deparse, "")),
       sub("library(keras3)", "library(keraspredict)", script, fixed = TRUE)
     ),
     env = "LC_ALL=C.UTF-8"

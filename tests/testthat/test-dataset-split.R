@@ -16,6 +16,30 @@ test_that("arrays and datasets are split as Keras does", {
   splits("dataset", windows, left_size = 5)
 })
 
+test_that("files that are read in batches are split by batches", {
+  skip_if_not_installed("png")
+  files <- function(...) {
+    image_dataset_from_directory(
+      data_folder("images", parent.frame()),
+      image_size = c(2, 3),
+      batch_size = 2,
+      shuffle = FALSE,
+      verbose = FALSE,
+      ...
+    )
+  }
+  pairs <- files(class_names = c("b", "a-c"))
+  halves <- split_dataset(pairs, left_size = 1)
+  for (i in 1:2) {
+    expect_batches(halves[[i]], dataset_cases(paste("split files", i)), "files", 2e-3)
+  }
+  expect_identical(halves[[1]]$file_paths, pairs$file_paths[1:2])
+  # Keras can't split batches of different sizes.
+  uneven <- split_dataset(files(), right_size = 2)
+  expect_identical(vapply(uneven, length, 1), c(2, 2))
+  expect_identical(uneven[[2]]$count, 3L)
+})
+
 test_that("halves of arrays are predicted in batches", {
   case <- cases()$mlp
   c(left, right) %<-% split_dataset(list(case$x, 1:7), left_size = 4)

@@ -81,10 +81,19 @@ words_of <- function(lines) {
 
 test_that("scripts like those of keras3's guides print what Keras does", {
   skip_if_not(l10n_info()[["UTF-8"]])
-  for (name in c("guide", "tables")) {
+  skip_if_not_installed("png")
+  sounds <- sound_folder()
+  # Sounds of two channels go to no model.
+  unlink(file.path(sounds, "a", "deep"), recursive = TRUE)
+  for (name in c("guide", "tables", "folders")) {
     printed <- test_path("fixtures", "scripts", paste0(name, ".txt"))
     expected <- readLines(printed, encoding = "UTF-8")
-    got <- run_script(name)
+    got <- run_script(
+      name,
+      pictures = data_folder("images"),
+      texts = data_folder("texts"),
+      sounds = sounds
+    )
     expect_identical(words_of(got), words_of(expected), label = name)
     # The last digit that is printed may be rounded either way.
     expect_equal(numbers_of(got), numbers_of(expected), tolerance = 0.002)
