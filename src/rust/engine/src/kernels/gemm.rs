@@ -26,6 +26,8 @@ const DEPTH: usize = 256;
 const SEGMENTS: usize = 16;
 /// Rows of the highest tile.
 const MAX_ROWS: usize = 12;
+/// All heights of full tiles are multiples of it, or it.
+const TILE_ROWS: usize = 6;
 /// Products in a block that are worth a task of its own.
 const TASK: usize = 1 << 18;
 
@@ -181,19 +183,22 @@ pub(super) fn multiply<E: Num, R: Rows<E>>(
 ) {
     let nr = panel::<E>();
     assert!(packed.len() >= packed_len::<E>(dims.segments * dims.len, dims.cols));
+    // Blocks of equal height, so that threads with as many have as much to do.
     let row_blocks = dims.rows.div_ceil(BLOCK_ROWS);
+    let block = dims.rows.div_ceil(row_blocks.max(1));
+    let block = block.next_multiple_of(TILE_ROWS);
     let mut cols = BLOCK_COLS;
     let depth = dims.segments * dims.len;
     if par == Par::Crew && row_blocks < 16 {
         // Few rows: narrower blocks, so that all threads have some.
         let wanted = dims.cols.div_ceil(16usize.div_ceil(row_blocks.max(1)));
-        let worth = TASK / (dims.rows.min(BLOCK_ROWS) * depth).max(1);
+        let worth = TASK / (dims.rows.min(block) * depth).max(1);
         cols = cols.min(wanted.max(worth)).next_multiple_of(nr);
     }
     let col_blocks = dims.cols.div_ceil(cols);
     let task = |t: usize| {
         let (r, c) = (t / col_blocks, t % col_blocks);
-        let rs = r * BLOCK_ROWS..dims.rows.min((r + 1) * BLOCK_ROWS);
+        let rs = r * block..dims.rows.min((r + 1) * block);
         let cs = c * cols..dims.cols.min((c + 1) * cols);
         // SAFETY: the pointers are good as `Rows` says.
         unsafe { run_block(rows, dims, packed, steps, rs.clone(), cs.clone()) };

@@ -14,8 +14,9 @@ use crate::graph::Op;
 use crate::tensor::{lines, DType, Fact, Line, Shape, View, ViewMut, LINE};
 use schedule::{schedule, Piece, Reach};
 
-/// Parts of an image, for threads to share where there are fewer images than threads.
-const PARTS: usize = 4;
+/// Parts of an image, for threads to share where there are fewer images than threads:
+/// more of them differ less, and make the rows twice that two of them read.
+const PARTS: usize = 8;
 
 /// One node of a chain.
 pub struct Stage<'a> {
@@ -261,10 +262,11 @@ pub fn prepare_bands(stages: &[Stage], band: usize, packs: &PackCache) -> Result
     };
     let whole = plan(0..height)?;
     // Parts begin where bands do, so that kernels see the same rows together.
-    let part = height.div_ceil(band).div_ceil(PARTS).max(1) * band;
-    let parts = (0..height)
-        .step_by(part)
-        .map(|first| plan(first..(first + part).min(height)))
+    let bands = height.div_ceil(band);
+    let parts = PARTS.min(bands);
+    let first = |part: usize| (bands * part / parts * band).min(height);
+    let parts = (0..parts)
+        .map(|part| plan(first(part)..first(part + 1)))
         .collect::<Result<_>>()?;
     let scratch = links.iter().flat_map(|l| &l.variants);
     let scratch = scratch.map(|v| lines(v.kernel.scratch()) * LINE).max();
