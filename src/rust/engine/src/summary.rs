@@ -72,6 +72,9 @@ impl Params {
 type Seen = HashSet<(u64, usize)>;
 
 fn count(node: &LayerNode, trainable: bool, lacking: &Lacking, seen: &mut Seen, sum: &mut Params) {
+    if let (None, Some(twin)) = (node.weights.get(), &node.twin) {
+        return count(twin, trainable, lacking, seen, sum);
+    }
     let trainable = trainable && node.trainable;
     let mut add = |i: usize, key: (u64, usize), fact: &Fact| {
         if !seen.insert(key) {

@@ -20,6 +20,10 @@ use crate::keras::legacy::FunctionCall;
 use crate::nest::Nest;
 use crate::tensor::{show_shape, DType, Fact, Tensor};
 
+/// Set for layers that take lists by configs of Keras before 3.4, which looked for masks
+/// on the list.
+pub const ENDS_MASKS: &str = "masks_of_lists_end";
+
 /// A tensor and the mask that Keras would carry on it: bool, usually (batch, time).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct T {
@@ -396,6 +400,10 @@ pub struct LayerNode {
     pub weights: OnceLock<Vec<Arc<Const>>>,
     /// The weights' names in the store, of a layer that takes any.
     pub names: OnceLock<Vec<String>>,
+    /// What it makes of lists of tensors has no masks.
+    pub ends_masks: bool,
+    /// A layer before it that may be the same one: what a store lacks is there.
+    pub twin: Option<Arc<LayerNode>>,
 }
 
 impl LayerNode {
@@ -418,6 +426,8 @@ impl LayerNode {
             lora: None,
             weights: OnceLock::new(),
             names: OnceLock::new(),
+            ends_masks: false,
+            twin: None,
         }
     }
 
@@ -923,7 +933,11 @@ impl Cx {
         for (k, a) in &call.kwargs {
             made.kwargs.push((k.clone(), cast(self, a)?));
         }
-        node.layer.call(self, node, &made)
+        let out = node.layer.call(self, node, &made)?;
+        match made.args.first() {
+            Some(Arg::List(_)) if node.ends_masks => out.map(&mut |&t| Ok(T { mask: None, ..t })),
+            _ => Ok(out),
+        }
     }
 
     /// Calls an operation of `keras.ops`.

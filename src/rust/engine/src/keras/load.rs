@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::layer::{Built, Call, Cx, Layer, LayerNode, Nested, Out, Stored, Support};
+use super::layer::{Built, Call, Cx, Layer, LayerNode, Nested, Out, Stored, Support, ENDS_MASKS};
 use super::lora::Lora;
 use super::model::{self, Graph, Target};
 use super::policy::Policy;
@@ -21,6 +21,8 @@ use crate::host::Functions;
 #[derive(Default)]
 pub struct Loader {
     shared: RefCell<HashMap<i64, Arc<LayerNode>>>,
+    /// Layers by what their configs say, where any layer of the model is shared.
+    alike: Option<RefCell<HashMap<String, Arc<LayerNode>>>>,
     unsupported: RefCell<Vec<Unsupported>>,
     graphs: RefCell<Vec<Arc<Graph>>>,
     functions: Functions,
@@ -34,6 +36,38 @@ struct Missing;
 impl Layer for Missing {
     fn call(&self, cx: &mut Cx, _: &LayerNode, _: &Call) -> Result<Out> {
         Err(cx.defect("this layer is not supported"))
+    }
+}
+
+/// Whether a layer says that it is another one, too. Keras writes that into one of their
+/// configs only, where the other is in a model that has been written before.
+fn shares_layers(value: &Json) -> bool {
+    match value {
+        Json::Object(o) => {
+            let named = || value["config"]["name"].is_string();
+            (o.contains_key("shared_object_id") && named()) || o.values().any(shares_layers)
+        }
+        Json::Array(a) => a.iter().any(shares_layers),
+        _ => false,
+    }
+}
+
+/// What the configs of one layer, written twice, have in common.
+fn identity(spec: &Json) -> String {
+    let mut config = spec["config"].clone();
+    apart(&mut config);
+    format!("{} {config}", spec["class_name"])
+}
+
+/// Takes away what tells that objects are one.
+pub fn apart(value: &mut Json) {
+    match value {
+        Json::Object(o) => {
+            o.remove("shared_object_id");
+            o.values_mut().for_each(apart);
+        }
+        Json::Array(a) => a.iter_mut().for_each(apart),
+        _ => {}
     }
 }
 
@@ -80,6 +114,7 @@ impl Loader {
     pub fn root(config: &Json, functions: &Functions) -> Result<(Arc<LayerNode>, Arc<Graph>)> {
         let loader = Loader {
             functions: functions.clone(),
+            alike: shares_layers(config).then(RefCell::default),
             ..Loader::default()
         };
         let root = loader.layer_node(config)?;
@@ -115,7 +150,15 @@ impl Loader {
         if let Some(found) = id.and_then(|id| self.shared.borrow().get(&id).cloned()) {
             return Ok(found);
         }
-        let node = Arc::new(self.build(spec)?);
+        let mut node = self.build(spec)?;
+        let known = self.alike.as_ref().map(|known| (known, identity(spec)));
+        if let (Some((known, identity)), Some(_)) = (&known, id) {
+            node.twin = known.borrow().get(identity).cloned();
+        }
+        let node = Arc::new(node);
+        if let Some((known, identity)) = known {
+            known.borrow_mut().entry(identity).or_insert(node.clone());
+        }
         if let Some(id) = id {
             self.shared.borrow_mut().insert(id, node.clone());
         }
@@ -137,6 +180,7 @@ impl Loader {
         let policy = Policy::of(&cfg)?;
         self.path.borrow_mut().push(name.clone());
         let built = self.built(spec, &cfg);
+        let ends_masks = cfg.bool_or(ENDS_MASKS, false)?;
         self.path.borrow_mut().pop();
         let built = match built {
             Ok(Some(built)) => built,
@@ -165,6 +209,7 @@ impl Loader {
             .and_then(Json::as_bool)
             .unwrap_or(true);
         let mut node = LayerNode::new(&name, &class, policy, trainable, built);
+        node.ends_masks = ends_masks;
         node.lora = Lora::read(config).filter(|_| !node.vars.is_empty());
         Ok(node)
     }
@@ -506,6 +551,9 @@ pub fn rename_children(node: &LayerNode, tree: &mut WeightTree) {
 
 /// Every variable must have been found somewhere.
 fn complete(node: &LayerNode, path: &str) -> Result<()> {
+    if let Some(twin) = &node.twin {
+        share_weights(node, twin);
+    }
     if node.vars.is_empty() {
         let _ = node.weights.set(vec![]);
         let _ = node.names.set(vec![]);

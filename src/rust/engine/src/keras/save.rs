@@ -5,10 +5,12 @@ use std::ptr;
 
 use serde_json::{json, Value as Json};
 
+use super::layer::ENDS_MASKS;
 use super::layers::{
-    BIAS_ON_CHANNELS, MASKS_STAY, MASKS_UNSEEN, PIXELS_BY_CORNERS, REVERSED_STATES,
+    BIAS_ON_CHANNELS, COUNTS_IN_FLOATS, ENCODES_BY_DTYPE, KEEPS_LAST_AXIS, MASKS_STAY,
+    MASKS_UNSEEN, PIXELS_BY_CORNERS, RESIZES, REVERSED_STATES,
 };
-use super::load::rename_children;
+use super::load::{apart, rename_children};
 use super::LayerNode;
 use crate::error::{Error, Result};
 use crate::format::{ModelFile, StoredWeight, WeightTree, Weights};
@@ -45,7 +47,7 @@ pub fn modern(
     let weights = match &file.weights {
         None => None,
         // It holds more than predictions need, such as the states of random numbers.
-        Some(Weights::Tree(tree)) if major >= Some(3) => {
+        Some(Weights::Tree(tree)) if major >= Some(3) && !has_twins(root) => {
             let mut tree = tree.clone();
             rename_children(root, &mut tree);
             Some(Weights::Tree(tree))
@@ -69,6 +71,11 @@ pub fn modern(
     })
 }
 
+/// Whether the store may lack weights of a layer, which are another's, too.
+fn has_twins(node: &LayerNode) -> bool {
+    node.twin.is_some() || node.children.iter().any(|(_, child)| has_twins(child))
+}
+
 /// Adds the layers, as `name (class)`, that no version from Keras 3 on has.
 fn lost(node: &LayerNode, layers: &mut Vec<String>) {
     let layer = format!("{} ({})", node.name, node.class);
@@ -82,7 +89,8 @@ fn lost(node: &LayerNode, layers: &mut Vec<String>) {
         "SReLU",
     ];
     let class = node.class.as_str();
-    let is_lost = class.starts_with("LocallyConnected") || OLD.contains(&class);
+    let adapted = class == "Discretization" && !node.vars.is_empty();
+    let is_lost = class.starts_with("LocallyConnected") || OLD.contains(&class) || adapted;
     if is_lost && !layers.contains(&layer) {
         layers.push(layer);
     }
@@ -91,8 +99,9 @@ fn lost(node: &LayerNode, layers: &mut Vec<String>) {
     }
 }
 
-/// The layers, as `name (class)`, that may do what Keras did up to version 2: with
-/// masks, with a bias on channels that come first, or with states in another order.
+/// The layers, as `name (class)`, that may do what earlier versions of Keras did: with
+/// masks, with a bias on channels that come first, with states in another order, or with
+/// an axis of size 1.
 pub fn with_old_ways(config: &Json) -> Vec<String> {
     let mut layers = Vec::new();
     each_layer(config, &mut |class, config| {
@@ -100,10 +109,19 @@ pub fn with_old_ways(config: &Json) -> Vec<String> {
         if config[MASKS_STAY] == true {
             layers.push(format!("{name} ({class} with the masks of Keras 2)"));
         }
+        if config[ENDS_MASKS] == true {
+            layers.push(format!("{name} ({class} without the masks of lists)"));
+        }
+        if config[RESIZES] == true {
+            layers.push(format!("{name} ({class} that resizes in predictions)"));
+        }
         if config[BIAS_ON_CHANNELS] == true {
             layers.push(format!(
                 "{name} ({class} with a bias on channels that come first)"
             ));
+        }
+        if config[KEEPS_LAST_AXIS] == true && config["output_mode"] != "int" {
+            layers.push(format!("{name} ({class} that keeps an axis of size 1)"));
         }
         if config[REVERSED_STATES] == true {
             layers.push(format!(
@@ -138,18 +156,6 @@ fn each_layer<'a>(value: &'a Json, visit: &mut impl FnMut(&'a str, &'a Json)) {
             parts.for_each(|(_, v)| each_layer(v, visit));
         }
         Json::Array(a) => a.iter().for_each(|v| each_layer(v, visit)),
-        _ => {}
-    }
-}
-
-/// Takes away what tells that objects are one.
-fn apart(value: &mut Json) {
-    match value {
-        Json::Object(o) => {
-            o.remove("shared_object_id");
-            o.values_mut().for_each(apart);
-        }
-        Json::Array(a) => a.iter_mut().for_each(apart),
         _ => {}
     }
 }
@@ -218,6 +224,11 @@ fn modern_config(value: &mut Json) {
             o.remove(BIAS_ON_CHANNELS);
             o.remove(PIXELS_BY_CORNERS);
             o.remove(REVERSED_STATES);
+            o.remove(ENCODES_BY_DTYPE);
+            o.remove(KEEPS_LAST_AXIS);
+            o.remove(COUNTS_IN_FLOATS);
+            o.remove(RESIZES);
+            o.remove(ENDS_MASKS);
             // Whole-model HDF5 files of Keras 3 hold the classes' own names alone.
             if o.get("module") == Some(&json!("keras.layers")) {
                 match o.get("class_name").and_then(Json::as_str) {
@@ -407,12 +418,19 @@ mod tests {
             layer("StackedRNNCells", "f", json!({REVERSED_STATES: true})),
             layer("UpSampling2D", "g", json!({PIXELS_BY_CORNERS: true, "interpolation": "bilinear"})),
             layer("UpSampling2D", "h", json!({PIXELS_BY_CORNERS: true, "interpolation": "nearest"})),
+            layer("CategoryEncoding", "i", json!({KEEPS_LAST_AXIS: true, "output_mode": "count"})),
+            layer("Discretization", "j", json!({KEEPS_LAST_AXIS: true, "output_mode": "int"})),
+            layer("Add", "k", json!({ENDS_MASKS: true})),
+            layer("RandomCrop", "l", json!({RESIZES: true})),
         ]});
         let mut lost = with_old_ways(&older);
         lost_modes(&older, &mut lost);
         let told = [
             "d (Conv2D with a bias on channels that come first)",
             "f (StackedRNNCells with the last cell's states first)",
+            "i (CategoryEncoding that keeps an axis of size 1)",
+            "k (Add without the masks of lists)",
+            "l (RandomCrop that resizes in predictions)",
             "e (BatchNormalization of mode 1)",
             "g (UpSampling2D as TensorFlow 1 interpolates)",
         ];

@@ -1,7 +1,7 @@
-"""Writes legacy8.zip: models made, saved and run by earlier versions of Keras and TensorFlow themselves.
+"""Writes legacy8.zip and legacy9.zip: models made, saved and run by earlier versions of Keras and TensorFlow themselves.
 
     python legacy8.py --install --pythons DIR --venvs DIR       makes the virtual environments
-    python legacy8.py --venvs DIR --out packs                   writes the pack: a choice of cases and forms
+    python legacy8.py --venvs DIR --out packs                   writes the packs: a choice of cases and forms
     python legacy8.py --venvs DIR --out DIR --all               writes a pack for each version: all cases in all forms
 
 VERSIONS names the versions; `--pythons` is a folder of Pythons as pyenv keeps them (`3.8.18/bin/python`).
@@ -47,10 +47,15 @@ VERSIONS = {
     "tf2.13": ("tf2.13", "tensorflow", None),
     "tf2.15": ("tf2.15", "tensorflow", None),
     "keras3.0.0": ("tf2.16", "keras", "3.0.0"),
+    "keras3.0.5": ("tf2.16", "keras", "3.0.5"),
     "keras3.1.1": ("tf2.16", "keras", "3.1.1"),
     "keras3.3.3": ("tf2.16", "keras", None),
+    "keras3.5.0": ("tf2.16", "keras", "3.5.0"),
     "keras3.6.0": ("tf2.16", "keras", "3.6.0"),
+    "keras3.8.0": ("tf2.16", "keras", "3.8.0"),
     "keras3.10.0": ("tf2.16", "keras", "3.10.0"),
+    "keras3.12.0": ("tf2.16", "keras", "3.12.0"),
+    "keras3.14.0": ("tf2.16", "keras", "3.14.0"),
 }
 
 # environment: (Python, packages)
@@ -73,22 +78,34 @@ ENVIRONMENTS = {
     "tf2.12": ("3.10.13", ["tensorflow-cpu==2.12.1", "numpy<1.24"]),
     "tf2.13": ("3.11.7", ["tensorflow-cpu==2.13.1"]),
     "tf2.15": ("3.11.7", ["tensorflow-cpu==2.15.1", "numpy<2"]),
-    "tf2.16": ("3.11.7", ["tensorflow-cpu==2.16.2", "keras==3.3.3"]),
+    "tf2.16": ("3.11.7", ["tensorflow-cpu==2.16.2", "keras==3.3.3", "dm-tree"]),
 }
 
-# (version, form): what is chosen for the pack
+# of a pack, (version, form): what is chosen
 CHOICE = {
-    ("keras2.0.0", "h5"): "masked,embedded,text,local_2d,shared,merge",
-    ("keras2.1.6", "h5"): "cells,conv_lstm,masked,bidirectional_concat",
-    ("keras2.2.4", "h5"): "shapes_image,masked_more,cudnn_lstm,cudnn_gru,cudnn_bidirectional,gru,initial_states,activation_layers",
-    ("keras2.2.4", "json"): "conv_2d,nested_again,stateful",
-    ("tf2.0", "h5"): "masked,masked_more,bidirectional,shapes_image,tf_compared,tf_reduced,tf_sliced",
-    ("tf2.3", "h5"): "cudnn_gru,cudnn_lstm,discretized,dict_inputs,hashed,nested_again,norms,tf_arithmetic,tf_nn,tf_shaped",
-    ("tf2.3", "json"): "encoded_binary,names,v1_rnn",
-    ("tf2.6", "h5"): "activations,attention_masked,hashed,hashed_int,integer_lookup,masked_more,multi_head,normalized,string_inverse,text_int,tf_backend,tf_reduced,tf_sliced",
-    ("tf2.6", "json"): "merge,scaled",
-    ("tf2.13", "keras"): "compiled,dense,dict_outputs,masked,nested,normalized,prelu_image,shared,string_lookup",
-    ("tf2.13", "weights"): "bidirectional,names",
+    "legacy8": {
+        ("keras2.0.0", "h5"): "masked,embedded,text,local_2d,shared,merge",
+        ("keras2.1.6", "h5"): "cells,conv_lstm,masked,bidirectional_concat",
+        ("keras2.2.4", "h5"): "shapes_image,masked_more,cudnn_lstm,cudnn_gru,cudnn_bidirectional,gru,initial_states,activation_layers",
+        ("keras2.2.4", "json"): "conv_2d,nested_again,stateful",
+        ("tf2.0", "h5"): "masked,masked_more,bidirectional,shapes_image,tf_compared,tf_reduced,tf_sliced",
+        ("tf2.3", "h5"): "cudnn_gru,cudnn_lstm,discretized,dict_inputs,hashed,nested_again,norms,tf_arithmetic,tf_nn,tf_shaped",
+        ("tf2.3", "json"): "encoded_binary,names,v1_rnn",
+        ("tf2.6", "h5"): "activations,attention_masked,hashed,hashed_int,integer_lookup,masked_more,multi_head,normalized,string_inverse,text_int,tf_backend,tf_reduced,tf_sliced",
+        ("tf2.6", "json"): "merge,scaled",
+        ("tf2.13", "keras"): "compiled,dense,dict_outputs,masked,nested,normalized,prelu_image,shared,string_lookup",
+        ("tf2.13", "weights"): "bidirectional,names",
+    },
+    "legacy9": {
+        ("tf2.6", "h5"): "discretized,discretized_adapted,string_lookup_count",
+        ("tf2.13", "h5"): "discretized_adapted,string_lookup_multi_hot",
+        ("keras3.0.0", "keras"): "attention_masked,encoded_one_hot",
+        ("keras3.1.1", "keras"): "activation_functions,discretized,discretized_modes,masked_more,nested_again,scaled",
+        ("keras3.3.3", "h5"): "discretized_adapted,merge",
+        ("keras3.6.0", "keras"): "discretized,multi_head,shared",
+        ("keras3.10.0", "h5"): "gru,masked",
+        ("keras3.14.0", "keras"): "nested_again,string_lookup_multi_hot",
+    },
 }
 
 # ---- the versions, one after another ---------------------------------------------------------
@@ -149,16 +166,18 @@ def main():
         return
     with tempfile.TemporaryDirectory() as folder:
         made = args.made or folder
-        for (version, form), cases in CHOICE.items():
-            if not args.made:
-                run_version(version, args.venvs, folder, cases, form)
-        choose(made, os.path.join(args.out, "legacy8.zip"))
+        for group, choice in CHOICE.items():
+            for (version, form), cases in choice.items():
+                if not args.made:
+                    run_version(version, args.venvs, folder, cases, form)
+            choose(made, choice, group, args.out)
 
 
-def choose(made, out):
+def choose(made, choice, group, folder):
     """Writes the chosen cases of the packs of all versions as one pack."""
+    out = os.path.join(folder, group + ".zip")
     with zipfile.ZipFile(out, "w") as pack:
-        for (version, form), cases in CHOICE.items():
+        for (version, form), cases in choice.items():
             with zipfile.ZipFile(os.path.join(made, pack_name(version, form))) as source:
                 for member in source.namelist():
                     case, file = member.split("/")
@@ -167,9 +186,9 @@ def choose(made, out):
                     data = source.read(member)
                     name = "{}_{}_{}".format(version.replace(".", "_"), case, form)
                     if file == "meta.json":
-                        data = json.dumps(dict(json.loads(data), name=name, group="legacy8"), indent=1)
+                        data = json.dumps(dict(json.loads(data), name=name, group=group), indent=1)
                     write(pack, name + "/" + file, data)
-    print("legacy8: {:.2f} MB".format(os.path.getsize(out) / 1e6))
+    print("{}: {:.2f} MB".format(group, os.path.getsize(out) / 1e6))
 
 
 def pack_name(version, form):
@@ -279,12 +298,14 @@ def shape_of(tensor):
 
 def input_names(model):
     if MAJOR >= 3:
-        return [t.name for t in model.inputs]
+        return [t._keras_history.operation.name for t in model.inputs]
     return list(model.input_names)
 
 
 def input_paths(model):
-    given = model.input if MAJOR < 3 or type(model).__name__ == "Sequential" else model._inputs_struct
+    if MAJOR >= 3 and type(model).__name__ == "Sequential":
+        return [[]]
+    given = model.input if MAJOR < 3 else model._inputs_struct
     if isinstance(given, dict):
         return [[name] for name in sorted(given)]
     # Keras 3 saved a bare input as a list of one.
@@ -383,10 +404,9 @@ class Writer:
 
     def predicted(self, model, arrays):
         given = arrays if len(arrays) > 1 else arrays[0]
-        if isinstance(getattr(model, "input", None), dict):
-            given = dict(zip(sorted(model.input), arrays))
-        elif MAJOR >= 3 and isinstance(getattr(model, "_inputs_struct", None), dict):
-            given = dict(zip(sorted(model._inputs_struct), arrays))
+        named = model.input if MAJOR < 3 else getattr(model, "_inputs_struct", None)
+        if isinstance(named, dict):
+            given = dict(zip(sorted(named), arrays))
         if hasattr(tf, "executing_eagerly") and tf.executing_eagerly():
             # What predict() gives, without compiling each model.
             tensors = tf.nest.map_structure(tf.constant, given)
@@ -488,8 +508,12 @@ def applied(x, specs):
     """The outputs of all the layers that this version has."""
     outputs = []
     for spec in specs:
+        one = spec if not isinstance(spec, Spec) else lambda value, spec=spec: spec()(value)
         try:
-            outputs += spread(spec(x) if not isinstance(spec, Spec) else spec()(x))
+            if MAJOR >= 3:
+                # What a version makes, but can't run, is seen only here.
+                one(tf.nest.map_structure(sample, x))
+            outputs += spread(one(x))
         except Exception as e:
             text = "lacks {}: {}".format(spec, said(e))
             if text not in LACKING:
@@ -497,6 +521,17 @@ def applied(x, specs):
                 print(text, flush=True)
     assert outputs, "no layer of these"
     return outputs
+
+
+def sample(tensor):
+    """Values for a symbolic tensor."""
+    shape = [ROWS if d is None else d for d in shape_of(tensor)]
+    values = np.full(shape, "a", object) if dtype_of(tensor) == "string" else np.zeros(shape, dtype_of(tensor))
+    mask = getattr(tensor, "_keras_mask", None)
+    made = tf.constant(values)
+    if mask is not None:
+        made._keras_mask = tf.ones([ROWS if d is None else d for d in shape_of(mask)], "bool")
+    return made
 
 
 def spread(value):
@@ -627,7 +662,7 @@ def cases():
     add("sequential_built", sequential_built)
     add("sequential_nested", sequential_nested)
     add("sequential_of_model", lambda: K.models.Sequential([small_model((6, 7, 2)), L.Dense(3)]))
-    add("text", stack(l.Embedding(7, 4, input_length=6), l.Dropout(0.2), l.Conv1D(5, 2), l.MaxPooling1D(2), l.LSTM(3), l.Dense(1, activation="sigmoid")), inputs=tokens)
+    add("text", stack(*([l.InputLayer((6,))] if MAJOR >= 3 else []), text_embedding, l.Dropout(0.2), l.Conv1D(5, 2), l.MaxPooling1D(2), l.LSTM(3), l.Dense(1, activation="sigmoid")), inputs=tokens)
     add("shared", shared)
     add("nested", nested)
     add("nested_again", nested_again)
@@ -664,13 +699,17 @@ def cases():
     add("integer_adapted", integer_adapted, weights=False)
     add("string_adapted", string_adapted, weights=False)
     for mode in ("int", "binary", "count", "multi_hot", "tf_idf", "tf-idf"):
-        add("text_" + mode.replace("-", "_") + ("_old" if "-" in mode else ""), text_vectors(mode), weights=False)
-    add("text_split", several((1,), lambda x: vectorized(x, standardize="lower_and_strip_punctuation", ngrams=2), lambda x: vectorized(x, standardize=None), lambda x: vectorized(x, output_sequence_length=4), lambda x: vectorized(x, split=None), lambda x: vectorized(x, split="character"), dtype="string"), weights=False)
+        add("text_" + mode.replace("-", "_") + ("_old" if "-" in mode else ""), text_vectors(mode), mixes=mode == "int", weights=False)
+    add("text_split", several((1,), lambda x: vectorized(x, standardize="lower_and_strip_punctuation", ngrams=2), lambda x: vectorized(x, standardize=None), lambda x: vectorized(x, output_sequence_length=4), lambda x: vectorized(x, split=None), lambda x: vectorized(x, split="character"), dtype="string"), mixes=True, weights=False)
     add("crossed", crossed)
     # functions of TensorFlow
     for name, family in TENSORFLOW.items():
         add("tf_" + name, graph_of(family))
     return out
+
+
+def text_embedding():
+    return L.Embedding(7, 4, input_length=6) if MAJOR < 3 else L.Embedding(7, 4)
 
 
 def small_model(shape):
@@ -863,8 +902,9 @@ def mixed():
 
 def names():
     x = input_of((5,), name="in_put")
-    h = L.Dense(3, name="block1/dense")(x)
-    h = L.Dense(3, name="block1/dense_1")(h)
+    block = "block1." if MAJOR >= 3 else "block1/"
+    h = L.Dense(3, name=block + "dense")(x)
+    h = L.Dense(3, name=block + "dense_1")(h)
     return model_of(x, L.Dense(2, name="out.put-1")(h), name="a_model")
 
 

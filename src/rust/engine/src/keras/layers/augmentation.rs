@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use crate::error::Result;
 use crate::graph::ValueId;
 use crate::keras::layers::augment::Training;
-use crate::keras::layers::image::{batched, data, nest, no_image};
+use crate::keras::layers::image::{batched, data, nest, no_image, smart_resize};
 use crate::keras::layers::reshaping::to_channels_last;
 use crate::keras::model::StoreNames;
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out, T};
@@ -48,17 +48,27 @@ const KEYS: &[&str] = &[
     "y_factor",
 ];
 
+/// Set for RandomCrop by configs of Keras before 3.8, where it resizes in predictions.
+pub const RESIZES: &str = "resizes_in_predictions";
+
 struct Augmentation {
     training: Training,
+    /// To what images are resized in predictions.
+    resized: Option<[usize; 2]>,
     channels_first: bool,
 }
 
 /// A layer that changes images in training only.
 pub fn augmentation(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
     let training = Training::read(cfg)?;
+    let resized = match cfg.bool_or(RESIZES, false)? {
+        true => Some([cfg.usize("height")?, cfg.usize("width")?]),
+        false => None,
+    };
     cfg.pass_over(KEYS);
     Ok(Built::new(Augmentation {
         training,
+        resized,
         channels_first: cfg.channels_first()?,
     }))
 }
@@ -71,7 +81,13 @@ impl Layer for Augmentation {
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         let data = data(cx, me, call)?;
         if !cx.training {
-            return Ok(nest(&data));
+            return match (self.resized, &data) {
+                (Some(size), Arg::Tensor(t)) => {
+                    let resize = |cx: &mut Cx, x: ValueId| smart_resize(cx, x, size);
+                    Ok(batched(cx, t.value, self.channels_first, resize)?.into())
+                }
+                _ => Ok(nest(&data)),
+            };
         }
         match &data {
             Arg::Tensor(t) => Ok(self.images(cx, me, t.value)?.into()),

@@ -2,12 +2,12 @@
 
 use serde_json::Value as Json;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Binary, HashAttrs, Reduce, ValueId};
 use crate::keras::cfg::{as_f64, as_int};
 use crate::keras::ops::bucket;
 use crate::keras::{Arg, Built, Call, Cfg, Cx, Layer, LayerNode, Nested, Out};
-use crate::tensor::{either, DType, Tensor};
+use crate::tensor::{either, show_shape, DType, Fact, Tensor};
 
 /// How categories are shown.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -114,9 +114,37 @@ pub(super) fn encode(
     }
 }
 
+/// Set by configs of Keras before 3.4, whose one-hot vectors leave a last axis of size 1
+/// where it is.
+pub const KEEPS_LAST_AXIS: &str = "keeps_last_axis";
+
+/// As [`encode`], and as Keras before 3.4 did.
+fn encode_keeping_axis(
+    cx: &mut Cx,
+    x: ValueId,
+    mode: Mode,
+    depth: usize,
+    dtype: DType,
+) -> Result<ValueId> {
+    let rank = cx.rank(x);
+    match mode {
+        Mode::OneHot if rank > 0 => {
+            let x = integers(cx, x)?;
+            one_hot(cx, x, depth, dtype)
+        }
+        Mode::MultiHot if rank > 2 => {
+            let x = integers(cx, x)?;
+            let hot = one_hot(cx, x, depth, dtype)?;
+            cx.reduce(Reduce::Max, hot, &[rank - 1], false)
+        }
+        _ => encode(cx, x, mode, depth, dtype, None),
+    }
+}
+
 struct CategoryEncoding {
     tokens: usize,
     mode: Mode,
+    keeps_axis: bool,
 }
 
 /// Whole numbers below `num_tokens` as vectors.
@@ -130,6 +158,7 @@ pub fn category_encoding(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
     Ok(Built::new(CategoryEncoding {
         tokens,
         mode: Mode::of(cfg, "multi_hot", &modes)?,
+        keeps_axis: cfg.bool_or(KEEPS_LAST_AXIS, false)?,
     }))
 }
 
@@ -149,7 +178,13 @@ impl Layer for CategoryEncoding {
             Some(_) => return Err(cx.call_error("`count_weights` must be a tensor")),
         };
         let dtype = me.policy.variable;
-        Ok(encode(cx, x, self.mode, self.tokens, dtype, weights)?.into())
+        let encoded = match self.mode {
+            Mode::OneHot if self.keeps_axis => {
+                encode_keeping_axis(cx, x, self.mode, self.tokens, dtype)?
+            }
+            mode => encode(cx, x, mode, self.tokens, dtype, weights)?,
+        };
+        Ok(encoded.into())
     }
 
     fn autocast(&self) -> bool {
@@ -157,9 +192,58 @@ impl Layer for CategoryEncoding {
     }
 }
 
+/// Set by configs of Keras before 3.12, which gave bins in the dtype of the layer.
+pub const ENCODES_BY_DTYPE: &str = "encodes_by_dtype";
+
 struct Discretization {
-    bounds: Vec<f32>,
+    bounds: Bounds,
     mode: Mode,
+    by_dtype: bool,
+    keeps_axis: bool,
+}
+
+/// Where intervals end.
+enum Bounds {
+    Given(Vec<f32>),
+    /// So many intervals, by the quantiles of data that a weight sums up in about so
+    /// many numbers.
+    Adapted(usize, usize),
+}
+
+/// The ends of so many intervals of like shares: by values in order (the first row of a
+/// summary) and how often there were such (the second).
+fn quantiles(summary: &[f64], count: usize) -> Vec<f32> {
+    let (values, shares) = summary.split_at(summary.len() / 2);
+    let step = 1.0 / count as f64;
+    if values.len() as f64 * step < 1.0 {
+        let inner = values.len().saturating_sub(1);
+        return values[..inner].iter().map(|v| *v as f32).collect();
+    }
+    // Of float32, as the summary is.
+    let mut sum = 0f32;
+    let sums: Vec<f32> = shares
+        .iter()
+        .map(|v| {
+            sum += *v as f32;
+            sum
+        })
+        .collect();
+    let parts: Vec<f64> = sums.iter().map(|v| f64::from(*v / sum)).collect();
+    let at = |share: f64| {
+        let above = parts.partition_point(|p| *p <= share);
+        match (above, values.get(above)) {
+            (0, _) => values[0],
+            (n, None) => values[n - 1],
+            (n, Some(next)) => {
+                let slope = (next - values[n - 1]) / (parts[n] - parts[n - 1]);
+                slope * (share - parts[n - 1]) + values[n - 1]
+            }
+        }
+    };
+    // As many as `np.arange(0, 1, step)` makes.
+    let ends = (1.0 / step).ceil() as usize;
+    let ends = (0..ends.saturating_sub(1)).map(|i| step + i as f64 * step);
+    ends.map(|share| at(share) as f32).collect()
 }
 
 /// Numbers by the interval that they are in.
@@ -169,25 +253,71 @@ pub fn discretization(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
         let items = v.as_array()?.iter();
         items.map(|v| as_f64(v).map(|v| v as f32)).collect()
     };
+    let by_dtype = cfg.bool_or(ENCODES_BY_DTYPE, false)?;
     let bounds = cfg.get("bin_boundaries").and_then(numbers);
-    cfg.pass_over(&["num_bins", "epsilon", "sparse"]);
-    Ok(Built::new(Discretization {
-        bounds: bounds.ok_or_else(|| cfg.bad("bin_boundaries", "a list of numbers"))?,
+    let parts = (1.0 / cfg.f64_or("epsilon", 0.01)?).round() as usize;
+    cfg.pass_over(&["num_bins", "sparse"]);
+    let adapted = match by_dtype && cfg.get("bin_boundaries").is_none() {
+        true => cfg.opt_usize("num_bins")?.filter(|n| *n > 0),
+        false => None,
+    };
+    let bounds = match (bounds, adapted) {
+        (Some(bounds), _) => Bounds::Given(bounds),
+        (None, Some(count)) => Bounds::Adapted(count, parts),
+        (None, None) => return Err(cfg.bad("bin_boundaries", "a list of numbers")),
+    };
+    let adapts = matches!(bounds, Bounds::Adapted(..));
+    let built = Built::new(Discretization {
+        bounds,
         mode: Mode::of(cfg, "int", &modes)?,
-    }))
+        by_dtype,
+        keeps_axis: cfg.bool_or(KEEPS_LAST_AXIS, false)?,
+    });
+    Ok(match adapts {
+        true => built.frozen("summary"),
+        false => built,
+    })
+}
+
+impl Discretization {
+    fn bounds(&self, cx: &Cx, me: &LayerNode) -> Result<Vec<f32>> {
+        let (count, parts) = match &self.bounds {
+            Bounds::Given(bounds) => return Ok(bounds.clone()),
+            Bounds::Adapted(count, parts) => (*count, *parts),
+        };
+        let summary = me.weights.get().and_then(|w| w.first());
+        let Some(summary) = summary.map(|w| &w.tensor) else {
+            cx.has_weight(me, "summary", Fact::new(DType::F32, [2, parts]));
+            return Ok(vec![0.0; count - 1]);
+        };
+        match summary.shape() {
+            [2, n] if *n > 0 => Ok(quantiles(&summary.to_f64(), count)),
+            shape => Err(Error::BadWeight {
+                layer: cx.path().to_string(),
+                weight: "summary".to_string(),
+                expected: "of shape (2, n)".to_string(),
+                given: show_shape(shape),
+            }),
+        }
+    }
 }
 
 impl Layer for Discretization {
     fn call(&self, cx: &mut Cx, me: &LayerNode, call: &Call) -> Result<Out> {
         let x = cx.one(call)?.value;
-        let bounds = cx.f32s([self.bounds.len()], &self.bounds);
+        let bounds = self.bounds(cx, me)?;
+        let depth = bounds.len() + 1;
+        let bounds = cx.f32s([bounds.len()], &bounds);
         let bins = bucket(cx, x, bounds)?;
         let dtype = match self.mode {
-            Mode::Int => DType::I32,
+            Mode::Int if !self.by_dtype => DType::I32,
             _ => me.policy.compute,
         };
-        let depth = self.bounds.len() + 1;
-        Ok(encode(cx, bins, self.mode, depth, dtype, None)?.into())
+        let encoded = match self.keeps_axis {
+            true => encode_keeping_axis(cx, bins, self.mode, depth, dtype)?,
+            false => encode(cx, bins, self.mode, depth, dtype, None)?,
+        };
+        Ok(encoded.into())
     }
 }
 

@@ -191,6 +191,18 @@ fn no_boxes(cx: &Cx) -> Error {
     cx.call_error("bounding boxes can't be resized or cropped")
 }
 
+/// The largest part of images that has the ratio of a size, in that size.
+pub(super) fn smart_resize(cx: &mut Cx, x: ValueId, size: [usize; 2]) -> Result<ValueId> {
+    let x = crop_to_ratio(cx, x, 1, size)?;
+    let stretch = Resize {
+        size,
+        how: Interpolation::Bilinear,
+        antialias: false,
+        fit: Fit::Stretch,
+    };
+    stretch.resample(cx, x, 1)
+}
+
 /// The middle of images; of smaller ones, the largest part of that ratio, resized.
 struct CenterCrop {
     size: [usize; 2],
@@ -209,14 +221,7 @@ impl Transform for CenterCrop {
         let shape = cx.shape(x);
         let [height, width] = self.size;
         if shape[1] < height || shape[2] < width {
-            let x = crop_to_ratio(cx, x, 1, self.size)?;
-            let stretch = Resize {
-                size: self.size,
-                how: Interpolation::Bilinear,
-                antialias: false,
-                fit: Fit::Stretch,
-            };
-            return stretch.resample(cx, x, 1);
+            return smart_resize(cx, x, self.size);
         }
         let (top, left) = ((shape[1] - height) / 2, (shape[2] - width) / 2);
         let x = cx.slice_axis(x, 1, top, top + height)?;

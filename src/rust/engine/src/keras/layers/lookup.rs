@@ -75,11 +75,16 @@ enum Spread {
     Hash(Option<(u64, u64)>),
 }
 
+/// Set by configs of Keras 2, whose vectors of counts are of floats.
+pub const COUNTS_IN_FLOATS: &str = "counts_in_floats";
+
 /// Keras' `IndexLookup`.
 struct Index {
     /// Whether the vocabulary is of strings, not of integers.
     text: bool,
     mode: Mode,
+    /// Of vectors of counts.
+    counts: DType,
     invert: bool,
     max_tokens: Option<usize>,
     pad: bool,
@@ -145,9 +150,14 @@ impl Index {
             return Err(cfg.bad("vocabulary_dtype", if text { "string" } else { "int64" }));
         }
         cfg.pass_over(&["sparse", "vocabulary_size", "has_input_vocabulary"]);
+        let counts = match cfg.bool_or(COUNTS_IN_FLOATS, false)? {
+            true => DType::F32,
+            false => DType::I64,
+        };
         Ok(Index {
             text,
             mode: Mode::of(cfg, "int", &modes)?,
+            counts,
             invert: cfg.bool_or("invert", false)?,
             max_tokens: cfg.opt_usize("max_tokens")?,
             pad: cfg.bool_or("pad_to_max_tokens", false)?,
@@ -426,7 +436,7 @@ impl Index {
             Mode::TfIdf => Mode::Count,
             mode => mode,
         };
-        let out = encode(cx, indices, mode, depth, DType::I64, None)?;
+        let out = encode(cx, indices, mode, depth, self.counts, None)?;
         self.weighted(cx, out, depth)
     }
 }

@@ -298,9 +298,12 @@ pub static LAYERS: &[LayerDef] = &[
 
 pub use activation::lambda;
 pub use attention::{dot_product_attention, MASKS_STAY, MASKS_UNSEEN};
+pub use augmentation::RESIZES;
+pub use categories::{ENCODES_BY_DTYPE, KEEPS_LAST_AXIS};
 pub use conv::{same_pads, ConvTranspose, Window, BIAS_ON_CHANNELS};
 pub use custom::{custom, custom_activation};
 pub use image::{batched, no_image};
+pub use lookup::COUNTS_IN_FLOATS;
 pub use pooling::{AdaptivePooling, Pooling};
 pub use reshaping::{to_channels_first, to_channels_last, PIXELS_BY_CORNERS};
 pub use rnn::REVERSED_STATES;

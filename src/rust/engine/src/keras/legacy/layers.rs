@@ -2,10 +2,12 @@
 
 use serde_json::{json, Value as Json};
 
+use super::revisions::of_tensorflow;
 use super::{entry_value, weights, Era, Object, SUBLAYERS};
 use crate::error::Result;
 use crate::keras::layers::{
-    BIAS_ON_CHANNELS, MASKS_STAY, MASKS_UNSEEN, PIXELS_BY_CORNERS, REVERSED_STATES,
+    BIAS_ON_CHANNELS, COUNTS_IN_FLOATS, ENCODES_BY_DTYPE, MASKS_STAY, MASKS_UNSEEN,
+    PIXELS_BY_CORNERS, REVERSED_STATES,
 };
 
 /// Classes that are both a layer and an operation.
@@ -360,7 +362,18 @@ fn class_rules(old: &str, class: &str, c: &mut Object, era: &Era) {
         "Embedding" if c.get("dtype") == Some(&json!("int32")) => {
             c.remove("dtype");
         }
-        "Discretization" => rename(c, "bins", "bin_boundaries"),
+        "Discretization" => {
+            rename(c, "bins", "bin_boundaries");
+            if !era.before(2, 6) {
+                c.insert(ENCODES_BY_DTYPE.into(), true.into());
+                if c.get("output_mode").is_none_or(|mode| mode == "int") {
+                    c.insert("dtype".into(), "int64".into());
+                }
+            }
+        }
+        "StringLookup" => {
+            c.insert(COUNTS_IN_FLOATS.into(), true.into());
+        }
         // Indices are whole numbers, whatever the layer's dtype was.
         "Hashing" => {
             // What TF 2.3 and 2.4 save where there is no salt.
@@ -379,6 +392,7 @@ fn class_rules(old: &str, class: &str, c: &mut Object, era: &Era) {
             rename(c, "max_values", "max_tokens");
             rename(c, "mask_value", "mask_token");
             rename(c, "oov_value", "oov_token");
+            c.insert(COUNTS_IN_FLOATS.into(), true.into());
         }
         "LSTM" | "LSTMCell" | "GRU" | "GRUCell" | "ConvLSTM1D" | "ConvLSTM2D" | "ConvLSTM3D" => {
             let cudnn = old.starts_with("CuDNN");
@@ -446,7 +460,7 @@ fn old_activation(value: &mut Json) {
     const NEW: &str = "hard_sigmoid_legacy";
     match value {
         Json::String(name) if name == OLD => *name = NEW.to_string(),
-        Json::String(name) if name == "log_softmax_v2" => *name = "log_softmax".to_string(),
+        Json::String(_) => of_tensorflow(value),
         Json::Object(o) => {
             for key in ["config", "activation"] {
                 if let Some(inner) = o.get_mut(key) {

@@ -13,6 +13,7 @@ mod graph;
 mod layers;
 mod nodes;
 mod ops;
+mod revisions;
 mod weights;
 
 pub(crate) use functions::{functions_as_operations, FunctionCall};
@@ -43,7 +44,11 @@ pub fn modernize(file: &mut ModelFile) -> Result<()> {
     let given = file.weights.is_none().then(|| file.config.clone());
     let config = decode(std::mem::take(&mut file.config));
     file.config = match config {
-        Json::Object(model) if era.major >= 3 => Json::Object(add_modules(model)),
+        Json::Object(model) if era.major >= 3 => {
+            let mut model = Json::Object(add_modules(model));
+            revisions::revise(&mut model, &era);
+            model
+        }
         Json::Object(model) => {
             let mut model = entry(model, &era)?;
             if let Some(Weights::Legacy(weights)) = &file.weights {
@@ -99,10 +104,13 @@ impl Era {
                 k == "dim_ordering" && v.as_str() == Some(order)
             })
         };
+        let major = parts.next().unwrap_or_else(|| guess_major(&file.config));
+        // A config of Keras 3 that doesn't say is taken for one of today.
+        let latest = if major >= 3 { u32::MAX } else { 0 };
         Era {
             channels_first: ordered("th") && !ordered("tf"),
-            major: parts.next().unwrap_or_else(|| guess_major(&file.config)),
-            minor: parts.next().unwrap_or(0),
+            major,
+            minor: parts.next().unwrap_or(latest),
             tensorflow: version.ends_with("-tf"),
             theano: file.backend.as_deref() == Some("theano"),
         }
@@ -470,6 +478,55 @@ mod tests {
         let embedding = json!({"name": "e", "input_dim": 3, "output_dim": 2, "dtype": "int32"});
         let embedding = modern_layer("2.0.0", "Embedding", embedding);
         assert!(embedding.get("dtype").is_none());
+    }
+
+    #[test]
+    fn what_changed_between_versions_of_keras_3_is_told() {
+        let marks = |version: Option<&str>, class: &str| {
+            let config = json!({"name": "l", "dtype": "int64", "output_mode": "one_hot"});
+            let layer = json!({"class_name": class, "config": config});
+            let config = json!({"name": "s", "layers": [layer]});
+            let model = json!({"module": "keras", "class_name": "Sequential",
+                               "registered_name": null, "config": config});
+            let model = modern(version, model);
+            let marks = layers(&model)[0]["config"].as_object().expect("config");
+            let known = ["name", "dtype", "output_mode"];
+            let marks = marks.keys().filter(|k| !known.contains(&k.as_str()));
+            marks.cloned().collect::<Vec<_>>()
+        };
+        let (axis, bins) = ("keeps_last_axis", "encodes_by_dtype");
+        for (version, class, want) in [
+            (Some("3.3.3"), "Discretization", vec![bins, axis]),
+            (Some("3.11.0"), "Discretization", vec![bins]),
+            (Some("3.12.0"), "Discretization", vec![]),
+            (None, "Discretization", vec![]),
+            (Some("3.3.3"), "CategoryEncoding", vec![axis]),
+            (Some("3.4.0"), "CategoryEncoding", vec![]),
+            (Some("3.3.3"), "Concatenate", vec!["masks_of_lists_end"]),
+            (Some("3.4.0"), "Concatenate", vec![]),
+            (Some("3.7.0"), "RandomCrop", vec!["resizes_in_predictions"]),
+            (Some("3.8.0"), "RandomCrop", vec![]),
+        ] {
+            let mut have = marks(version, class);
+            let mut want: Vec<String> = want.into_iter().map(String::from).collect();
+            have.sort();
+            want.sort();
+            assert_eq!(have, want, "{version:?} {class}");
+        }
+    }
+
+    #[test]
+    fn activations_may_be_functions_of_tensorflow() {
+        let function = json!({"module": "builtins", "class_name": "function",
+                              "config": "softmax_v2", "registered_name": "function"});
+        let dense = json!({"class_name": "Dense", "config": {"activation": function}});
+        let other = json!({"class_name": "Dense", "config": {"activation": "softmax_v2"}});
+        let model = json!({"module": "keras", "class_name": "Sequential",
+                           "config": {"layers": [dense, other]}});
+        let model = modern(Some("3.3.3"), model);
+        let activation = |i: usize| &layers(&model)[i]["config"]["activation"];
+        assert_eq!(activation(0)["config"], "softmax");
+        assert_eq!(activation(1), "softmax");
     }
 
     #[test]
