@@ -436,7 +436,11 @@ impl Index {
             Mode::TfIdf => Mode::Count,
             mode => mode,
         };
-        let out = encode(cx, indices, mode, depth, self.counts, None)?;
+        let dtype = match mode {
+            Mode::Int => DType::I64,
+            _ => self.counts,
+        };
+        let out = encode(cx, indices, mode, depth, dtype, None)?;
         self.weighted(cx, out, depth)
     }
 }
