@@ -151,7 +151,10 @@ impl Loader {
             return Ok(found);
         }
         let mut node = self.build(spec)?;
-        let known = self.alike.as_ref().map(|known| (known, identity(spec)));
+        // A layer that is an activation has variables of its own wherever it stands.
+        let in_graph = spec.get("inbound_nodes").is_some() || spec["config"]["layers"].is_array();
+        let known = self.alike.as_ref().filter(|_| in_graph);
+        let known = known.map(|known| (known, identity(spec)));
         if let (Some((known, identity)), Some(_)) = (&known, id) {
             node.twin = known.borrow().get(identity).cloned();
         }
