@@ -202,6 +202,9 @@ struct Discretization {
     keeps_axis: bool,
 }
 
+/// More intervals than anyone adapts.
+const MOST: usize = 1 << 20;
+
 /// Where intervals end.
 enum Bounds {
     Given(Vec<f32>),
@@ -255,10 +258,13 @@ pub fn discretization(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
     };
     let by_dtype = cfg.bool_or(ENCODES_BY_DTYPE, false)?;
     let bounds = cfg.get("bin_boundaries").and_then(numbers);
-    let parts = (1.0 / cfg.f64_or("epsilon", 0.01)?).round() as usize;
+    let parts = (1.0 / cfg.f64_or("epsilon", 0.01)?).round();
+    let parts = parts.clamp(1.0, MOST as f64) as usize;
     cfg.pass_over(&["num_bins", "sparse"]);
     let adapted = match by_dtype && cfg.get("bin_boundaries").is_none() {
-        true => cfg.opt_usize("num_bins")?.filter(|n| *n > 0),
+        true => cfg
+            .opt_usize("num_bins")?
+            .filter(|n| (1..=MOST).contains(n)),
         false => None,
     };
     let bounds = match (bounds, adapted) {
@@ -295,7 +301,7 @@ impl Discretization {
             shape => Err(Error::BadWeight {
                 layer: cx.path().to_string(),
                 weight: "summary".to_string(),
-                expected: "of shape (2, n)".to_string(),
+                expected: format!("of shape {}", show_shape(&[2, parts])),
                 given: show_shape(shape),
             }),
         }
