@@ -24,6 +24,10 @@ use crate::tensor::{show_shape, DType, Fact, Tensor};
 /// on the list.
 pub const ENDS_MASKS: &str = "masks_of_lists_end";
 
+/// Names the class of Keras 2 that stores of its time know a layer by, where it has
+/// become another one.
+pub const STORED_CLASS: &str = "stored_class";
+
 /// A tensor and the mask that Keras would carry on it: bool, usually (batch, time).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct T {
@@ -402,6 +406,8 @@ pub struct LayerNode {
     pub names: OnceLock<Vec<String>>,
     /// What it makes of lists of tensors has no masks.
     pub ends_masks: bool,
+    /// The class that a store of Keras 2 knows it by, if another.
+    pub stored_class: Option<String>,
     /// A layer before it that may be the same one: what a store lacks is there.
     pub twin: Option<Arc<LayerNode>>,
 }
@@ -427,6 +433,7 @@ impl LayerNode {
             weights: OnceLock::new(),
             names: OnceLock::new(),
             ends_masks: false,
+            stored_class: None,
             twin: None,
         }
     }

@@ -1,13 +1,15 @@
 //! From a model file to layers with weights.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::layer::{Built, Call, Cx, Layer, LayerNode, Nested, Out, Stored, Support, ENDS_MASKS};
+use super::layer::{
+    Built, Call, Cx, Layer, LayerNode, Nested, Out, Stored, Support, ENDS_MASKS, STORED_CLASS,
+};
 use super::lora::Lora;
 use super::model::{self, Graph, Target};
 use super::policy::Policy;
@@ -184,6 +186,7 @@ impl Loader {
         self.path.borrow_mut().push(name.clone());
         let built = self.built(spec, &cfg);
         let ends_masks = cfg.bool_or(ENDS_MASKS, false)?;
+        let stored_class = cfg.opt_str(STORED_CLASS)?.map(str::to_string);
         self.path.borrow_mut().pop();
         let built = match built {
             Ok(Some(built)) => built,
@@ -213,6 +216,7 @@ impl Loader {
             .unwrap_or(true);
         let mut node = LayerNode::new(&name, &class, policy, trainable, built);
         node.ends_masks = ends_masks;
+        node.stored_class = stored_class;
         node.lora = Lora::read(config).filter(|_| !node.vars.is_empty());
         Ok(node)
     }
@@ -474,22 +478,29 @@ fn restore_tree(
         path,
     })?;
     for ((key, child), old_keys) in node.children.iter().zip(old_keys(node)) {
-        let below = |key: &str| join(path, key);
-        let holds = |folder: &String| {
-            let inside = |k: &String| k.strip_prefix(folder).is_some_and(|k| k.starts_with('/'));
-            assets.keys().any(inside)
-        };
-        let old = old_keys.iter().map(|k| below(k)).find(holds);
         let found = tree.and_then(|t| child_tree(t, key, &old_keys));
-        restore_tree(child, found, assets, &old.unwrap_or_else(|| below(key)))?;
+        let path = folder(assets, path, key, &old_keys);
+        restore_tree(child, found, assets, &path)?;
     }
     Ok(())
+}
+
+/// Where the assets of a layer below `path` are: where Keras 2 put them, if there are
+/// any.
+fn folder(assets: &Assets, path: &str, key: &str, old_keys: &[String]) -> String {
+    let holds = |folder: &String| {
+        let inside = |k: &String| k.strip_prefix(folder).is_some_and(|k| k.starts_with('/'));
+        assets.keys().any(inside)
+    };
+    let old = old_keys.iter().map(|k| join(path, k)).find(holds);
+    old.unwrap_or_else(|| join(path, key))
 }
 
 /// Where Keras 2.12 to 2.14 put the layers of a model in `.keras` files: what is a
 /// layer's place if those with weights count twice, as they do, and what if not.
 fn old_keys(node: &LayerNode) -> Vec<Vec<String>> {
-    let mut counts: HashMap<&str, usize> = HashMap::new();
+    let mut seen = HashSet::new();
+    let mut counts: HashMap<String, usize> = HashMap::new();
     let mut keys = vec![];
     for (key, child) in &node.children {
         let Some(name) = key.strip_prefix("layers/") else {
@@ -497,12 +508,15 @@ fn old_keys(node: &LayerNode) -> Vec<Vec<String>> {
             continue;
         };
         let class = match name.rsplit_once('_') {
-            Some((class, n)) if counts.contains_key(class) && n.parse::<usize>().is_ok() => class,
+            Some((class, n)) if seen.contains(class) && n.parse::<usize>().is_ok() => class,
             _ => name,
         };
-        let count = counts.entry(class).or_default();
+        seen.insert(class);
+        let stored = child.stored_class.as_deref().map(model::snake_case);
+        let class = stored.unwrap_or_else(|| class.to_string());
+        let count = counts.entry(class.clone()).or_default();
         let counted = match *count {
-            0 => class.to_string(),
+            0 => class,
             n => format!("{class}_{n}"),
         };
         *count += if has_weights(child) { 2 } else { 1 };
@@ -666,11 +680,11 @@ impl Place {
     }
 }
 
-/// The places of all sublayers.
-pub fn places(node: &LayerNode, path: &str, out: &mut Vec<Place>) {
-    for (key, child) in &node.children {
-        let path = join(path, key);
-        places(child, &path, out);
+/// The places of all sublayers among some assets.
+pub fn places(node: &LayerNode, path: &str, assets: &Assets, out: &mut Vec<Place>) {
+    for ((key, child), old_keys) in node.children.iter().zip(old_keys(node)) {
+        let path = folder(assets, path, key, &old_keys);
+        places(child, &path, assets, out);
         let first = child.weights.get().and_then(|w| w.first());
         out.push(Place {
             path,

@@ -111,7 +111,8 @@ impl Resize {
             return Err(cfg.bad("size", "whole numbers > 0"));
         }
         let name = cfg.str_or("interpolation", "bilinear")?.to_lowercase();
-        let how = Interpolation::named(&name).ok_or_else(|| {
+        // Keras 2 took TensorFlow's names.
+        let how = Interpolation::of_tensorflow(&name).ok_or_else(|| {
             let known = "nearest, bilinear, bicubic, lanczos3, lanczos5 or area";
             cfg.bad("interpolation", known)
         })?;

@@ -5,7 +5,7 @@ use std::ptr;
 
 use serde_json::{json, Value as Json};
 
-use super::layer::ENDS_MASKS;
+use super::layer::{ENDS_MASKS, STORED_CLASS};
 use super::layers::{
     BIAS_ON_CHANNELS, COUNTS_IN_FLOATS, ENCODES_BY_DTYPE, KEEPS_LAST_AXIS, MASKS_STAY,
     MASKS_UNSEEN, PIXELS_BY_CORNERS, RESIZES, REVERSED_STATES,
@@ -207,6 +207,10 @@ fn lost_modes(config: &Json, layers: &mut Vec<String>) {
                 "{name} (UpSampling2D as TensorFlow 1 interpolates)"
             ));
         }
+        let how = config["interpolation"].as_str().unwrap_or_default();
+        if ["gaussian", "mitchellcubic"].contains(&how) {
+            layers.push(format!("{name} ({class} with interpolation {how})"));
+        }
     });
 }
 
@@ -229,6 +233,7 @@ fn modern_config(value: &mut Json) {
             o.remove(COUNTS_IN_FLOATS);
             o.remove(RESIZES);
             o.remove(ENDS_MASKS);
+            o.remove(STORED_CLASS);
             // Whole-model HDF5 files of Keras 3 hold the classes' own names alone.
             if o.get("module") == Some(&json!("keras.layers")) {
                 match o.get("class_name").and_then(Json::as_str) {
@@ -422,6 +427,7 @@ mod tests {
             layer("Discretization", "j", json!({KEEPS_LAST_AXIS: true, "output_mode": "int"})),
             layer("Add", "k", json!({ENDS_MASKS: true})),
             layer("RandomCrop", "l", json!({RESIZES: true})),
+            layer("Resizing", "m", json!({"interpolation": "gaussian"})),
         ]});
         let mut lost = with_old_ways(&older);
         lost_modes(&older, &mut lost);
@@ -433,6 +439,7 @@ mod tests {
             "l (RandomCrop that resizes in predictions)",
             "e (BatchNormalization of mode 1)",
             "g (UpSampling2D as TensorFlow 1 interpolates)",
+            "m (Resizing with interpolation gaussian)",
         ];
         assert_eq!(lost, told);
         modern_config(&mut config);

@@ -280,9 +280,9 @@ impl Model {
     /// The model's files that belong to layers of a part of it, under the part's paths.
     fn assets_of(&self, part: &LayerNode) -> format::Assets {
         let mut from = vec![];
-        load::places(&self.root, "", &mut from);
+        load::places(&self.root, "", &self.file.assets, &mut from);
         let mut to = vec![];
-        load::places(part, "", &mut to);
+        load::places(part, "", &format::Assets::default(), &mut to);
         let assets = self.file.assets.iter();
         let moved = assets.filter_map(|(path, bytes)| {
             // The innermost place that a path begins with is the layer's.

@@ -105,6 +105,7 @@ CHOICE = {
         ("keras3.6.0", "keras"): "discretized,multi_head,shared",
         ("keras3.10.0", "h5"): "gru,masked",
         ("keras3.14.0", "keras"): "nested_again,string_lookup_multi_hot",
+        ("tf2.13", "keras"): "norms,scaled,text_count",
     },
 }
 

@@ -411,10 +411,12 @@ impl Index {
         cx.gather(terms, at, 0, 0)
     }
 
-    /// Vectors of counts, weighted where they are to be.
+    /// Vectors of counts, weighted where they are to be; indices stay as they are.
     fn weighted(&self, cx: &mut Cx, counts: ValueId, depth: usize) -> Result<ValueId> {
-        if self.mode != Mode::TfIdf {
-            return Ok(counts);
+        match self.mode {
+            Mode::TfIdf => {}
+            Mode::Int => return Ok(counts),
+            _ => return cx.cast(counts, self.counts),
         }
         let idf = &self.known(cx)?.idf;
         if idf.len() != depth {

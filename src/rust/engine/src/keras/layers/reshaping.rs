@@ -273,7 +273,10 @@ pub fn up_sampling<const N: usize>(cfg: &Cfg, _: &dyn Nested) -> Result<Built> {
     {
         // Areas within one element are that element.
         "nearest" | "area" => None,
-        name => Some(Interpolation::named(name).ok_or_else(|| cfg.bad("interpolation", expected))?),
+        name => {
+            let named = Interpolation::of_tensorflow(name);
+            Some(named.ok_or_else(|| cfg.bad("interpolation", expected))?)
+        }
     };
     Ok(Built::new(UpSampling {
         channels_first: cfg.channels_first()?,

@@ -5,6 +5,7 @@ use serde_json::{json, Value as Json};
 use super::revisions::of_tensorflow;
 use super::{entry_value, weights, Era, Object, SUBLAYERS};
 use crate::error::Result;
+use crate::keras::layer::STORED_CLASS;
 use crate::keras::layers::{
     BIAS_ON_CHANNELS, COUNTS_IN_FLOATS, ENCODES_BY_DTYPE, MASKS_STAY, MASKS_UNSEEN,
     PIXELS_BY_CORNERS, REVERSED_STATES,
@@ -138,6 +139,9 @@ pub(super) fn convert(class: &str, mut c: Object, era: &Era) -> Result<(String, 
             let one = one.clone();
             c.insert("axis".into(), one);
         }
+    }
+    if class == "SyncBatchNormalization" {
+        c.insert(STORED_CLASS.into(), class.into());
     }
     class_rules(class, &modern, &mut c, era);
     for (key, value) in c.iter_mut() {
@@ -371,7 +375,7 @@ fn class_rules(old: &str, class: &str, c: &mut Object, era: &Era) {
                 }
             }
         }
-        "StringLookup" => {
+        "StringLookup" | "TextVectorization" => {
             c.insert(COUNTS_IN_FLOATS.into(), true.into());
         }
         // Indices are whole numbers, whatever the layer's dtype was.
