@@ -62,6 +62,8 @@ test_that("workers of future and forks have one thread", {
     ),
     "1 1"
   )
+  # Its workers answer over the network.
+  skip_on_cran()
   skip_if_not_installed("future")
   told <- run_r(
     c(
